@@ -1,0 +1,250 @@
+"""Airy's settings, read once from the environment. A malformed value stops the start with its name and the cure."""
+
+import logging.config
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import structlog
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.utils import get_random_secret_key
+from django.utils.translation import gettext_lazy as _
+from environ import FileAwareEnv
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = BASE_DIR / "var"
+env = FileAwareEnv()
+env.read_env(BASE_DIR / ".env")
+
+
+def read(name: str, cast: type, default: Any, *, minimum: int | None = None, choices: tuple[str, ...] = ()) -> Any:
+    """The value of an environment variable (or of the file named by NAME_FILE), checked.
+
+    Raises ImproperlyConfigured with the variable's name and what it takes.
+    """
+    try:
+        value = env.get_value(name, cast=cast, default=default)
+    except (ValueError, TypeError) as error:
+        raise ImproperlyConfigured(f"{name} must be {cast.__name__}-like, for example {name}={default}: {error}") from None
+    if minimum is not None and value < minimum:
+        raise ImproperlyConfigured(f"{name} must be at least {minimum}, for example {name}={default}; it is {value}")
+    if choices and value not in choices:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}; it is {value!r}")
+    return value
+
+
+def read_flag(name: str, default: bool) -> bool:
+    """An on/off variable: anything but on, off, true, false, yes, no, 1 or 0 is an error, not "off"."""
+    value = str(env.get_value(name, default="on" if default else "off")).strip().lower()
+    if value in {"on", "true", "yes", "1"}:
+        return True
+    if value in {"off", "false", "no", "0"}:
+        return False
+    raise ImproperlyConfigured(f"{name} must be on or off; it is {value!r}")
+
+
+# Fixed names of the environment -------------------------------------------------------------------------------------
+
+DEBUG = read_flag("DEBUG", False)
+DATABASE_URL = read("DATABASE_URL", str, f"sqlite:///{VAR_DIR / 'airy.sqlite3'}")
+MQ_HOST = read("MQ_HOST", str, "")
+AIRY_BROKER = read("AIRY_BROKER", str, "rabbitmq" if MQ_HOST else "embedded", choices=("embedded", "rabbitmq"))
+MQ_HOST = MQ_HOST or "localhost"
+MQ_PORT = read("MQ_PORT", int, 5672, minimum=1)
+MQ_USER = read("MQ_USER", str, "guest")
+MQ_PASSWORD = read("MQ_PASSWORD", str, "guest")
+MQ_VHOST = read("MQ_VHOST", str, "/")
+MQ_EXCHANGE = read("MQ_EXCHANGE", str, "airy.events")
+MQ_QUEUE_PREFIX = read("MQ_QUEUE_PREFIX", str, "airy.")
+MQ_QUEUE_TYPE = read("MQ_QUEUE_TYPE", str, "classic", choices=("classic", "quorum"))
+MQ_API_URL = read("MQ_API_URL", str, "")
+REDIS_URL = read("REDIS_URL", str, "")
+GOROUTINE_POOL_SIZE = read("GOROUTINE_POOL_SIZE", int, 10_000, minimum=1)
+FANOUT_THRESHOLD = read("FANOUT_THRESHOLD", int, 20_000, minimum=0)
+RATE_LIMITS = read_flag("RATE_LIMITS", True)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else [])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+
+def secret_key() -> str:
+    """SECRET_KEY, or with DEBUG a key generated once and kept beside the database."""
+    if key := env.get_value("SECRET_KEY", default=""):
+        return key
+    if not DEBUG:
+        if {"test", "pytest"} & set(map(lambda arg: Path(arg).stem, sys.argv[:2])):
+            return get_random_secret_key()
+        raise ImproperlyConfigured("SECRET_KEY is not set: export SECRET_KEY=… (or SECRET_KEY_FILE, or DEBUG=on at home)")
+    path = VAR_DIR / "secret_key"
+    if not path.exists():
+        VAR_DIR.mkdir(exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(get_random_secret_key())
+    return path.read_text()
+
+
+SECRET_KEY = secret_key()
+
+# Django -------------------------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "django_dramatiq",
+    "events",
+    "feeds",
+    "notifications",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "airy",
+]
+AUTH_USER_MODEL = "feeds.User"
+ROOT_URLCONF = "airy.urls"
+ASGI_APPLICATION = "airy.asgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "airy" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+
+def database() -> dict[str, Any]:
+    """DATABASES["default"]: PostgreSQL through psycopg's pool, or SQLite whose writers queue fairly."""
+    if urlparse(DATABASE_URL).scheme not in {"postgres", "postgresql", "sqlite"}:
+        raise ImproperlyConfigured("DATABASE_URL must be postgres://user:password@host:5432/name or sqlite:////path/to/file")
+    config = dict(env.db_url_config(DATABASE_URL))
+    if config["ENGINE"] == "django.db.backends.sqlite3":
+        Path(config["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+        return config | {
+            "ENGINE": "airy.sqlite",
+            "OPTIONS": {
+                "transaction_mode": "IMMEDIATE",
+                "timeout": 30,
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
+            },
+        }
+    pool = {"min_size": 0, "max_size": read("DATABASE_POOL_SIZE", int, 40, minimum=4), "timeout": 30}
+    return config | {"CONN_MAX_AGE": 0, "OPTIONS": {"pool": pool}}
+
+
+DATABASES = {"default": database()}
+CHANNEL_LAYERS = {
+    "default": (
+        {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [REDIS_URL], "prefix": read("REDIS_PREFIX", str, "airy")},
+        }
+        if REDIS_URL
+        else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+    )
+}
+CACHES = {
+    "default": (
+        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "airy"}
+        if REDIS_URL
+        else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    )
+}
+
+# Events -------------------------------------------------------------------------------------------------------------
+
+DRAMATIQ_AUTODISCOVER_MODULES = ("subscribers",)
+DRAMATIQ_BROKER = {
+    "BROKER": f"events.brokers.{AIRY_BROKER}.{'RabbitmqBroker' if AIRY_BROKER == 'rabbitmq' else 'EmbeddedBroker'}",
+    "OPTIONS": {},
+    "MIDDLEWARE": [
+        "django_dramatiq.middleware.DbConnectionsMiddleware",
+        "dramatiq.middleware.TimeLimit",
+        "dramatiq.middleware.ShutdownNotifications",
+        "events.middleware.RetryOrDeadLetter",
+        "events.middleware.Relaying",
+    ],
+}
+
+# People -------------------------------------------------------------------------------------------------------------
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "/login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/"
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
+LOCALE_PATHS = [BASE_DIR / "airy" / "locale"]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "airy" / "static"]
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+
+# Production ---------------------------------------------------------------------------------------------------------
+
+SECURE_SSL_REDIRECT = read_flag("SECURE_SSL_REDIRECT", False)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if read_flag("BEHIND_PROXY", False) else None
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = read_flag("SECURE_COOKIES", SECURE_SSL_REDIRECT)
+SECURE_HSTS_SECONDS = read("SECURE_HSTS_SECONDS", int, 0, minimum=0)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE_HSTS_SECONDS > 0
+
+# Logging ------------------------------------------------------------------------------------------------------------
+
+_shared = [structlog.contextvars.merge_contextvars, structlog.stdlib.add_log_level, structlog.processors.TimeStamper("iso")]
+_renderer = structlog.dev.ConsoleRenderer() if DEBUG else structlog.processors.JSONRenderer()
+structlog.configure(
+    processors=[
+        structlog.stdlib.filter_by_level,
+        *_shared,
+        structlog.processors.format_exc_info,
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    wrapper_class=structlog.stdlib.BoundLogger,
+    cache_logger_on_first_use=True,
+)
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "structured": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer],
+            "foreign_pre_chain": _shared,
+        }
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
+    "root": {"handlers": ["stderr"], "level": read("LOG_LEVEL", str, "INFO")},
+    "loggers": {"pika": {"level": "ERROR"}, "dramatiq": {"level": "WARNING"}},
+}
