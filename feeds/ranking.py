@@ -2,7 +2,7 @@
 
 from math import log10, sqrt
 
-#: Reddit's epoch, 2005-12-08 07:46:43 UTC: a constant keeps the hot rank of old and new posts comparable without a sweep.
+#: Reddit's epoch, 2005-12-08 07:46:43 UTC: being a constant, it keeps the ranks of old and new posts comparable.
 HOT_EPOCH = 1134028003
 #: Seconds by which a post must be younger to weigh as much as ten times the net votes (12.5 hours).
 HOT_DECADE = 45000
