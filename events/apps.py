@@ -1,0 +1,34 @@
+from typing import Any
+
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+from django.utils.module_loading import autodiscover_modules
+from django.utils.translation import gettext_lazy as _
+
+
+class EventsConfig(AppConfig):
+    name = "events"
+    verbose_name = _("Events")
+
+    def ready(self) -> None:
+        """Put our middleware on the broker, then find every app's subscribers and give each its actor."""
+        import dramatiq
+
+        from events.actors import declare_actor
+        from events.middleware import DeliveryTimeLimit, Relaying, RetryOrDeadLetter
+        from events.subscription import listeners, subscriptions
+
+        broker = dramatiq.get_broker()
+        for middleware in (DeliveryTimeLimit(), RetryOrDeadLetter(), Relaying()):
+            broker.add_middleware(middleware)
+        listeners.append(lambda subscription: declare_actor(dramatiq.get_broker(), subscription))
+        for subscription in list(subscriptions.values()):
+            declare_actor(broker, subscription)
+        autodiscover_modules("subscribers")
+        post_migrate.connect(_announce, sender=self)
+
+
+def _announce(**kwargs: Any) -> None:
+    from events.subscriptions import announce
+
+    announce()

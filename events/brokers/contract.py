@@ -1,0 +1,73 @@
+"""EventBroker: what every broker of ours promises to dramatiq's worker and to the relay."""
+
+from __future__ import annotations
+
+import uuid
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from dramatiq import Message
+from dramatiq.broker import Broker, Consumer, MessageProxy
+
+from events.arrival import Arrival
+from events.subscription import Subscription
+
+
+class Courier(Protocol):
+    """Carries rows of the outbox to the broker. Used by one thread, the active relay's."""
+
+    def carry(self) -> int:
+        """Move what is due, a bounded number of rows; returns how many moved. A row leaves the outbox only when it is safe."""
+
+    def pause(self, seconds: float) -> None:
+        """Keep the connection alive while nothing is due; returns at once."""
+
+    def close(self) -> None:
+        """Let go of the broker; what was not confirmed stays in the outbox."""
+
+
+class EventBroker(Broker):
+    """A dramatiq broker that delivers events. At least once; a message belongs to the consumer that handed it out."""
+
+    def __init__(self, *, middleware: list[Any] | None = None) -> None:
+        super().__init__(middleware=middleware or [])
+        self.queues: dict[str, None] = {}
+        self.subscriptions: dict[str, Subscription] = {}
+
+    def subscribe(self, subscription: Subscription) -> None:
+        """Know whom a queue is for."""
+        self.subscriptions[subscription.queue] = subscription
+
+    def declare_queue(self, queue_name: str) -> None:
+        """Take up a queue; whatever the server needs is made when someone consumes or publishes."""
+        if queue_name not in self.queues:
+            self.emit_before("declare_queue", queue_name)
+            self.queues[queue_name] = None
+            self.emit_after("declare_queue", queue_name)
+
+    def enqueue(self, message: Message, *, delay: int | None = None) -> Message:
+        """Refused: work reaches subscribers as events, through the outbox."""
+        raise NotImplementedError(f"{message.actor_name}.send(): emit an event instead; this broker delivers nothing else")
+
+    @abstractmethod
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
+        """A new consumer of a queue."""
+
+
+class ArrivalMessage(MessageProxy):
+    """Arrivals for one subscriber, as dramatiq's worker passes them around; they are settled together."""
+
+    def __init__(self, arrivals: Sequence[Arrival], *, subscription: Subscription, consumer: Consumer) -> None:
+        super().__init__(
+            Message(
+                queue_name=subscription.queue,
+                actor_name=subscription.name,
+                args=tuple(arrivals),
+                kwargs={},
+                options={},
+                message_id=str(uuid.uuid4()),
+            )
+        )
+        self.arrivals = arrivals
+        self.consumer = consumer

@@ -1,0 +1,103 @@
+"""The embedded broker: queues in this process, fed from the outbox. Rows stay there until their outcome, so kill -9 loses nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+
+from dramatiq.broker import Consumer, MessageProxy
+
+from events.arrival import Arrival
+from events.brokers.contract import ArrivalMessage, EventBroker
+from events.subscription import Subscription
+
+#: How many arrivals of one subscriber wait in memory; the others wait in the outbox.
+CAPACITY = 500
+#: How long a message that was given back waits before it is handed out again, in seconds.
+PAUSE = 1.0
+
+
+class Mailbox:
+    """The arrivals of one subscriber, in order; those given back return after a pause."""
+
+    def __init__(self) -> None:
+        self._ready = threading.Condition()
+        self._arrivals: deque[Arrival] = deque()
+        self._returned: deque[tuple[float, Arrival]] = deque()
+
+    def put(self, arrivals: Iterable[Arrival]) -> None:
+        with self._ready:
+            self._arrivals.extend(arrivals)
+            self._ready.notify_all()
+
+    def give_back(self, arrivals: Iterable[Arrival]) -> None:
+        """Take arrivals whose handling had no outcome."""
+        with self._ready:
+            self._returned.extend((time.monotonic() + PAUSE, arrival) for arrival in arrivals)
+
+    def take(self, most: int, *, timeout: float) -> list[Arrival]:
+        """Up to `most` waiting arrivals, as soon as there is one. One that was redelivered comes alone."""
+        with self._ready:
+            self._ready.wait_for(self._has_some, timeout)
+            taken: list[Arrival] = []
+            while self._arrivals and len(taken) < most:
+                if self._arrivals[0].redelivered:
+                    return taken or [self._arrivals.popleft()]
+                taken.append(self._arrivals.popleft())
+            return taken
+
+    def _has_some(self) -> bool:
+        while self._returned and self._returned[0][0] <= time.monotonic():
+            self._arrivals.append(self._returned.popleft()[1])
+        return bool(self._arrivals)
+
+    def __len__(self) -> int:
+        with self._ready:
+            return len(self._arrivals) + len(self._returned)
+
+
+class EmbeddedBroker(EventBroker):
+    """Delivers within this process. The active relay fills the mailboxes; settled rows are deleted in its next pass."""
+
+    def __init__(self, *, middleware: list | None = None) -> None:
+        super().__init__(middleware=middleware)
+        self.mailboxes: dict[str, Mailbox] = {}
+        self._settled: deque[int] = deque()
+
+    def subscribe(self, subscription: Subscription) -> None:
+        super().subscribe(subscription)
+        self.mailboxes.setdefault(subscription.queue, Mailbox())
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> EmbeddedConsumer:
+        return EmbeddedConsumer(self, self.subscriptions[queue_name], timeout=timeout / 1000)
+
+    def settle(self, row: int) -> None:
+        """Note that a row's delivery has its outcome."""
+        self._settled.append(row)
+
+    def settled(self, most: int) -> list[int]:
+        """The rows settled since the last call."""
+        return [self._settled.popleft() for _ in range(min(most, len(self._settled)))]
+
+
+class EmbeddedConsumer(Consumer):
+    """Takes from one mailbox; a message is settled by forgetting its row, or given back."""
+
+    def __init__(self, broker: EmbeddedBroker, subscription: Subscription, *, timeout: float) -> None:
+        self._broker = broker
+        self._subscription = subscription
+        self._mailbox = broker.mailboxes[subscription.queue]
+        self._timeout = timeout
+
+    def __next__(self) -> MessageProxy | None:
+        arrivals = self._mailbox.take(self._subscription.together, timeout=self._timeout)
+        return ArrivalMessage(arrivals, subscription=self._subscription, consumer=self) if arrivals else None
+
+    def ack(self, message: ArrivalMessage) -> None:  # type: ignore[override]
+        for arrival in message.arrivals:
+            self._broker.settle(arrival.tag)
+
+    def nack(self, message: ArrivalMessage) -> None:  # type: ignore[override]
+        self._mailbox.give_back(message.arrivals)

@@ -1,0 +1,84 @@
+"""The embedded courier: outbox rows → mailboxes of this process, marked as claimed until their outcome."""
+
+from __future__ import annotations
+
+from django.db import router, transaction
+
+from events.arrival import Arrival
+from events.brokers.embedded import CAPACITY, EmbeddedBroker
+from events.couriers.wire import envelope_of
+from events.models import OutboxMessage
+from events.subscription import interested_in
+
+ROWS_PER_PASS = 500
+
+
+class EmbeddedCourier:
+    """Expands fresh rows to one per subscriber, hands those out, and deletes the ones that have their outcome."""
+
+    def __init__(self, broker: EmbeddedBroker) -> None:
+        self._broker = broker
+        self._redelivered = set(OutboxMessage.objects.filter(claimed=True).values_list("pk", flat=True))
+        # Claimed by a process that died meanwhile: each may be what killed it.
+        OutboxMessage.objects.filter(claimed=True).update(claimed=False, due=None)
+
+    def carry(self) -> int:
+        with transaction.atomic(using=router.db_for_write(OutboxMessage)):
+            settled = self._delete_settled()
+            ripened = self._ripen()
+            expanded = self._expand()
+            handed = self._claim()
+        for queue, arrivals in handed.items():
+            self._broker.mailboxes[queue].put(arrivals)
+        return settled + ripened + expanded + sum(map(len, handed.values()))
+
+    def pause(self, seconds: float) -> None:
+        """Nothing to keep alive."""
+
+    def close(self) -> None:
+        """Nothing to let go of: claimed rows are handed out again by the next relay."""
+
+    def _delete_settled(self) -> int:
+        rows = self._broker.settled(ROWS_PER_PASS)
+        # A row that was scheduled anew by a failed delivery is no longer claimed: it stays.
+        return OutboxMessage.objects.filter(pk__in=rows, claimed=True).delete()[0] if rows else 0
+
+    def _ripen(self) -> int:
+        ripe = list(OutboxMessage.objects.ripe().values_list("pk", flat=True)[:ROWS_PER_PASS])
+        return OutboxMessage.objects.filter(pk__in=ripe).update(due=None) if ripe else 0
+
+    def _expand(self) -> int:
+        fresh = list(OutboxMessage.objects.fresh().values_list("pk", "event_id", "event__topic", "priority")[:ROWS_PER_PASS])
+        if not fresh:
+            return 0
+        OutboxMessage.objects.bulk_create(
+            [
+                OutboxMessage(event_id=event_id, subscriber=subscription.name, priority=priority)
+                for _, event_id, topic, priority in fresh
+                for subscription in interested_in(topic)
+            ],
+            ignore_conflicts=True,
+        )
+        OutboxMessage.objects.filter(pk__in=[row[0] for row in fresh]).delete()
+        return len(fresh)
+
+    def _claim(self) -> dict[str, list[Arrival]]:
+        handed: dict[str, list[Arrival]] = {}
+        for queue, mailbox in self._broker.mailboxes.items():
+            room = CAPACITY - len(mailbox)
+            if room <= 0:
+                continue
+            rows = OutboxMessage.objects.owed_to(self._broker.subscriptions[queue].name)[:room].with_events()
+            if rows:
+                handed[queue] = [self._arrival(row) for row in rows]
+        claimed = [arrival.tag for arrivals in handed.values() for arrival in arrivals]
+        if claimed:
+            OutboxMessage.objects.filter(pk__in=claimed).update(claimed=True)
+        return handed
+
+    def _arrival(self, row: OutboxMessage) -> Arrival:
+        redelivered = row.pk in self._redelivered
+        self._redelivered.discard(row.pk)
+        return Arrival(
+            envelope=envelope_of(row.event), body=b"", run=row.run, attempt=row.attempt, redelivered=redelivered, tag=row.pk
+        )

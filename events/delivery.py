@@ -1,0 +1,180 @@
+"""Delivery: arrivals → subscriber, each with exactly one effect.
+
+The record of a delivery (the inbox row) and the effect commit in one transaction. Waiting events share one; when anything in
+it fails, all of it is rolled back and each event runs again alone, so that a poison event takes no other along.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import structlog
+from django.db import OperationalError, router, transaction
+from dramatiq.middleware import Interrupt, TimeLimitExceeded
+
+from events.arrival import Arrival
+from events.emitting import handling
+from events.envelope import UndecodableError
+from events.event import Event
+from events.models import Delivery
+from events.pool import get_pool
+from events.querysets import DeliveryKey
+from events.subscription import Subscription
+
+log = structlog.get_logger("events.delivery")
+
+#: How often a transaction that lost a deadlock runs again at once; it costs no attempt.
+DEADLOCK_RETRIES = 10
+DEADLOCKS = {"40P01", "40001"}
+
+#: Given the milliseconds a call may take, guards it; the worker puts its time limit here.
+Guard = Callable[[int], AbstractContextManager[None]]
+
+
+def unlimited(milliseconds: int) -> AbstractContextManager[None]:
+    """No time limit."""
+    return nullcontext()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One arrival whose run failed."""
+
+    arrival: Arrival
+    attempt: int
+    error: BaseException
+    duration: float
+
+
+class DeliveryFailed(Exception):
+    """Some arrivals of a message failed; all others are done."""
+
+    def __init__(self, subscription: Subscription, failures: Sequence[Failure]) -> None:
+        super().__init__(f"{subscription.name}: {len(failures)} failed: {failures[0].error!r}")
+        self.subscription = subscription
+        self.failures = failures
+
+
+class ExhaustedError(Exception):
+    """A message used up its attempts without ever failing: it kills its worker."""
+
+
+def process(subscription: Subscription, arrivals: Sequence[Arrival], *, guard: Guard = unlimited) -> None:
+    """Run a subscriber on arrivals, in one slot of the process's pool.
+
+    Raises DeliveryFailed with those that failed; each of the others is done or was done before.
+    """
+    get_pool().run(_process, subscription, arrivals, guard)
+
+
+def _process(subscription: Subscription, arrivals: Sequence[Arrival], guard: Guard) -> None:
+    failures: list[Failure] = []
+    if len(arrivals) > 1:
+        started = time.monotonic()
+        try:
+            with guard(subscription.time_limit * len(arrivals)):
+                _run_together(subscription, arrivals)
+        except Interrupt as interrupt:
+            if not isinstance(interrupt, TimeLimitExceeded):
+                raise
+        except Exception as error:  # noqa: BLE001 - whatever it was, each runs again alone below and is recorded there
+            log.info("group rolled back", subscriber=subscription.name, events=len(arrivals), error=repr(error))
+        else:
+            _log_done(subscription, arrivals, time.monotonic() - started)
+            return
+    for arrival in arrivals:
+        if failure := _run_alone(subscription, arrival, guard):
+            failures.append(failure)
+    if failures:
+        raise DeliveryFailed(subscription, failures)
+
+
+def _run_alone(subscription: Subscription, arrival: Arrival, guard: Guard) -> Failure | None:
+    attempt, started = arrival.attempt, time.monotonic()
+    key = key_of(subscription, arrival)
+    try:
+        if arrival.redelivered:
+            begun = Delivery.objects.begin(key, attempt=arrival.attempt)
+            if begun is None:
+                return None
+            attempt = begun
+            if attempt > subscription.max_retries + 1:
+                raise ExhaustedError(f"delivered {attempt - 1} times without an outcome: it ends its worker")
+        for again in range(DEADLOCK_RETRIES, -1, -1):
+            try:
+                with guard(subscription.time_limit):
+                    _run_together(subscription, (arrival,), attempt=attempt)
+                break
+            except OperationalError as error:
+                if not again or getattr(error.__cause__, "sqlstate", None) not in DEADLOCKS:
+                    raise
+                time.sleep(random.uniform(0.01, 0.1))
+    except Interrupt as interrupt:
+        if not isinstance(interrupt, TimeLimitExceeded):
+            raise
+        return Failure(arrival, attempt, interrupt, time.monotonic() - started)
+    except Exception as error:  # noqa: BLE001 - a subscriber may raise anything; it is recorded with its traceback
+        return Failure(arrival, attempt, error, time.monotonic() - started)
+    _log_done(subscription, (arrival,), time.monotonic() - started, attempt=attempt)
+    return None
+
+
+def _run_together(subscription: Subscription, arrivals: Sequence[Arrival], *, attempt: int | None = None) -> None:
+    """One transaction: the inbox rows, then the function on each event that had none."""
+    by_key = {key_of(subscription, arrival): arrival for arrival in arrivals}
+    attempts = {key: attempt or arrival.attempt for key, arrival in by_key.items()}
+    if not subscription.atomic:
+        _run_in_its_own_transactions(subscription, by_key, attempts)
+        return
+    with transaction.atomic(using=router.db_for_write(Delivery)):
+        claimed = Delivery.objects.claim(by_key, attempts=attempts)
+        events = [_event_of(arrival, attempts[key]) for key, arrival in by_key.items() if key in claimed]
+        if subscription.batch:
+            if events:
+                _call(subscription, events)
+        else:
+            for event in events:
+                _call(subscription, [event])
+
+
+def _run_in_its_own_transactions(
+    subscription: Subscription, by_key: dict[DeliveryKey, Arrival], attempts: dict[DeliveryKey, int]
+) -> None:
+    for key, arrival in by_key.items():
+        if Delivery.objects.is_open(key):
+            _call(subscription, [_event_of(arrival, attempts[key])])
+            Delivery.objects.claim([key], attempts=attempts)
+
+
+def _call(subscription: Subscription, events: list[Event]) -> None:
+    alone = events[0].meta if len(events) == 1 else None
+    token = handling.set(alone)
+    try:
+        subscription.call(events)
+    finally:
+        handling.reset(token)
+
+
+def key_of(subscription: Subscription, arrival: Arrival) -> DeliveryKey:
+    """The inbox key of an arrival."""
+    return DeliveryKey(arrival.event_id, subscription.name, arrival.run)
+
+
+def _event_of(arrival: Arrival, attempt: int) -> Event:
+    if arrival.envelope is None:
+        raise UndecodableError(arrival.error)
+    return arrival.envelope.event(attempt=attempt, run=arrival.run)
+
+
+def _log_done(subscription: Subscription, arrivals: Sequence[Arrival], seconds: float, *, attempt: int = 1) -> None:
+    log.info(
+        "delivered",
+        subscriber=subscription.name,
+        events=[str(arrival.event_id) for arrival in arrivals],
+        attempt=max(attempt, arrivals[0].attempt),
+        seconds=round(seconds, 6),
+    )

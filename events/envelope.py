@@ -1,0 +1,125 @@
+"""Envelope: an event on the wire, CloudEvents 1.0 in structured JSON, and back."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from events.event import Event, Meta, event_class
+
+CONTENT_TYPE = "application/cloudevents+json"
+
+
+class UndecodableError(ValueError):
+    """Bytes that are no event of ours, or not of the shape the topic's class declares."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """An event with its attributes; `data` is a JSON object."""
+
+    id: uuid.UUID
+    topic: str
+    version: int
+    source: str
+    subject: str
+    time: dt.datetime
+    data: dict[str, Any]
+    correlation_id: uuid.UUID
+    causation_id: uuid.UUID | None = None
+    traceparent: str = ""
+    sequence: int | None = None
+
+    def encode(self) -> bytes:
+        """The wire format. `sequence` is padded, so that it sorts as text, too."""
+        return json.dumps(
+            {
+                "specversion": "1.0",
+                "id": str(self.id),
+                "source": self.source,
+                "type": self.topic,
+                "subject": self.subject,
+                "time": self.time.isoformat(),
+                "datacontenttype": "application/json",
+                "dataschema": f"{self.source}/schemas/{self.topic}/{self.version}",
+                "correlationid": str(self.correlation_id),
+                **({"causationid": str(self.causation_id)} if self.causation_id else {}),
+                **({"traceparent": self.traceparent} if self.traceparent else {}),
+                **({"sequence": f"{self.sequence:020}"} if self.sequence is not None else {}),
+                "data": self.data,
+            },
+            ensure_ascii=False,
+            separators=(",", ":"),
+        ).encode()
+
+    @classmethod
+    def decode(cls, body: bytes) -> Envelope:
+        """Read the wire format. Only id, source, type and data are asked of a foreign publisher.
+
+        Raises UndecodableError.
+        """
+        try:
+            wire = json.loads(body)
+            event_id, data = uuid.UUID(wire["id"]), wire["data"]
+            if not isinstance(data, dict):
+                raise ValueError("data is no object")
+            topic = str(wire["type"])
+            schema = str(wire.get("dataschema", "")).rsplit("/", 1)[-1]
+            correlation, causation = wire.get("correlationid"), wire.get("causationid")
+            return cls(
+                id=event_id,
+                topic=topic,
+                version=int(schema) if schema.isdecimal() else 1,
+                source=str(wire["source"]),
+                subject=str(wire.get("subject", "")),
+                time=_time(wire.get("time")),
+                data=data,
+                correlation_id=uuid.UUID(correlation) if correlation else event_id,
+                causation_id=uuid.UUID(causation) if causation else None,
+                traceparent=str(wire.get("traceparent", "")),
+                sequence=int(wire["sequence"]) if "sequence" in wire else None,
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UndecodableError(f"not a CloudEvent: {type(error).__name__}: {error}") from error
+
+    def json(self) -> str:
+        """The payload as JSON text."""
+        return json.dumps(self.data, ensure_ascii=False)
+
+    def event(self, *, attempt: int, run: int) -> Event:
+        """The typed event. Fields its class does not know are left out: a newer writer may have added them.
+
+        Raises UndecodableError when the topic has no class here or the data do not fit it.
+        """
+        cls = event_class(self.topic, version=self.version)
+        if cls is None:
+            raise UndecodableError(f"no event class is declared for topic {self.topic!r}: declare one, or narrow the pattern")
+        try:
+            event = cls.model_validate_json(self.json(), extra="ignore")
+        except ValidationError as error:
+            raise UndecodableError(f"{self.topic} does not fit {cls.__name__}: {error}") from error
+        return event.with_meta(
+            Meta(
+                id=self.id,
+                topic=self.topic,
+                subject=self.subject,
+                time=self.time,
+                sequence=self.sequence,
+                correlation_id=self.correlation_id,
+                causation_id=self.causation_id,
+                attempt=attempt,
+                run=run,
+            )
+        )
+
+
+def _time(value: str | None) -> dt.datetime:
+    if value is None:
+        return dt.datetime.now(dt.UTC)
+    time = dt.datetime.fromisoformat(value)
+    return time if time.tzinfo else time.replace(tzinfo=dt.UTC)

@@ -1,0 +1,130 @@
+"""Event: a frozen fact in the past tense, with its topic, version and subject."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import string
+import types
+import typing
+import uuid
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr
+
+PLAIN_TYPES = (int, str, bool, float, types.NoneType, uuid.UUID, dt.datetime, dt.date, decimal.Decimal)
+RESERVED_NAMES = ("topic", "version", "meta", "subject")
+
+#: Every declared event class by topic and version.
+catalogue: dict[str, dict[int, type[Event]]] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meta:
+    """What the log knows of an event: who it is, when it was, what it came from and which attempt this is (from 1)."""
+
+    id: uuid.UUID
+    topic: str
+    subject: str
+    time: dt.datetime
+    sequence: int | None
+    correlation_id: uuid.UUID
+    causation_id: uuid.UUID | None
+    attempt: int = 1
+    run: int = 0
+
+
+class Event(BaseModel):
+    """A fact that others may react to. Declare one by subclassing with its topic:
+
+        class PostPublished(Event, topic="post.published", version=1, subject="post/{post_id}"):
+            post_id: int
+
+    Fields are keyword-only, strictly typed and plain (numbers, strings, dates, UUIDs, literals, tuples of these), so that
+    every version of the code and every language reads them alike. `subject` is a format string over the fields.
+    A class without a topic is a common ancestor and cannot be emitted.
+
+    Raises TypeError at declaration when the topic is taken or a field is not plain.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    topic: ClassVar[str] = ""
+    version: ClassVar[int] = 1
+    subject_format: ClassVar[str] = ""
+    _meta: Meta | None = PrivateAttr(default=None)
+
+    def __init_subclass__(cls, *, topic: str = "", version: int = 1, subject: str = "", **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, *, topic: str = "", version: int = 1, subject: str = "", **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        cls.topic, cls.version = topic, version
+        cls.subject_format = subject or cls.subject_format
+        for name in cls.model_fields:
+            if name in RESERVED_NAMES:
+                raise TypeError(f"{cls.__name__}.{name}: the name belongs to the event itself; call the field otherwise")
+            _require_plain(cls, name, cls.model_fields[name].annotation)
+        for _, name, _, _ in string.Formatter().parse(cls.subject_format):
+            if name is not None and name not in cls.model_fields:
+                raise TypeError(f"{cls.__name__}: subject={cls.subject_format!r} names {name!r}, which is no field")
+        if topic:
+            _enter_in_catalogue(cls)
+
+    @property
+    def meta(self) -> Meta:
+        """The event's place in the log. Raises LookupError on an event that was built but not received."""
+        if self._meta is None:
+            raise LookupError(f"{type(self).__name__} has no meta yet: only a delivered event has it")
+        return self._meta
+
+    @property
+    def about(self) -> str:
+        """The subject: what the event is about, for example "post/7"."""
+        return self.subject_format.format_map(self.__dict__)
+
+    def with_meta(self, meta: Meta) -> Self:
+        """This event, marked as received."""
+        self._meta = meta
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.__dict__ == other.__dict__
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self.__dict__.values()))
+
+
+def event_class(topic: str, *, version: int) -> type[Event] | None:
+    """The class that reads a topic: of that version, or of the newest declared (a newer writer may only have added fields)."""
+    versions = catalogue.get(topic)
+    return None if not versions else versions.get(version) or versions[max(versions)]
+
+
+def _enter_in_catalogue(cls: type[Event]) -> None:
+    versions = catalogue.setdefault(cls.topic, {})
+    known = versions.get(cls.version)
+    if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+        raise TypeError(
+            f"{cls.__name__}: topic {cls.topic!r} version {cls.version} is declared by {known.__module__}.{known.__name__}; "
+            "use another topic, or the next version"
+        )
+    versions[cls.version] = cls
+
+
+def _require_plain(cls: type, name: str, annotation: Any) -> None:
+    if annotation in PLAIN_TYPES or annotation is Ellipsis:
+        return
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Literal:
+        return
+    if origin in (tuple, typing.Union, types.UnionType) and arguments:
+        for argument in arguments:
+            _require_plain(cls, name, argument)
+        return
+    raise TypeError(
+        f"{cls.__name__}.{name}: {annotation} is not plain; an event carries ids and values "
+        "(int, str, bool, float, dates, UUID, Decimal, Literal, and tuples of these, not lists or models)"
+    )

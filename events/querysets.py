@@ -1,0 +1,237 @@
+"""The verbs of the event tables, each a statement or two, for PostgreSQL and SQLite alike."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from django.db import connections, models, router, transaction
+from django.db.models.functions import Now
+
+if TYPE_CHECKING:
+    from events.models import Delivery, OutboxMessage, StoredEvent
+
+#: The pair that names the advisory lock a sleeping relay holds ("airy", "wake").
+WAKE_LOCK = (0x61697279, 0x77616B65)
+WAKE_CHANNEL = "events_outbox"
+ROWS_PER_STATEMENT = 100
+
+LOG_COLUMNS = (
+    "event_id, topic, version, source, subject, time, data, correlation_id, causation_id, traceparent, suppressed"
+)
+
+
+class LogLine(NamedTuple):
+    """One event as it is written to the log; `data` is JSON text."""
+
+    event_id: uuid.UUID
+    topic: str
+    version: int
+    source: str
+    subject: str
+    time: dt.datetime
+    data: str
+    correlation_id: uuid.UUID
+    causation_id: uuid.UUID | None
+    traceparent: str = ""
+    suppressed: str = ""
+
+
+class StoredEventQuerySet(models.QuerySet["StoredEvent"]):
+    """The log."""
+
+    def append(self, lines: Sequence[LogLine], *, priority: int = 0, delay: dt.timedelta | None = None) -> None:
+        """Write events to the log and, unless suppressed, to the outbox, in the order given and in the caller's transaction."""
+        connection = connections[router.db_for_write(self.model)]
+        write = _append_on_postgresql if connection.vendor == "postgresql" else _append_elsewhere
+        for start in range(0, len(lines), ROWS_PER_STATEMENT):
+            write(connection, lines[start : start + ROWS_PER_STATEMENT], priority, delay)
+
+    def adopt(self, lines: Sequence[LogLine]) -> None:
+        """Take events into the log that others published, unless they are there: a retry needs their content."""
+        missing = {line.event_id for line in lines} - set(
+            self.filter(event_id__in=[line.event_id for line in lines]).values_list("event_id", flat=True)
+        )
+        self.bulk_create(
+            [self.model(**line._asdict() | {"data": json.loads(line.data)}) for line in lines if line.event_id in missing],
+            ignore_conflicts=True,
+        )
+
+
+def _append_on_postgresql(connection: Any, lines: Sequence[LogLine], priority: int, delay: dt.timedelta | None) -> None:
+    values = ", ".join(["(%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s)"] * len(lines))
+    # The relay holds the wake lock exclusively while it sleeps. An emitter that gets it shared knows the relay is awake, and
+    # keeps the relay from falling asleep before this transaction ends; one that does not get it wakes the relay.
+    sql = f"""
+        WITH logged AS (
+            INSERT INTO events_storedevent ({LOG_COLUMNS}) VALUES {values} RETURNING event_id, suppressed
+        )
+        INSERT INTO events_outboxmessage (event_id, subscriber, due, run, attempt, priority, claimed)
+        SELECT event_id, '', statement_timestamp() + %s, 0, 1, %s, false FROM logged WHERE suppressed = ''
+        RETURNING CASE WHEN pg_try_advisory_xact_lock_shared(%s, %s) THEN NULL ELSE pg_notify(%s, '') END
+    """
+    parameters = [value for line in lines for value in line]
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*parameters, delay, priority, *WAKE_LOCK, WAKE_CHANNEL])
+
+
+def _append_elsewhere(connection: Any, lines: Sequence[LogLine], priority: int, delay: dt.timedelta | None) -> None:
+    from events.models import OutboxMessage
+    from events.wakeup import local_wakeup
+
+    adapt = connection.ops.adapt_datetimefield_value
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            f"INSERT INTO events_storedevent ({LOG_COLUMNS}) VALUES ({', '.join(['%s'] * 11)})",
+            [
+                line._replace(
+                    event_id=line.event_id.hex,  # type: ignore[arg-type]
+                    time=adapt(line.time),
+                    correlation_id=line.correlation_id.hex,  # type: ignore[arg-type]
+                    causation_id=line.causation_id and line.causation_id.hex,  # type: ignore[arg-type]
+                )
+                for line in lines
+            ],
+        )
+        due = None if delay is None else adapt(database_now(connection) + delay)
+        cursor.executemany(
+            f"INSERT INTO {OutboxMessage._meta.db_table} (event_id, subscriber, due, run, attempt, priority, claimed)"
+            " VALUES (%s, '', %s, 0, 1, %s, false)",
+            [(line.event_id.hex, due, priority) for line in lines if not line.suppressed],
+        )
+    transaction.on_commit(local_wakeup.set, using=connection.alias)
+
+
+def database_now(connection: Any) -> dt.datetime:
+    """The database's clock: every due and lease time is read off it, whatever the hosts' clocks say."""
+    if connection.vendor != "postgresql":
+        return dt.datetime.now(dt.UTC)  # SQLite runs in this process: its clock is this host's
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        return cursor.fetchone()[0]
+
+
+class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
+    """The outbox: what is owed."""
+
+    def fresh(self) -> OutboxQuerySet:
+        """Rows for everyone, never tried, in the order of publishing."""
+        return self.filter(subscriber="", due__isnull=True, claimed=False).order_by("-priority", "id")
+
+    def ripe(self) -> OutboxQuerySet:
+        """Rows whose time has come, the longest waiting first."""
+        return self.filter(due__lte=Now(), claimed=False).order_by("due", "id")
+
+    def owed_to(self, subscriber: str) -> OutboxQuerySet:
+        """Rows expanded to one subscriber and not yet handed to it."""
+        return self.filter(subscriber=subscriber, due__isnull=True, claimed=False).order_by("-priority", "id")
+
+    def locked(self) -> OutboxQuerySet:
+        """The same rows under lock, leaving out those another transaction holds."""
+        if connections[self.db].features.has_select_for_update_skip_locked:
+            return self.select_for_update(skip_locked=True, of=("self",))
+        return self
+
+    def with_events(self) -> list[OutboxMessage]:
+        """The rows, each with its event."""
+        return list(self.select_related("event"))
+
+    def schedule(self, rows: Sequence[OutboxMessage]) -> None:
+        """Owe these targeted rows; one already owed for the same event, subscriber and run takes the new time and attempt."""
+        if rows:
+            self.bulk_create(
+                rows,
+                update_conflicts=True,
+                unique_fields=["event", "subscriber", "run"],
+                update_fields=["due", "attempt", "claimed"],
+            )
+
+
+class DeliveryKey(NamedTuple):
+    """What the inbox is unique by."""
+
+    event_id: uuid.UUID
+    subscriber: str
+    run: int
+
+
+class DeliveryQuerySet(models.QuerySet["Delivery"]):
+    """The inbox."""
+
+    def claim(self, keys: Iterable[DeliveryKey], *, attempts: dict[DeliveryKey, int]) -> set[DeliveryKey]:
+        """Mark deliveries done, in the transaction of their effect; returns those that were not final before.
+
+        Rows are taken in sorted order, so that two workers never wait for each other in a circle. What is left out was done,
+        dead or discarded: the effect must not run.
+        """
+        return self._write(sorted(keys), "done", attempts)
+
+    def is_open(self, key: DeliveryKey) -> bool:
+        """Whether a delivery still waits for its outcome."""
+        final = self.filter(event_id=key.event_id, subscriber=key.subscriber, run=key.run).exclude(state="retrying")
+        return not final.exists()
+
+    def begin(self, key: DeliveryKey, *, attempt: int) -> int | None:
+        """Count an attempt before it runs; returns its number, or None if the delivery is final."""
+        connection = connections[self.db]
+        with transaction.atomic(using=self.db), connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO events_delivery (event_id, subscriber, run, state, attempts, at, reason)"
+                " VALUES (%s, %s, %s, 'retrying', %s, %s, '')"
+                " ON CONFLICT (event_id, subscriber, run) DO UPDATE SET attempts = CASE"
+                " WHEN events_delivery.attempts + 1 > excluded.attempts THEN events_delivery.attempts + 1"
+                " ELSE excluded.attempts END"
+                " WHERE events_delivery.state = 'retrying' RETURNING attempts",
+                [*_adapted(connection, key), attempt, _now(connection)],
+            )
+            row = cursor.fetchone()
+            return row and row[0]
+
+    def fail(self, key: DeliveryKey, *, attempts: int, dead: bool, reason: str, body: bytes | None) -> Delivery | None:
+        """Record a failed run; None if the delivery was final already (another copy of the message was faster)."""
+        if not self._write([key], "dead" if dead else "retrying", {key: attempts}):
+            return None
+        delivery = self.get(event_id=key.event_id, subscriber=key.subscriber, run=key.run)
+        delivery.reason = reason[:500]
+        delivery.body = body if dead else None
+        delivery.save(update_fields=["reason", "body"])
+        return delivery
+
+    def _write(self, keys: Sequence[DeliveryKey], state: str, attempts: dict[DeliveryKey, int]) -> set[DeliveryKey]:
+        connection = connections[self.db]
+        now = _now(connection)
+        written: set[DeliveryKey] = set()
+        for start in range(0, len(keys), ROWS_PER_STATEMENT):
+            part = keys[start : start + ROWS_PER_STATEMENT]
+            values = ", ".join(["(%s, %s, %s, %s, %s, %s, '')"] * len(part))
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "INSERT INTO events_delivery (event_id, subscriber, run, state, attempts, at, reason)"
+                    f" VALUES {values} ON CONFLICT (event_id, subscriber, run) DO UPDATE"
+                    " SET state = excluded.state, at = excluded.at, attempts = CASE"
+                    " WHEN events_delivery.attempts > excluded.attempts THEN events_delivery.attempts"
+                    " ELSE excluded.attempts END"
+                    " WHERE events_delivery.state = 'retrying' RETURNING event_id, subscriber, run",
+                    [value for key in part for value in (*_adapted(connection, key), state, attempts[key], now)],
+                )
+                written |= {DeliveryKey(_as_uuid(event_id), name, run) for event_id, name, run in cursor.fetchall()}
+        return written
+
+
+
+
+def _adapted(connection: Any, key: DeliveryKey) -> tuple[Any, str, int]:
+    event_id = key.event_id if connection.features.has_native_uuid_field else key.event_id.hex
+    return event_id, key.subscriber, key.run
+
+
+def _as_uuid(value: Any) -> uuid.UUID:
+    return value if isinstance(value, uuid.UUID) else uuid.UUID(value)
+
+
+def _now(connection: Any) -> Any:
+    now = dt.datetime.now(dt.UTC)
+    return now if connection.vendor == "postgresql" else connection.ops.adapt_datetimefield_value(now)

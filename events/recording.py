@@ -1,0 +1,98 @@
+"""Recording: what becomes of failed deliveries, in one transaction: the inbox row, the attempt and the retry."""
+
+from __future__ import annotations
+
+import datetime as dt
+import traceback
+
+import structlog
+from django.db import connections, router, transaction
+from dramatiq.common import compute_backoff
+
+from events.arrival import Arrival
+from events.delivery import DeliveryFailed, ExhaustedError, Failure, key_of
+from events.envelope import UndecodableError
+from events.models import Attempt, Delivery, OutboxMessage, StoredEvent
+from events.querysets import LogLine, database_now
+from events.subscription import PermanentFailure, RetryAfter, Subscription
+
+log = structlog.get_logger("events.delivery")
+
+#: No retry can help these.
+HOPELESS = (PermanentFailure, UndecodableError, ExhaustedError)
+
+
+def record(failed: DeliveryFailed) -> None:
+    """Write each failure down: to be tried again after a backoff, or dead. Raises whatever the database raises."""
+    with transaction.atomic(using=router.db_for_write(Delivery)):
+        now = database_now(connections[router.db_for_write(Delivery)])
+        retries = [
+            retry
+            for failure in sorted(failed.failures, key=lambda failure: failure.arrival.event_id)
+            if (retry := _record_one(failed.subscription, failure, now))
+        ]
+        OutboxMessage.objects.schedule(retries)
+
+
+def _record_one(subscription: Subscription, failure: Failure, now: dt.datetime) -> OutboxMessage | None:
+    arrival, error = failure.arrival, failure.error
+    dead = isinstance(error, HOPELESS) or failure.attempt > subscription.max_retries
+    reason = "".join(traceback.format_exception_only(error)).strip()
+    delivery = Delivery.objects.fail(
+        key_of(subscription, arrival), attempts=failure.attempt, dead=dead, reason=reason, body=arrival.body
+    )
+    if delivery is None:
+        return None
+    Attempt.objects.create(
+        delivery=delivery,
+        number=failure.attempt,
+        duration=failure.duration,
+        error=reason[:500],
+        traceback="".join(traceback.format_exception(error)),
+    )
+    outcome = log.error if dead else log.warning
+    outcome(
+        "dead letter" if dead else "delivery failed",
+        event=str(arrival.event_id),
+        subscriber=subscription.name,
+        attempt=failure.attempt,
+        seconds=round(failure.duration, 6),
+        error=reason,
+    )
+    if dead:
+        return None
+    StoredEvent.objects.adopt([_line(arrival)])
+    return OutboxMessage(
+        event_id=arrival.event_id,
+        subscriber=subscription.name,
+        due=now + _backoff(subscription, failure),
+        run=arrival.run,
+        attempt=failure.attempt + 1,
+        claimed=False,
+    )
+
+
+def _backoff(subscription: Subscription, failure: Failure) -> dt.timedelta:
+    if isinstance(failure.error, RetryAfter):
+        return dt.timedelta(seconds=failure.error.seconds)
+    _, milliseconds = compute_backoff(
+        failure.attempt - 1, factor=subscription.min_backoff, max_backoff=subscription.max_backoff
+    )
+    return dt.timedelta(milliseconds=milliseconds)
+
+
+def _line(arrival: Arrival) -> LogLine:
+    envelope = arrival.envelope
+    assert envelope is not None, "undecodable bytes are never retried"
+    return LogLine(
+        event_id=envelope.id,
+        topic=envelope.topic,
+        version=envelope.version,
+        source=envelope.source,
+        subject=envelope.subject,
+        time=envelope.time,
+        data=envelope.json(),
+        correlation_id=envelope.correlation_id,
+        causation_id=envelope.causation_id,
+        traceparent=envelope.traceparent,
+    )

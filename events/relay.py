@@ -1,0 +1,113 @@
+"""The relay: outbox → broker. One is active, elected by a lock that dies with its holder; the others stand by."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+
+import structlog
+from django.db import close_old_connections, connections
+from dramatiq.broker import Broker
+
+from events.couriers import courier_for
+from events.heartbeat import beat
+from events.subscriptions import announce
+from events.wakeup import wakeup
+
+log = structlog.get_logger("events.relay")
+
+#: How often a standby asks for the lock, and the longest sleep of the active relay, in seconds.
+STANDBY_POLL = 1.0
+#: How soon to look again while a transaction that counts on an awake relay is open, in seconds.
+SHORT_POLL = 0.02
+#: The first and the longest pause after an error, in seconds.
+BACKOFF = (0.5, 15.0)
+#: Seconds between heartbeats.
+HEARTBEAT = 5.0
+
+
+class Relay:
+    """Carries until told to stop. Any error ends a turn; the next begins with new connections after a backoff."""
+
+    def __init__(self, broker: Broker, *, stop: threading.Event) -> None:
+        self._broker = broker
+        self._stop = stop
+        self.active = False
+
+    def run(self) -> None:
+        """Take turns until stopped."""
+        errors = 0
+        while not self._stop.is_set():
+            try:
+                self._turn()
+                errors = 0
+            except Exception as error:  # noqa: BLE001 - the relay must outlive whatever database and broker do
+                errors = errors + 1 if not self.active else 1
+                pause = min(BACKOFF[1], BACKOFF[0] * 2 ** (errors - 1)) * random.uniform(0.5, 1.0)
+                log.warning("relay interrupted", error=repr(error), again_in=round(pause, 1))
+                self.active = False
+                self._stop.wait(pause)
+
+    def _turn(self) -> None:
+        seat = wakeup()
+        try:
+            while not seat.elected():
+                if self._stop.wait(STANDBY_POLL):
+                    return
+            courier = courier_for(self._broker)
+            log.info("relay active")
+            try:
+                while not self._stop.is_set():
+                    if not courier.carry():
+                        with seat.asleep() as asleep:
+                            # What was committed before the alarm was set did not raise it.
+                            if not courier.carry():
+                                self.active = True
+                                seat.wait(STANDBY_POLL if asleep else SHORT_POLL)
+                        courier.pause(STANDBY_POLL)
+            finally:
+                courier.close()
+        finally:
+            seat.close()
+            connections.close_all()
+
+
+class RelayThread:
+    """A relay and the process's heartbeat, as threads of a worker."""
+
+    def __init__(self, broker: Broker, *, kind: str = "worker") -> None:
+        self._stop = threading.Event()
+        self._kind = kind
+        self._relay = Relay(broker, stop=self._stop)
+        self._threads = [
+            threading.Thread(target=self._relay.run, name="relay", daemon=True),
+            threading.Thread(target=self._beat, name="heartbeat", daemon=True),
+        ]
+
+    def start(self) -> None:
+        """Announce this process's subscribers and begin."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, *, timeout: float = 10.0) -> None:
+        """Finish the batch under way and end."""
+        self._stop.set()
+        deadline = time.monotonic() + timeout
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _beat(self) -> None:
+        announced = False
+        while True:
+            try:
+                close_old_connections()
+                if not announced:
+                    announce()
+                    announced = True
+                beat(self._kind, relay_active=self._relay.active)
+            except Exception as error:  # noqa: BLE001 - a heartbeat that cannot be written is missed, which is its message
+                log.warning("heartbeat missed", error=repr(error))
+            if self._stop.wait(HEARTBEAT):
+                connections.close_all()
+                return

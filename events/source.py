@@ -1,0 +1,37 @@
+"""EventSource: a model mixin whose save() and delete() commit the row and its events together."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from django.db import models, router, transaction
+
+
+class EventSource:
+    """Put first among a model's bases: `class Post(EventSource, models.Model)`.
+
+    save() and delete() run in one transaction with what their signal receivers emit, also in autocommit, in the shell and in
+    the admin. `previous` is the row as it was before: read anew under the row's lock, so that of two stale instances saved at
+    once each sees what the other left. It is None for a new row, and in delete() for a row that is already gone.
+    """
+
+    previous: Self | None = None
+
+    def save(self, *args: Any, using: str | None = None, **kwargs: Any) -> None:
+        assert isinstance(self, models.Model)
+        using = using or router.db_for_write(type(self), instance=self)
+        with transaction.atomic(using=using):
+            self.previous = None if self._state.adding else self._locked_row(using)
+            super().save(*args, using=using, **kwargs)  # type: ignore[misc]
+
+    def delete(self, using: str | None = None, keep_parents: bool = False) -> Any:
+        assert isinstance(self, models.Model)
+        using = using or router.db_for_write(type(self), instance=self)
+        with transaction.atomic(using=using):
+            self.previous = self._locked_row(using)
+            return super().delete(using=using, keep_parents=keep_parents)  # type: ignore[misc]
+
+    def _locked_row(self, using: str) -> Self | None:
+        assert isinstance(self, models.Model)
+        rows = type(self)._base_manager.using(using).filter(pk=self.pk)
+        return rows.select_for_update(no_key=True).first()  # type: ignore[return-value]

@@ -1,0 +1,190 @@
+"""Subscription: a function that reacts to events, with its own queue, retries and dead letters."""
+
+from __future__ import annotations
+
+import datetime as dt
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from asgiref.sync import async_to_sync, iscoroutinefunction
+from django.conf import settings
+
+from events.event import Event
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+PATTERN = re.compile(r"(#|\*|[a-z0-9_]+)(\.(#|\*|[a-z0-9_]+))*")
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9._-]*")
+
+#: Every subscriber of this process by name.
+subscriptions: dict[str, Subscription] = {}
+
+
+class RetryAfter(Exception):
+    """Raised by a subscriber: not now, try again in so many seconds. It counts as an attempt."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"retry after {seconds} s")
+        self.seconds = seconds
+
+
+class PermanentFailure(Exception):
+    """Raised by a subscriber: no retry can help, put the event among the dead letters."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subscription:
+    """What `subscriber` was told. Durations are milliseconds."""
+
+    name: str
+    function: Callable[..., Any]
+    origin: str
+    patterns: tuple[str, ...]
+    batch: int | None = None
+    group: int = 50
+    max_retries: int = 5
+    min_backoff: int = 1_000
+    max_backoff: int = 600_000
+    time_limit: int = 600_000
+    priority: int = 0
+    replayable: bool = False
+    atomic: bool = True
+
+    @property
+    def queue(self) -> str:
+        """The queue's name: the prefix of the project and the subscriber's name."""
+        return f"{getattr(settings, 'MQ_QUEUE_PREFIX', 'airy.')}{self.name}"
+
+    @property
+    def together(self) -> int:
+        """How many waiting events may share one transaction."""
+        return self.batch or (self.group if self.atomic else 1)
+
+    def wants(self, topic: str) -> bool:
+        """Whether an event of this topic is for this subscriber."""
+        return any(matches(pattern, topic) for pattern in self.patterns)
+
+    def call(self, events: list[Event]) -> None:
+        """Run the function: a batch subscriber on the list, any other on the one event."""
+        self.function(events if self.batch else events[0])
+
+
+def subscriber(*what: type[Event] | str, **options: Any) -> Callable[[Function], Function]:
+    """Make a function the subscriber of event classes or topic patterns ("vote.*", "#").
+
+    The function gets one event or, with `batch=N`, a list of up to N. It runs in a transaction that also holds the record of
+    its delivery, so its effect happens exactly once as long as it writes to its database alone; anything else belongs into
+    `transaction.on_commit`. Waiting events share a transaction, `group` (50) at most; `group=1` is for those that cannot.
+
+    name: "<app>.<function>" by default; it names the queue, so keep it through a rename.
+    max_retries: runs after the first before the event becomes a dead letter (5). min_backoff, max_backoff, time_limit:
+    milliseconds or timedelta (1 s, 10 min, 10 min). priority: 0 to 9, which subscriber's waiting events run first.
+    replayable: running it again is harmless. atomic=False: work in many transactions that is idempotent by itself.
+
+    Raises TypeError or ValueError at declaration, saying what to write instead.
+    """
+    if not what or (len(what) == 1 and callable(what[0]) and not isinstance(what[0], type)):
+        raise TypeError("subscriber() needs event classes or patterns: @subscriber(PostPublished) or @subscriber('vote.*')")
+    patterns = tuple(_pattern(one) for one in what)
+
+    def declare(function: Function) -> Function:
+        subscription = Subscription(
+            **_checked(options | {"name": options.get("name") or _default_name(function)}),
+            patterns=patterns,
+            function=async_to_sync(function) if iscoroutinefunction(function) else function,
+            origin=f"{function.__module__}.{function.__qualname__}",
+        )
+        _register(subscription, function)
+        return function
+
+    return declare
+
+
+def interested_in(topic: str) -> list[Subscription]:
+    """The subscribers of a topic."""
+    return [subscription for subscription in subscriptions.values() if subscription.wants(topic)]
+
+
+@lru_cache(maxsize=4096)
+def matches(pattern: str, topic: str) -> bool:
+    """Whether a topic fits an AMQP pattern: `*` is one word, `#` any number of words."""
+    return _matches(pattern.split("."), topic.split("."))
+
+
+def _matches(pattern: list[str], topic: list[str]) -> bool:
+    if not pattern:
+        return not topic
+    if pattern[0] == "#":
+        return _matches(pattern[1:], topic) or (bool(topic) and _matches(pattern, topic[1:]))
+    return bool(topic) and pattern[0] in ("*", topic[0]) and _matches(pattern[1:], topic[1:])
+
+
+def _pattern(what: type[Event] | str) -> str:
+    if isinstance(what, str):
+        if not PATTERN.fullmatch(what):
+            raise ValueError(f"{what!r} is no topic pattern: words of a-z, 0-9, _ with dots between; * one word, # any number")
+        return what
+    if isinstance(what, type) and issubclass(what, Event):
+        if not what.topic:
+            raise TypeError(f"{what.__name__} has no topic: subscribe to the events that descend from it, or to a pattern")
+        return what.topic
+    raise TypeError(f"{what!r} is neither an Event class nor a topic pattern such as 'vote.*'")
+
+
+def _checked(options: dict[str, Any]) -> dict[str, Any]:
+    known = set(Subscription.__dataclass_fields__) - {"function", "origin", "patterns"}
+    if unknown := sorted(set(options) - known):
+        raise TypeError(f"subscriber() knows no option {', '.join(unknown)}; it takes {', '.join(sorted(known))}")
+    for name in ("min_backoff", "max_backoff", "time_limit"):
+        if isinstance(options.get(name), dt.timedelta):
+            options[name] = int(options[name] / dt.timedelta(milliseconds=1))
+    for name, least in (
+        ("batch", 1), ("group", 1), ("max_retries", 0), ("min_backoff", 1), ("max_backoff", 1), ("time_limit", 1), ("priority", 0),
+    ):  # fmt: skip
+        value = options.get(name)
+        if name in options and not (name == "batch" and value is None):
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ValueError(f"subscriber({name}={value!r}): a whole number of at least {least} is needed")
+    if options.get("priority", 0) > 9:
+        raise ValueError("subscriber(priority=…) goes from 0 to 9 (first)")
+    if options.get("min_backoff", 1_000) > options.get("max_backoff", 600_000):
+        raise ValueError("subscriber(min_backoff=…) must not be longer than max_backoff")
+    if options.get("batch") and "group" in options:
+        raise ValueError("subscriber(): a batch is its own group; give batch= or group=, not both")
+    if not options.get("atomic", True) and (options.get("batch") or options.get("group", 1) != 1):
+        raise ValueError("subscriber(atomic=False) works in transactions of its own; it takes no batch= or group=")
+    for name in ("replayable", "atomic"):
+        if not isinstance(options.get(name, True), bool):
+            raise ValueError(f"subscriber({name}=…) is True or False")
+    if not isinstance(options["name"], str) or not NAME.fullmatch(options["name"]):
+        raise ValueError(f"subscriber(name={options['name']!r}): letters, digits, dots, _ and - only, not beginning with a digit")
+    return options
+
+
+def _default_name(function: Callable[..., Any]) -> str:
+    app = function.__module__.split(".subscribers")[0].split(".")[-1]
+    return f"{app}.{function.__name__}"
+
+
+def _register(subscription: Subscription, function: Callable[..., Any]) -> None:
+    parameters = inspect.signature(function).parameters.values()
+    required = [p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if len(required) != 1:
+        takes = "the list of events" if subscription.batch else "the event"
+        raise TypeError(f"{subscription.name}: a subscriber takes one argument, {takes}; it has {len(required)}")
+    known = subscriptions.get(subscription.name)
+    if known is not None and known.origin != subscription.origin:
+        raise ValueError(f"subscriber name {subscription.name!r} is taken by {known.origin}; give name= to one of them")
+    subscriptions[subscription.name] = subscription
+    for listen in listeners:
+        listen(subscription)
+
+
+#: Called with each new subscription (the broker declares an actor for it).
+listeners: list[Callable[[Subscription], None]] = []
+
+

@@ -1,0 +1,109 @@
+"""Wakeup: who is the one active relay, and what wakes it."""
+
+from __future__ import annotations
+
+import fcntl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from django.db import connections, router
+
+from events.models import OutboxMessage
+from events.querysets import WAKE_CHANNEL, WAKE_LOCK
+
+#: The pair that names the advisory lock of the active relay ("airy", "rela").
+RELAY_LOCK = (0x61697279, 0x72656C61)
+
+#: Set when a transaction of this process committed an event and the database has no notifications.
+local_wakeup = threading.Event()
+
+
+class Wakeup(Protocol):
+    """The relay's seat and its alarm clock."""
+
+    def elected(self) -> bool:
+        """Try to become the active relay; once it is, it stays so until it closes or dies."""
+
+    def asleep(self) -> Any:
+        """A context in which commits of events raise the alarm; yields False if that cannot be promised yet."""
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the alarm, at most so long."""
+
+    def close(self) -> None:
+        """Give up the seat."""
+
+
+def wakeup() -> Wakeup:
+    """The wakeup that fits the outbox's database."""
+    connection = connections[router.db_for_write(OutboxMessage)]
+    return PostgresWakeup(connection) if connection.vendor == "postgresql" else FileWakeup(connection)
+
+
+class PostgresWakeup:
+    """Advisory locks and LISTEN on a connection of its own: both last as long as the session."""
+
+    def __init__(self, connection: Any) -> None:
+        parameters = connection.get_connection_params()
+        self._session = connection.Database.connect(**parameters | {"autocommit": True})
+        self._session.execute(f"LISTEN {WAKE_CHANNEL}")
+
+    def elected(self) -> bool:
+        return self._ask("SELECT pg_try_advisory_lock(%s, %s)", RELAY_LOCK)
+
+    @contextmanager
+    def asleep(self) -> Iterator[bool]:
+        """Hold the wake lock. It is not to be had while a transaction that saw the relay awake is still open: look again soon."""
+        locked = self._ask("SELECT pg_try_advisory_lock(%s, %s)", WAKE_LOCK)
+        try:
+            yield locked
+        finally:
+            if locked:
+                self._ask("SELECT pg_advisory_unlock(%s, %s)", WAKE_LOCK)
+
+    def wait(self, seconds: float) -> None:
+        for _ in self._session.notifies(timeout=seconds, stop_after=1):
+            pass
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _ask(self, sql: str, key: tuple[int, int]) -> bool:
+        return bool(self._session.execute(sql, key).fetchone()[0])
+
+
+class FileWakeup:
+    """A lock on a file beside the SQLite database, and a short poll: other processes write, too."""
+
+    POLL = 0.1
+
+    def __init__(self, connection: Any) -> None:
+        self._path = Path(f"{connection.settings_dict['NAME']}.relay")
+        self._file: IO[str] | None = None
+
+    def elected(self) -> bool:
+        if self._file is None:
+            file = self._path.open("w")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.close()
+                return False
+            self._file = file
+        return True
+
+    @contextmanager
+    def asleep(self) -> Iterator[bool]:
+        local_wakeup.clear()
+        yield True
+
+    def wait(self, seconds: float) -> None:
+        local_wakeup.wait(min(seconds, self.POLL))
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
