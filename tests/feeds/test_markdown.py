@@ -82,9 +82,9 @@ def test_plain_text_has_the_words_without_the_syntax():
 
 
 FRAGMENTS = [
-    "<script>", "</script>", "<img src=x onerror=alert(1)>", "<a href='javascript:x'>", "[x](", "![", "](", ")", "<", ">", "`", "```\n",
-    "javascript:alert(1)", "data:text/html,x", "https://a.b/", '"', "'", " onclick=x ", "&lt;", "&#106;", "\n\n", "    ", "* ", "> ",
-    "@bob", "|a|\n|-|\n", "\\", "**", "_", "#", "\x00", "\u202e",
+    "<script>", "</script>", "<img src=x onerror=alert(1)>", "<a href='javascript:x'>", "[x](", "![", "](", ")", "<",
+    ">", "`", "```\n", "javascript:alert(1)", "data:text/html,x", "https://a.b/", '"', "'", " onclick=x ", "&lt;",
+    "&#106;", "\n\n", "    ", "* ", "> ", "@bob", "|a|\n|-|\n", "\\", "**", "_", "#", "\x00", "\u202e",
 ]  # fmt: skip
 
 
