@@ -1,0 +1,148 @@
+"""Events of feeds: facts in the past tense, with ids and plain values only."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from events.bus import Event
+
+EntityType = Literal["post", "comment"]
+VoteType = Literal["up", "down"]
+
+
+class PostPublished(Event, topic="post.published", version=1, subject="post/{post_id}"):
+    """A post became visible."""
+
+    post_id: int
+    author_id: int
+    circle_id: int | None
+    title: str
+
+
+class PostUpdated(Event, topic="post.updated", version=1, subject="post/{post_id}"):
+    """The title, body or circle of a visible post changed; `changed` names which."""
+
+    post_id: int
+    author_id: int
+    changed: tuple[str, ...]
+
+
+class PostDeleted(Event, topic="post.deleted", version=1, subject="post/{post_id}"):
+    """A post is no longer visible."""
+
+    post_id: int
+    author_id: int
+
+
+class PostVoted(Event, topic="post.voted", version=1, subject="post/{post_id}"):
+    """A vote on a post was counted."""
+
+    post_id: int
+    author_id: int
+    user_id: int
+    vote_type: VoteType
+
+
+class CommentCreated(Event, topic="comment.created", version=1, subject="comment/{comment_id}"):
+    """A post or a comment was answered."""
+
+    comment_id: int
+    post_id: int
+    author_id: int
+    parent_id: int | None
+    content: str
+
+
+class CommentUpdated(Event, topic="comment.updated", version=1, subject="comment/{comment_id}"):
+    """The content of a comment changed."""
+
+    comment_id: int
+    post_id: int
+    author_id: int
+
+
+class CommentDeleted(Event, topic="comment.deleted", version=1, subject="comment/{comment_id}"):
+    """A comment's content is no longer visible."""
+
+    comment_id: int
+    post_id: int
+    author_id: int
+
+
+class CommentVoted(Event, topic="comment.voted", version=1, subject="comment/{comment_id}"):
+    """A vote on a comment was counted."""
+
+    comment_id: int
+    post_id: int
+    author_id: int
+    user_id: int
+    vote_type: VoteType
+
+
+class UserRegistered(Event, topic="user.registered", version=1, subject="user/{user_id}"):
+    """Someone new is here."""
+
+    user_id: int
+    username: str
+
+
+class FollowEvent(Event, subject="user/{followee_id}"):
+    """What the follow events have in common."""
+
+    follower_id: int
+    followee_id: int
+
+
+class UserFollowed(FollowEvent, topic="user.followed", version=1):
+    """A user follows another."""
+
+
+class UserUnfollowed(FollowEvent, topic="user.unfollowed", version=1):
+    """A user follows another no longer."""
+
+
+class MembershipEvent(Event, subject="circle/{circle_id}"):
+    """What the circle events have in common."""
+
+    circle_id: int
+    user_id: int
+
+
+class CircleJoined(MembershipEvent, topic="circle.joined", version=1):
+    """A user joined a circle."""
+
+
+class CircleLeft(MembershipEvent, topic="circle.left", version=1):
+    """A user left a circle."""
+
+
+class VoteEvent(Event, subject="{entity_type}/{entity_id}"):
+    """What the vote events have in common."""
+
+    vote_id: int
+    user_id: int
+    entity_type: EntityType
+    entity_id: int
+    vote_type: VoteType
+
+
+class VoteCreated(VoteEvent, topic="vote.created", version=1):
+    """A user voted."""
+
+
+class VoteUpdated(VoteEvent, topic="vote.updated", version=1):
+    """A user turned a vote round."""
+
+    previous_vote_type: VoteType
+
+
+class VoteDeleted(VoteEvent, topic="vote.deleted", version=1):
+    """A user took a vote back; `vote_type` is what it was."""
+
+
+class FanoutContinued(Event, topic="feed.fanout_continued", version=1, subject="post/{post_id}"):
+    """A post reached the feeds of the followers up to `after_follower_id`; the next chunk is due."""
+
+    post_id: int
+    author_id: int
+    after_follower_id: int

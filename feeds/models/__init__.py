@@ -1,0 +1,30 @@
+"""What feeds remembers, one noun per file."""
+
+from feeds.models.circles import Circle, Membership
+from feeds.models.comments import Comment
+from feeds.models.counts import EntityCounts, Uncounted
+from feeds.models.entities import Entity
+from feeds.models.follows import Follow
+from feeds.models.posts import Post
+from feeds.models.search import SearchDocument
+from feeds.models.timeline import FeedEntry
+from feeds.models.users import ApiToken, Block, Mute, User
+from feeds.models.votes import Vote
+
+__all__ = [
+    "ApiToken",
+    "Block",
+    "Circle",
+    "Comment",
+    "Entity",
+    "EntityCounts",
+    "FeedEntry",
+    "Follow",
+    "Membership",
+    "Mute",
+    "Post",
+    "SearchDocument",
+    "Uncounted",
+    "User",
+    "Vote",
+]

@@ -1,0 +1,21 @@
+"""RowByRow: a queryset whose delete() deletes each row as its model does, so that every row's events are emitted."""
+
+from typing import TypeVar
+
+from django.db import models, transaction
+
+Row = TypeVar("Row", bound=models.Model)
+
+
+class RowByRow(models.QuerySet[Row]):
+    """Django's own delete() never calls Model.delete(); events, soft deletes and `previous` live there."""
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        deleted = 0
+        with transaction.atomic(using=self.db):
+            for row in self.order_by("pk"):
+                deleted += row.delete()[0]
+        return deleted, {self.model._meta.label: deleted}
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]

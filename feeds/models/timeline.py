@@ -1,0 +1,33 @@
+"""FeedEntry: a post waits in a user's feed."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class FeedEntry(models.Model):
+    """One line of one feed. No foreign-key constraints: fan-out inserts thousands, and reading filters what is gone."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.CASCADE,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+        verbose_name=_("reader"),
+    )
+    post = models.ForeignKey(
+        "feeds.Post", models.CASCADE, related_name="+", db_constraint=False, verbose_name=_("post")
+    )
+    author_id = models.BigIntegerField(_("author"))
+    published_at = models.DateTimeField(_("published"))
+
+    class Meta:
+        verbose_name = _("feed entry")
+        verbose_name_plural = _("feed entries")
+        constraints = [models.UniqueConstraint(fields=["user", "published_at", "post"], name="feeds_feedentry_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id}: {self.post_id}"

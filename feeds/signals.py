@@ -1,0 +1,1 @@
+"""Signals: the one table "model change → event"."""
