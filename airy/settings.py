@@ -1,7 +1,5 @@
 """Airy's settings, read once from the environment. A malformed value stops the start with its name and the cure."""
 
-import logging.config
-import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -15,7 +13,8 @@ from environ import FileAwareEnv
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
 env = FileAwareEnv()
-env.read_env(BASE_DIR / ".env")
+if (BASE_DIR / ".env").exists():
+    env.read_env(BASE_DIR / ".env")
 
 
 def read(name: str, cast: type, default: Any, *, minimum: int | None = None, choices: tuple[str, ...] = ()) -> Any:
@@ -72,8 +71,6 @@ def secret_key() -> str:
     if key := env.get_value("SECRET_KEY", default=""):
         return key
     if not DEBUG:
-        if {"test", "pytest"} & set(map(lambda arg: Path(arg).stem, sys.argv[:2])):
-            return get_random_secret_key()
         raise ImproperlyConfigured("SECRET_KEY is not set: export SECRET_KEY=… (or SECRET_KEY_FILE, or DEBUG=on at home)")
     path = VAR_DIR / "secret_key"
     if not path.exists():
@@ -141,6 +138,7 @@ def database() -> dict[str, Any]:
         Path(config["NAME"]).parent.mkdir(parents=True, exist_ok=True)
         return config | {
             "ENGINE": "airy.sqlite",
+            "TEST": {"NAME": str(VAR_DIR / "test.sqlite3")},
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",
                 "timeout": 30,
@@ -173,17 +171,22 @@ CACHES = {
 # Events -------------------------------------------------------------------------------------------------------------
 
 DRAMATIQ_AUTODISCOVER_MODULES = ("subscribers",)
+DRAMATIQ_IGNORED_MODULES = ["django_dramatiq.tasks"]
 DRAMATIQ_BROKER = {
-    "BROKER": f"events.brokers.{AIRY_BROKER}.{'RabbitmqBroker' if AIRY_BROKER == 'rabbitmq' else 'EmbeddedBroker'}",
-    "OPTIONS": {},
-    "MIDDLEWARE": [
-        "django_dramatiq.middleware.DbConnectionsMiddleware",
-        "dramatiq.middleware.TimeLimit",
-        "dramatiq.middleware.ShutdownNotifications",
-        "events.middleware.RetryOrDeadLetter",
-        "events.middleware.Relaying",
-    ],
-}
+    "embedded": {"BROKER": "events.brokers.embedded.EmbeddedBroker"},
+    "rabbitmq": {
+        "BROKER": "events.brokers.rabbitmq.RabbitmqBroker",
+        "OPTIONS": {
+            "host": MQ_HOST,
+            "port": MQ_PORT,
+            "user": MQ_USER,
+            "password": MQ_PASSWORD,
+            "vhost": MQ_VHOST,
+            "exchange": MQ_EXCHANGE,
+            "queue_type": MQ_QUEUE_TYPE,
+        },
+    },
+}[AIRY_BROKER] | {"MIDDLEWARE": ["django_dramatiq.middleware.DbConnectionsMiddleware"]}
 
 # People -------------------------------------------------------------------------------------------------------------
 
@@ -246,5 +249,5 @@ LOGGING = {
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
     "root": {"handlers": ["stderr"], "level": read("LOG_LEVEL", str, "INFO")},
-    "loggers": {"pika": {"level": "ERROR"}, "dramatiq": {"level": "WARNING"}},
+    "loggers": {"pika": {"level": "CRITICAL"}, "dramatiq": {"level": "WARNING"}},
 }

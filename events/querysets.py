@@ -141,13 +141,18 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
 
     def schedule(self, rows: Sequence[OutboxMessage]) -> None:
         """Owe these targeted rows; one already owed for the same event, subscriber and run takes the new time and attempt."""
-        if rows:
-            self.bulk_create(
-                rows,
-                update_conflicts=True,
-                unique_fields=["event", "subscriber", "run"],
-                update_fields=["due", "attempt", "claimed"],
-            )
+        connection = connections[self.db]
+        for row in rows:
+            due = row.due if connection.vendor == "postgresql" else connection.ops.adapt_datetimefield_value(row.due)
+            key = DeliveryKey(row.event_id, row.subscriber, row.run)
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "INSERT INTO events_outboxmessage (event_id, subscriber, run, due, attempt, priority, claimed)"
+                    " VALUES (%s, %s, %s, %s, %s, %s, false)"
+                    " ON CONFLICT (event_id, subscriber, run) WHERE NOT subscriber = ''"
+                    " DO UPDATE SET due = excluded.due, attempt = excluded.attempt, claimed = false",
+                    [*_adapted(connection, key), due, row.attempt, row.priority],
+                )
 
 
 class DeliveryKey(NamedTuple):

@@ -40,8 +40,8 @@ class EventBroker(Broker):
         self.subscriptions[subscription.queue] = subscription
 
     def declare_queue(self, queue_name: str) -> None:
-        """Take up a queue; whatever the server needs is made when someone consumes or publishes."""
-        if queue_name not in self.queues:
+        """Take up a subscriber's queue; what the server needs is made when someone consumes or publishes. Others get none."""
+        if queue_name in self.subscriptions and queue_name not in self.queues:
             self.emit_before("declare_queue", queue_name)
             self.queues[queue_name] = None
             self.emit_after("declare_queue", queue_name)
