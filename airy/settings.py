@@ -25,7 +25,9 @@ def read(name: str, cast: type, default: Any, *, minimum: int | None = None, cho
     try:
         value = env.get_value(name, cast=cast, default=default)
     except (ValueError, TypeError) as error:
-        raise ImproperlyConfigured(f"{name} must be {cast.__name__}-like, for example {name}={default}: {error}") from None
+        raise ImproperlyConfigured(
+            f"{name} must be {cast.__name__}-like, for example {name}={default}: {error}"
+        ) from None
     if minimum is not None and value < minimum:
         raise ImproperlyConfigured(f"{name} must be at least {minimum}, for example {name}={default}; it is {value}")
     if choices and value not in choices:
@@ -71,7 +73,9 @@ def secret_key() -> str:
     if key := env.get_value("SECRET_KEY", default=""):
         return key
     if not DEBUG:
-        raise ImproperlyConfigured("SECRET_KEY is not set: export SECRET_KEY=… (or SECRET_KEY_FILE, or DEBUG=on at home)")
+        raise ImproperlyConfigured(
+            "SECRET_KEY is not set: export SECRET_KEY=… (or SECRET_KEY_FILE, or DEBUG=on at home)"
+        )
     path = VAR_DIR / "secret_key"
     if not path.exists():
         VAR_DIR.mkdir(exist_ok=True)
@@ -89,6 +93,7 @@ INSTALLED_APPS = [
     "events",
     "feeds",
     "notifications",
+    "airy",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -96,7 +101,6 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "channels",
-    "airy",
 ]
 AUTH_USER_MODEL = "feeds.User"
 ROOT_URLCONF = "airy.urls"
@@ -132,7 +136,9 @@ TEMPLATES = [
 def database() -> dict[str, Any]:
     """DATABASES["default"]: PostgreSQL through psycopg's pool, or SQLite whose writers queue fairly."""
     if urlparse(DATABASE_URL).scheme not in {"postgres", "postgresql", "sqlite"}:
-        raise ImproperlyConfigured("DATABASE_URL must be postgres://user:password@host:5432/name or sqlite:////path/to/file")
+        raise ImproperlyConfigured(
+            "DATABASE_URL must be postgres://user:password@host:5432/name or sqlite:////path/to/file"
+        )
     config = dict(env.db_url_config(DATABASE_URL))
     if config["ENGINE"] == "django.db.backends.sqlite3":
         Path(config["NAME"]).parent.mkdir(parents=True, exist_ok=True)
@@ -224,7 +230,11 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE_HSTS_SECONDS > 0
 
 # Logging ------------------------------------------------------------------------------------------------------------
 
-_shared = [structlog.contextvars.merge_contextvars, structlog.stdlib.add_log_level, structlog.processors.TimeStamper("iso")]
+_shared = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper("iso"),
+]
 _renderer = structlog.dev.ConsoleRenderer() if DEBUG else structlog.processors.JSONRenderer()
 structlog.configure(
     processors=[

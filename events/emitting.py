@@ -25,7 +25,9 @@ class EmitOutsideTransactionError(RuntimeError):
     """An event was emitted where no transaction would keep it together with the change it tells of."""
 
 
-def emit(event: Event, *, priority: int = 0, delay: dt.timedelta | None = None, cause: Event | None = None) -> uuid.UUID:
+def emit(
+    event: Event, *, priority: int = 0, delay: dt.timedelta | None = None, cause: Event | None = None
+) -> uuid.UUID:
     """Emit one event and return its id.
 
     priority: 0 (normal) to 9 (goes first). delay: deliver no earlier than this after now, by the database's clock.

@@ -98,7 +98,9 @@ class Envelope:
         """
         cls = event_class(self.topic, version=self.version)
         if cls is None:
-            raise UndecodableError(f"no event class is declared for topic {self.topic!r}: declare one, or narrow the pattern")
+            raise UndecodableError(
+                f"no event class is declared for topic {self.topic!r}: declare one, or narrow the pattern"
+            )
         try:
             event = cls.model_validate_json(self.json(), extra="ignore")
         except ValidationError as error:

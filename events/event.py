@@ -65,7 +65,9 @@ class Event(BaseModel):
         cls.subject_format = subject or cls.subject_format
         for name in cls.model_fields:
             if name in RESERVED_NAMES:
-                raise TypeError(f"{cls.__name__}.{name}: the name belongs to the event itself; call the field otherwise")
+                raise TypeError(
+                    f"{cls.__name__}.{name}: the name belongs to the event itself; call the field otherwise"
+                )
             _require_plain(cls, name, cls.model_fields[name].annotation)
         for _, name, _, _ in string.Formatter().parse(cls.subject_format):
             if name is not None and name not in cls.model_fields:

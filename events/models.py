@@ -4,7 +4,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from events.querysets import DeliveryQuerySet, OutboxQuerySet, StoredEventQuerySet
+from events.querysets import DeliveryQuerySet, OutboxQuerySet, ProcessQuerySet, StoredEventQuerySet
 
 
 class StoredEvent(models.Model):
@@ -45,7 +45,12 @@ class OutboxMessage(models.Model):
     """
 
     event = models.ForeignKey(
-        StoredEvent, models.DO_NOTHING, to_field="event_id", db_constraint=False, db_index=False, verbose_name=_("event")
+        StoredEvent,
+        models.DO_NOTHING,
+        to_field="event_id",
+        db_constraint=False,
+        db_index=False,
+        verbose_name=_("event"),
     )
     subscriber = models.CharField(_("subscriber"), max_length=200, blank=True, default="")
     due = models.DateTimeField(_("due"), null=True, blank=True)
@@ -169,6 +174,8 @@ class Process(models.Model):
     started_at = models.DateTimeField(_("started"), default=timezone.now)
     beat_at = models.DateTimeField(_("last beat"), default=timezone.now)
     figures = models.JSONField(_("figures"), default=dict)
+
+    objects = ProcessQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("process")

@@ -12,7 +12,7 @@ from django.db import connections, models, router, transaction
 from django.db.models.functions import Now
 
 if TYPE_CHECKING:
-    from events.models import Delivery, OutboxMessage, StoredEvent
+    from events.models import Delivery, OutboxMessage, Process, StoredEvent
 
 #: The pair that names the advisory lock a sleeping relay holds ("airy", "wake").
 WAKE_LOCK = (0x61697279, 0x77616B65)
@@ -56,7 +56,11 @@ class StoredEventQuerySet(models.QuerySet["StoredEvent"]):
             self.filter(event_id__in=[line.event_id for line in lines]).values_list("event_id", flat=True)
         )
         self.bulk_create(
-            [self.model(**line._asdict() | {"data": json.loads(line.data)}) for line in lines if line.event_id in missing],
+            [
+                self.model(**line._asdict() | {"data": json.loads(line.data)})
+                for line in lines
+                if line.event_id in missing
+            ],
             ignore_conflicts=True,
         )
 
@@ -226,6 +230,15 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return written
 
 
+class ProcessQuerySet(models.QuerySet["Process"]):
+    """Workers and relays."""
+
+    #: A process that has not written for so long is taken for dead.
+    SILENCE = dt.timedelta(seconds=15)
+
+    def alive(self) -> ProcessQuerySet:
+        """Those whose heartbeat is fresh."""
+        return self.filter(beat_at__gt=Now() - self.SILENCE)
 
 
 def _adapted(connection: Any, key: DeliveryKey) -> tuple[Any, str, int]:

@@ -53,7 +53,7 @@ def _record_one(subscription: Subscription, failure: Failure, now: dt.datetime) 
     outcome = log.error if dead else log.warning
     outcome(
         "dead letter" if dead else "delivery failed",
-        event=str(arrival.event_id),
+        event_id=str(arrival.event_id),
         subscriber=subscription.name,
         attempt=failure.attempt,
         seconds=round(failure.duration, 6),

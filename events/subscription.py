@@ -88,7 +88,9 @@ def subscriber(*what: type[Event] | str, **options: Any) -> Callable[[Function],
     Raises TypeError or ValueError at declaration, saying what to write instead.
     """
     if not what or (len(what) == 1 and callable(what[0]) and not isinstance(what[0], type)):
-        raise TypeError("subscriber() needs event classes or patterns: @subscriber(PostPublished) or @subscriber('vote.*')")
+        raise TypeError(
+            "subscriber() needs event classes or patterns: @subscriber(PostPublished) or @subscriber('vote.*')"
+        )
     patterns = tuple(_pattern(one) for one in what)
 
     def declare(function: Function) -> Function:
@@ -126,11 +128,15 @@ def _matches(pattern: list[str], topic: list[str]) -> bool:
 def _pattern(what: type[Event] | str) -> str:
     if isinstance(what, str):
         if not PATTERN.fullmatch(what):
-            raise ValueError(f"{what!r} is no topic pattern: words of a-z, 0-9, _ with dots between; * one word, # any number")
+            raise ValueError(
+                f"{what!r} is no topic pattern: words of a-z, 0-9, _ with dots between; * one word, # any number"
+            )
         return what
     if isinstance(what, type) and issubclass(what, Event):
         if not what.topic:
-            raise TypeError(f"{what.__name__} has no topic: subscribe to the events that descend from it, or to a pattern")
+            raise TypeError(
+                f"{what.__name__} has no topic: subscribe to the events that descend from it, or to a pattern"
+            )
         return what.topic
     raise TypeError(f"{what!r} is neither an Event class nor a topic pattern such as 'vote.*'")
 
@@ -161,7 +167,9 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(options.get(name, True), bool):
             raise ValueError(f"subscriber({name}=…) is True or False")
     if not isinstance(options["name"], str) or not NAME.fullmatch(options["name"]):
-        raise ValueError(f"subscriber(name={options['name']!r}): letters, digits, dots, _ and - only, not beginning with a digit")
+        raise ValueError(
+            f"subscriber(name={options['name']!r}): letters, digits, dots, _ and - only, not beginning with a digit"
+        )
     return options
 
 
@@ -172,7 +180,9 @@ def _default_name(function: Callable[..., Any]) -> str:
 
 def _register(subscription: Subscription, function: Callable[..., Any]) -> None:
     parameters = inspect.signature(function).parameters.values()
-    required = [p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    required = [
+        p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
     if len(required) != 1:
         takes = "the list of events" if subscription.batch else "the event"
         raise TypeError(f"{subscription.name}: a subscriber takes one argument, {takes}; it has {len(required)}")
@@ -186,5 +196,3 @@ def _register(subscription: Subscription, function: Callable[..., Any]) -> None:
 
 #: Called with each new subscription (the broker declares an actor for it).
 listeners: list[Callable[[Subscription], None]] = []
-
-

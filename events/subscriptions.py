@@ -17,7 +17,9 @@ def announce() -> None:
     newest = StoredEvent.objects.aggregate(newest=Max("sequence"))["newest"] or 0
     Subscription.objects.bulk_create(
         [
-            Subscription(name=one.name, queue=one.queue, patterns=list(one.patterns), since=newest, seen_at=timezone.now())
+            Subscription(
+                name=one.name, queue=one.queue, patterns=list(one.patterns), since=newest, seen_at=timezone.now()
+            )
             for one in subscriptions.values()
         ],
         update_conflicts=True,
@@ -51,7 +53,9 @@ def backlogs() -> list[Backlog]:
     }
     topics_since: dict[int, Counter[str]] = {}
     for since in {row.since for row in rows}:
-        counted = StoredEvent.objects.filter(sequence__gt=since, suppressed="").values("topic").annotate(n=Count("sequence"))
+        counted = (
+            StoredEvent.objects.filter(sequence__gt=since, suppressed="").values("topic").annotate(n=Count("sequence"))
+        )
         topics_since[since] = Counter({line["topic"]: line["n"] for line in counted.order_by()})
     result = []
     for row in rows:

@@ -51,6 +51,7 @@ def gate_of(name: str) -> Gate:
     with _gates_mutex:
         return _gates.setdefault(str(name), Gate())
 
+
 class Cursor(base.SQLiteCursorWrapper):
     """Takes a turn at the gate around a writing statement in autocommit."""
 

@@ -48,7 +48,9 @@ class EventBroker(Broker):
 
     def enqueue(self, message: Message, *, delay: int | None = None) -> Message:
         """Refused: work reaches subscribers as events, through the outbox."""
-        raise NotImplementedError(f"{message.actor_name}.send(): emit an event instead; this broker delivers nothing else")
+        raise NotImplementedError(
+            f"{message.actor_name}.send(): emit an event instead; this broker delivers nothing else"
+        )
 
     @abstractmethod
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:

@@ -116,7 +116,9 @@ class Publisher:
     def _on_channel(self, channel: Any) -> None:
         self._next_tag = 1
         channel.add_on_close_callback(lambda channel, error: self._stop(error))
-        channel.add_on_return_callback(lambda channel, method, properties, body: self._returned.add(properties.message_id))
+        channel.add_on_return_callback(
+            lambda channel, method, properties, body: self._returned.add(properties.message_id)
+        )
         channel.confirm_delivery(self._on_confirm, callback=lambda frame: self._on_ready(channel))
 
     def _on_ready(self, channel: Any) -> None:

@@ -48,7 +48,9 @@ class EmbeddedCourier:
         return OutboxMessage.objects.filter(pk__in=ripe).update(due=None) if ripe else 0
 
     def _expand(self) -> int:
-        fresh = list(OutboxMessage.objects.fresh().values_list("pk", "event_id", "event__topic", "priority")[:ROWS_PER_PASS])
+        fresh = list(
+            OutboxMessage.objects.fresh().values_list("pk", "event_id", "event__topic", "priority")[:ROWS_PER_PASS]
+        )
         if not fresh:
             return 0
         OutboxMessage.objects.bulk_create(
@@ -80,5 +82,10 @@ class EmbeddedCourier:
         redelivered = row.pk in self._redelivered
         self._redelivered.discard(row.pk)
         return Arrival(
-            envelope=envelope_of(row.event), body=b"", run=row.run, attempt=row.attempt, redelivered=redelivered, tag=row.pk
+            envelope=envelope_of(row.event),
+            body=b"",
+            run=row.run,
+            attempt=row.attempt,
+            redelivered=redelivered,
+            tag=row.pk,
         )

@@ -61,7 +61,9 @@ class RabbitmqCourier:
         for row in rows:
             if str(row.pk) in returned:
                 if row.subscriber or interested_in(row.event.topic):
-                    log.error("no queue took an event that has subscribers", event=str(row.event_id), topic=row.event.topic)
+                    log.error(
+                        "no queue took an event that has subscribers", event_id=str(row.event_id), topic=row.event.topic
+                    )
                 else:
                     gone.append(row)
         OutboxMessage.objects.filter(pk__in=[row.pk for row in gone]).delete()

@@ -1,0 +1,46 @@
+"""`manage.py runserver [ADDR:PORT]`: the web part alone."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import autoreload
+from django.utils.translation import gettext as _
+
+from airy.serve import parse_address, serve
+from events.models import Process
+
+
+class Command(BaseCommand):
+    help = (
+        "Serves HTTP and websockets, reloading on changes. Events are delivered by `manage.py rundramatiq` beside it."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("address", nargs="?", default="127.0.0.1:8000", metavar="ADDR:PORT")
+        parser.add_argument("--noreload", action="store_true", help="do not restart when code changes")
+
+    def handle(self, *args: Any, address: str, noreload: bool, **options: Any) -> None:
+        try:
+            host, port = parse_address(address)
+        except ValueError as error:
+            raise CommandError(str(error)) from None
+        if noreload:
+            self.serve(host, port)
+        else:
+            autoreload.run_with_reloader(self.serve, host, port)
+
+    def serve(self, host: str, port: int) -> None:
+        """Serve until a signal comes."""
+        if not Process.objects.alive().exists():
+            message = _(
+                "No worker is running: events are kept, but nothing is delivered until `manage.py rundramatiq` runs."
+            )
+            self.stdout.write(self.style.WARNING(message))
+
+        def ready() -> None:
+            self.stdout.write(_("Serving at %(url)s") % {"url": f"http://{host}:{port}/"})
+
+        if not serve(host, port, ready=ready):
+            raise CommandError(
+                f"{host}:{port} could not be opened; is it taken? Try another: manage.py runserver {port + 1}"
+            )

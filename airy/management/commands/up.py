@@ -1,0 +1,33 @@
+"""`manage.py up [ADDR:PORT]`: web, relay, workers and live push in one process."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.translation import gettext as _
+
+from airy.serve import parse_address, serve
+from events.worker import running_worker
+
+
+class Command(BaseCommand):
+    help = "Runs all of Airy in one process: web, relay, workers and live push. Ctrl-C finishes what runs and ends."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("address", nargs="?", default="127.0.0.1:8000", metavar="ADDR:PORT")
+        parser.add_argument("--threads", type=int, default=4, help="threads that work off events (4)")
+
+    def handle(self, *args: Any, address: str, threads: int, **options: Any) -> None:
+        try:
+            host, port = parse_address(address)
+        except ValueError as error:
+            raise CommandError(str(error)) from None
+
+        def ready() -> None:
+            self.stdout.write(_("Airy is up at %(url)s — Ctrl-C stops it") % {"url": f"http://{host}:{port}/"})
+
+        with running_worker(threads=threads):
+            started = serve(host, port, ready=ready)
+            if started:
+                self.stdout.write(_("Finishing what runs …"))
+        if not started:
+            raise CommandError(f"{host}:{port} could not be opened; is it taken? Try another: manage.py up {port + 1}")

@@ -1,0 +1,29 @@
+"""Worker: dramatiq's worker, with relay and heartbeat, inside this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dramatiq
+from dramatiq.worker import Worker
+
+from events.pool import get_pool
+
+
+@contextmanager
+def running_worker(*, threads: int = 4, timeout: float = 30.0) -> Iterator[None]:
+    """Work off events while inside; on leaving, finish what runs, then close the pool, then the broker.
+
+    timeout: seconds that running deliveries may take to finish; what does not is delivered again by the next worker.
+    """
+    broker = dramatiq.get_broker()
+    broker.emit_after("process_boot")
+    worker = Worker(broker, worker_threads=threads, worker_timeout=500)
+    worker.start()
+    try:
+        yield
+    finally:
+        worker.stop(timeout=int(timeout * 1000))
+        get_pool().close(timeout=timeout)
+        broker.close()

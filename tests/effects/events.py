@@ -1,0 +1,18 @@
+"""The events of the test app."""
+
+from events.bus import Event
+
+
+class Rang(Event, topic="bell.rang", version=1, subject="bell/{number}"):
+    """A bell rang. `mood` says how its hearers behave."""
+
+    number: int
+    mood: str = "calm"
+
+
+class BalanceChanged(Event, topic="account.balance_changed", version=1, subject="account/{account_id}"):
+    """An account's balance changed."""
+
+    account_id: int
+    before: int
+    after: int

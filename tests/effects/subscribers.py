@@ -1,0 +1,54 @@
+"""Subscribers of every kind; each leaves one Effect per event."""
+
+import os
+import signal
+
+from django.db.models.signals import post_save
+from django.dispatch import receiver
+
+from events.bus import PermanentFailure, RetryAfter, emit, subscriber
+from tests.effects.events import BalanceChanged, Rang
+from tests.effects.models import Account, Effect
+
+#: Moods that make `moody` fail, and how.
+FAILURES = {"hopeless": PermanentFailure("no use"), "later": RetryAfter(0.1), "poison": ValueError("poison")}
+
+
+@subscriber(Rang, max_retries=2, min_backoff=50, max_backoff=200)
+def moody(event: Rang) -> None:
+    """Fails as the event's mood says; "twice" fails two times and then goes well."""
+    Effect.objects.create(subscriber="moody", number=event.number, attempt=event.meta.attempt)
+    if event.mood in FAILURES:
+        raise FAILURES[event.mood]
+    if event.mood == "twice" and event.meta.attempt < 3:
+        raise ValueError("not yet")
+    if event.mood == "killer":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@subscriber("bell.*", batch=200, max_retries=2, min_backoff=50, max_backoff=200)
+def in_batches(events: list[Rang]) -> None:
+    """Counts a list of events in one go."""
+    if any(event.mood == "poison" for event in events):
+        raise ValueError("poison in the batch")
+    Effect.objects.bulk_create([Effect(subscriber="in_batches", number=event.number) for event in events])
+
+
+@subscriber(Rang, group=1)
+def alone(event: Rang) -> None:
+    """Never shares a transaction."""
+    Effect.objects.create(subscriber="alone", number=event.number)
+
+
+@subscriber(Rang, name="effects.asynchronous")
+async def with_await(event: Rang) -> None:
+    """An async subscriber, in the same transaction."""
+    await Effect.objects.acreate(subscriber="with_await", number=event.number)
+
+
+@receiver(post_save, sender=Account)
+def tell_of_balance(instance: Account, **kwargs: object) -> None:
+    """The account's one line in its table of model changes."""
+    before = instance.previous.balance if instance.previous else 0
+    if before != instance.balance:
+        emit(BalanceChanged(account_id=instance.pk, before=before, after=instance.balance))

@@ -1,0 +1,193 @@
+"""Delivery: exactly one effect, retries, dead letters, groups."""
+
+import json
+import uuid
+
+import pytest
+from django.db import transaction
+
+from events.arrival import Arrival
+from events.bus import Event, emit, emit_many, subscriber
+from events.delivery import DeliveryFailed, key_of, process
+from events.models import Attempt, DeadLetter, Delivery, OutboxMessage, StoredEvent
+from events.recording import record
+from events.subscription import subscriptions
+from events.testing import deliver, emitted
+from tests.effects.events import Rang
+from tests.effects.models import Effect
+
+pytestmark = pytest.mark.django_db
+
+
+def ring(*moods: str) -> list[uuid.UUID]:
+    with transaction.atomic():
+        return emit_many([Rang(number=number, mood=mood) for number, mood in enumerate(moods)])
+
+
+def effects(subscriber_name: str) -> list[int]:
+    return sorted(Effect.objects.filter(subscriber=subscriber_name).values_list("number", flat=True))
+
+
+def arrival(number: int = 1, mood: str = "calm", **attributes: object) -> Arrival:
+    """What another publisher in another language would send."""
+    body = json.dumps(
+        {
+            "specversion": "1.0",
+            "id": str(uuid.uuid4()),
+            "source": "/elsewhere",
+            "type": "bell.rang",
+            "data": {"number": number, "mood": mood},
+        }
+    )
+    return Arrival.read(body.encode(), **attributes)
+
+
+def fail(name: str, *arrivals: Arrival) -> None:
+    with pytest.raises(DeliveryFailed) as failed:
+        process(subscriptions[name], arrivals)
+    record(failed.value)
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_every_subscriber_has_one_effect_per_event_however_often_it_is_delivered(times: int) -> None:
+    ring(*["calm"] * 120)
+    assert deliver(times=times) == 120 * 4
+    for name in ("moody", "in_batches", "alone", "with_await"):
+        assert effects(name) == list(range(120)), name
+    assert Delivery.objects.filter(state="done").count() == 480
+    assert not Attempt.objects.exists()
+
+
+def test_a_failing_run_leaves_no_effect_and_is_tried_again() -> None:
+    ring("twice")
+    deliver()
+    assert list(Effect.objects.filter(subscriber="moody").values_list("number", "attempt")) == [(0, 3)]
+    delivery = Delivery.objects.get(subscriber="effects.moody")
+    assert (delivery.state, delivery.attempts) == ("done", 3)
+    assert list(delivery.failures.values_list("number", "error")) == [
+        (1, "ValueError: not yet"),
+        (2, "ValueError: not yet"),
+    ]
+
+
+def test_spent_retries_make_a_dead_letter_with_reason_bytes_and_tracebacks() -> None:
+    (event_id,) = ring("poison")
+    deliver()
+    dead = DeadLetter.objects.get(subscriber="effects.moody")
+    assert (dead.event_id, dead.state, dead.attempts, dead.reason) == (event_id, "dead", 3, "ValueError: poison")
+    assert json.loads(bytes(dead.body))["data"] == {"number": 0, "mood": "poison"}
+    assert [failure.number for failure in dead.failures.order_by("number")] == [1, 2, 3]
+    assert "raise FAILURES[event.mood]" in dead.failures.last().traceback
+    assert effects("moody") == []
+
+
+def test_a_permanent_failure_is_not_tried_again() -> None:
+    ring("hopeless")
+    deliver()
+    assert DeadLetter.objects.filter(state="dead", subscriber="effects.moody").get().attempts == 1
+
+
+def test_retry_after_sets_the_time_and_counts() -> None:
+    ring("later")
+    deliver()
+    assert Delivery.objects.get(subscriber="effects.moody").attempts == 3
+
+
+def test_one_poison_subscriber_leaves_the_effects_of_the_others() -> None:
+    ring("poison")
+    deliver()
+    assert effects("alone") == [0]
+    assert effects("with_await") == [0]
+
+
+def test_one_poison_event_leaves_its_neighbours_in_group_and_batch() -> None:
+    ring(*["calm"] * 20, "poison", *["calm"] * 20)
+    deliver()
+    innocents = [number for number in range(41) if number != 20]
+    assert effects("moody") == innocents
+    assert effects("in_batches") == innocents
+    assert set(Delivery.objects.filter(state="dead").values_list("subscriber", flat=True)) == {
+        "effects.moody",
+        "effects.in_batches",
+    }
+
+
+def test_undecodable_bytes_are_kept_under_an_id_that_follows_from_them() -> None:
+    fail("effects.moody", Arrival.read(b"\xff not json"), Arrival.read(b"{}"))
+    process(subscriptions["effects.moody"], [Arrival.read(b"\xff not json")])
+    dead = Delivery.objects.filter(state="dead").order_by("id")
+    assert {bytes(one.body) for one in dead} == {b"\xff not json", b"{}"}
+    assert all("not a CloudEvent" in one.reason for one in dead)
+
+
+def test_a_payload_that_does_not_fit_its_class_is_a_dead_letter() -> None:
+    fail("effects.moody", arrival(number="many"))
+    dead = DeadLetter.objects.get()
+    assert dead.state == "dead"
+    assert "number" in dead.reason
+
+
+def test_a_newer_writer_may_add_fields() -> None:
+    newer = arrival()
+    newer.envelope.data["volume"] = 11
+    process(subscriptions["effects.moody"], [newer])
+    assert effects("moody") == [1]
+
+
+def test_a_failed_event_of_another_publisher_is_taken_into_the_log_and_retried() -> None:
+    foreign = arrival(mood="twice")
+    fail("effects.moody", foreign)
+    assert StoredEvent.objects.get().source == "/elsewhere"
+    assert OutboxMessage.objects.get().attempt == 2
+    deliver()
+    assert effects("moody") == [1]
+
+
+def test_a_redelivered_message_counts_its_attempt_before_it_runs_and_ends_as_a_dead_letter() -> None:
+    killer = arrival(redelivered=True)
+    name = "effects.moody"
+    for _ in range(3):
+        assert Delivery.objects.begin(key_of(subscriptions[name], killer), attempt=1)
+    fail(name, killer)
+    dead = DeadLetter.objects.get()
+    assert (dead.state, dead.attempts) == ("dead", 4)
+    assert "ends its worker" in dead.reason
+    assert effects("moody") == []
+
+
+def test_a_message_done_before_is_skipped_when_redelivered() -> None:
+    first = arrival()
+    process(subscriptions["effects.moody"], [first])
+    again = Arrival.read(first.body, redelivered=True)
+    process(subscriptions["effects.moody"], [again])
+    assert effects("moody") == [1]
+
+
+def test_a_batch_holding_one_event_twice_has_one_effect() -> None:
+    twice = arrival()
+    process(subscriptions["effects.in_batches"], [twice, twice])
+    assert effects("in_batches") == [1]
+
+
+class Echoed(Event, topic="bell.echoed_once", version=1):
+    """Emitted by a subscriber, to see what it inherits."""
+
+    number: int
+
+
+def test_what_a_subscriber_emits_inherits_correlation_and_names_its_cause() -> None:
+    before = dict(subscriptions)
+    try:
+
+        @subscriber(Rang)
+        def echo(event: Rang) -> None:
+            emit(Echoed(number=event.number))
+
+        (event_id,) = ring("calm")
+        deliver()
+    finally:
+        subscriptions.clear()
+        subscriptions.update(before)
+    assert emitted(Echoed) == [Echoed(number=0)]
+    stored = StoredEvent.objects.get(topic="bell.echoed_once")
+    assert (stored.causation_id, stored.correlation_id) == (event_id, event_id)

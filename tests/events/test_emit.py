@@ -1,0 +1,117 @@
+"""emit: with the change or not at all."""
+
+import datetime as dt
+import threading
+import uuid
+
+import pytest
+from django.db import connection, transaction
+
+from events.bus import EmitOutsideTransactionError, emit, emit_many, suppressed
+from events.models import OutboxMessage, StoredEvent
+from events.testing import deliver, emitted
+from tests.effects.events import BalanceChanged, Rang
+from tests.effects.models import Account, Effect
+
+pytestmark = pytest.mark.django_db
+
+
+def test_an_event_outside_a_transaction_is_refused_in_a_test_too() -> None:
+    with pytest.raises(EmitOutsideTransactionError, match=r"transaction\.atomic"):
+        emit(Rang(number=1))
+    assert not StoredEvent.objects.exists()
+
+
+def test_emit_returns_the_id_under_which_the_event_stands_in_log_and_outbox() -> None:
+    with transaction.atomic():
+        event_id = emit(Rang(number=1), priority=3)
+    assert isinstance(event_id, uuid.UUID)
+    stored = StoredEvent.objects.get(event_id=event_id)
+    assert (stored.topic, stored.version, stored.subject, stored.data) == (
+        "bell.rang",
+        1,
+        "bell/1",
+        {"number": 1, "mood": "calm"},
+    )
+    assert OutboxMessage.objects.get().event == stored
+    assert OutboxMessage.objects.get().priority == 3
+
+
+def test_a_rollback_takes_the_event_along() -> None:
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        emit(Rang(number=1))
+        _ = 1 / 0
+    assert emitted(Rang) == []
+    assert not OutboxMessage.objects.exists()
+
+
+def test_many_events_keep_their_order() -> None:
+    events = [Rang(number=number) for number in range(250)]
+    with transaction.atomic():
+        ids = emit_many(events)
+    assert len(set(ids)) == 250
+    assert emitted(Rang) == events
+    assert [row.event.data["number"] for row in OutboxMessage.objects.fresh().with_events()] == list(range(250))
+
+
+def test_a_wrong_priority_or_delay_is_refused() -> None:
+    with transaction.atomic():
+        with pytest.raises(ValueError, match="priority"):
+            emit(Rang(number=1), priority=10)
+        with pytest.raises(ValueError, match="delay"):
+            emit(Rang(number=1), delay=dt.timedelta(seconds=-1))
+
+
+def test_a_suppressed_event_is_logged_and_delivered_to_nobody() -> None:
+    with transaction.atomic(), suppressed("moved house"):
+        emit(Rang(number=1))
+    assert StoredEvent.objects.get().suppressed == "moved house"
+    assert deliver() == 0
+    assert not Effect.objects.exists()
+
+
+def test_a_delayed_event_waits_until_it_is_due() -> None:
+    with transaction.atomic():
+        emit(Rang(number=1), delay=dt.timedelta(hours=1))
+    assert deliver() == 0
+    assert OutboxMessage.objects.get().due > dt.datetime.now(dt.UTC) + dt.timedelta(minutes=59)
+
+
+def test_a_saved_row_and_its_event_commit_together() -> None:
+    account = Account.objects.create(balance=5)
+    account.balance = 8
+    account.save()
+    account.save()
+    assert emitted(BalanceChanged) == [
+        BalanceChanged(account_id=account.pk, before=0, after=5),
+        BalanceChanged(account_id=account.pk, before=5, after=8),
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_save_in_autocommit_emits_once() -> None:
+    account = Account.objects.create(balance=5)
+    assert connection.get_autocommit()
+    assert emitted(BalanceChanged) == [BalanceChanged(account_id=account.pk, before=0, after=5)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_stale_instances_saved_at_once_tell_of_the_change_once() -> None:
+    account = Account.objects.create(balance=0)
+    stale = [Account.objects.get(pk=account.pk) for _ in range(4)]
+    start = threading.Barrier(len(stale))
+
+    def save(instance: Account) -> None:
+        instance.balance = 10
+        start.wait()
+        try:
+            instance.save()
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=save, args=(instance,)) for instance in stale]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert emitted(BalanceChanged) == [BalanceChanged(account_id=account.pk, before=0, after=10)]
