@@ -6,6 +6,7 @@ from feeds.models.counts import EntityCounts, Uncounted
 from feeds.models.entities import Entity
 from feeds.models.follows import Follow
 from feeds.models.posts import Post
+from feeds.models.pulled import PulledPost
 from feeds.models.search import SearchDocument
 from feeds.models.timeline import FeedEntry
 from feeds.models.users import ApiToken, Block, Mute, User
@@ -23,6 +24,7 @@ __all__ = [
     "Membership",
     "Mute",
     "Post",
+    "PulledPost",
     "SearchDocument",
     "Uncounted",
     "User",

@@ -1,0 +1,138 @@
+"""Fan-out: put posts into feeds, and take them out.
+
+Every function reads current state and inserts with ON CONFLICT DO NOTHING: a repeated or late call does no harm.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.conf import settings
+from django.db import connections, router
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value, Window
+from django.db.models.functions import RowNumber
+from django.utils import timezone
+
+from feeds.models import FeedEntry, Follow, Membership, Post, PulledPost, User
+
+#: Readers per chunk: a chunk is one delivery and one transaction.
+CHUNK = 1000
+#: A feed is trimmed to so many entries.
+KEPT = 400
+#: So many posts of a newly followed author, or newly joined circle, come into the feed.
+BACKFILL = 100
+#: So many posts come into a feed that is built anew.
+REBUILT = 200
+#: After so long an absence a feed is no longer kept, but built anew on return.
+ABSENCE = dt.timedelta(days=7)
+#: Feeds trimmed per chunk at most: a large audience takes turns from post to post, so that trimming stays cheap.
+TRIMMED = 16
+
+
+def fan_out(post_id: int, *, after: int = 0) -> int | None:
+    """Put a post into the feeds of its next readers after the user `after`; returns the last one if there may be more.
+
+    The readers are the author's followers and, for a post in a circle, its members; those long absent are left out.
+    """
+    post = Post.objects.visible().filter(pk=post_id).first()
+    if post is None or post.published_at is None:
+        return None
+    if not after and _is_too_large(post):
+        PulledPost.objects.get_or_create(
+            post=post, defaults={"author_id": post.author_id, "published_at": post.published_at}
+        )
+        return None
+    readers = _readers(post, after)
+    present = User.objects.active().filter(pk__in=readers, last_seen_at__gte=timezone.now() - ABSENCE)
+    present = present.exclude(pk=post.author_id).order_by("pk")
+    _insert(present.values_list("pk", Value(post.pk), Value(post.author_id), Value(post.published_at)))
+    stride = max(1, len(readers) // TRIMMED)
+    trim([reader for reader in readers if reader % stride == post.pk % stride])
+    return readers[-1] if len(readers) == CHUNK else None
+
+
+def retract_post(post_id: int) -> None:
+    """Take a post out of all feeds, unless it is visible."""
+    if not Post.objects.visible().filter(pk=post_id).exists():
+        FeedEntry.objects.filter(post=post_id).delete()
+        PulledPost.objects.filter(post=post_id).delete()
+
+
+def backfill_author(user_id: int, author_id: int) -> None:
+    """Put the newest posts of an author into the feed of someone who follows them."""
+    if Follow.objects.filter(follower=user_id, followee=author_id).exists():
+        _fill(user_id, Post.objects.visible().of(author_id), limit=BACKFILL)
+
+
+def backfill_circle(user_id: int, circle_id: int) -> None:
+    """Put the newest posts of a circle into the feed of a member."""
+    if Membership.objects.filter(user=user_id, circle=circle_id).exists():
+        _fill(user_id, Post.objects.visible().filter(circle=circle_id), limit=BACKFILL)
+
+
+def retract_unwanted(user_id: int, *, author_id: int | None = None, circle_id: int | None = None) -> None:
+    """Take an author's or a circle's posts out of a feed, but those that are in it for another reason, too."""
+    entries = FeedEntry.objects.filter(user=user_id)
+    if author_id is not None:
+        entries = entries.filter(author_id=author_id)
+    if circle_id is not None:
+        entries = entries.filter(post__circle=circle_id)
+    followed = Exists(Follow.objects.filter(follower=user_id, followee=OuterRef("author_id")))
+    joined = Exists(Membership.objects.filter(user=user_id, circle=OuterRef("post__circle")))
+    entries.exclude(followed | joined).delete()
+
+
+def rebuild(user_id: int) -> None:
+    """Put the newest posts that belong into a feed there, all sources together."""
+    followees = Follow.objects.filter(follower=user_id).values("followee")
+    circles = Membership.objects.filter(user=user_id).values("circle")
+    wanted = Post.objects.visible().filter(Q(author__in=followees) | Q(circle__in=circles))
+    _fill(user_id, wanted.exclude(author=user_id), limit=REBUILT)
+
+
+def trim(user_ids: list[int]) -> None:
+    """Cut these feeds to their newest entries."""
+    newest_first = [F("published_at").desc(), F("post").desc()]
+    places = FeedEntry.objects.filter(user__in=user_ids).annotate(
+        place=Window(RowNumber(), partition_by="user", order_by=newest_first)
+    )
+    FeedEntry.objects.filter(pk__in=places.filter(place__gt=KEPT).values("pk")).delete()
+
+
+def _is_too_large(post: Post) -> bool:
+    """Whether followers and members are more than FANOUT_THRESHOLD; never counts further than that."""
+    most = settings.FANOUT_THRESHOLD
+    followers = Follow.objects.filter(followee=post.author_id)[: most + 1].count()
+    return followers > most or _members(post)[: most + 1 - followers].count() + followers > most
+
+
+def _readers(post: Post, after: int) -> list[int]:
+    """The next readers in the order of their ids, a chunk of them."""
+    followers = Follow.objects.filter(followee=post.author_id, follower__gt=after).order_by("follower")
+    readers = set(followers.values_list("follower_id", flat=True)[:CHUNK])
+    if post.circle_id is not None:
+        members = _members(post).filter(user__gt=after).order_by("user")
+        readers |= set(members.values_list("user_id", flat=True)[:CHUNK])
+    return sorted(readers)[:CHUNK]
+
+
+def _members(post: Post) -> QuerySet[Membership]:
+    return Membership.objects.filter(circle=post.circle_id) if post.circle_id else Membership.objects.none()
+
+
+def _fill(user_id: int, posts: QuerySet[Post], *, limit: int) -> None:
+    newest = posts.order_by("-published_at", "-pk")[:limit]
+    _insert(newest.values_list(Value(user_id), "pk", "author_id", "published_at"))
+    trim([user_id])
+
+
+def _insert(rows: QuerySet[object, tuple[object, ...]]) -> None:
+    """Insert (user, post, author, published) as selected: the rows never leave the database."""
+    select, parameters = rows.query.sql_with_params()
+    connection = connections[router.db_for_write(FeedEntry)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {FeedEntry._meta.db_table} (user_id, post_id, author_id, published_at) {select}"
+            " ON CONFLICT DO NOTHING",
+            parameters,
+        )

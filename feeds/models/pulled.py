@@ -1,0 +1,27 @@
+"""PulledPost: a post with too large an audience to be put into every feed; reading a feed merges it in."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class PulledPost(models.Model):
+    """One row instead of a FeedEntry per reader. A post is either pulled or in the feeds: decided once, at fan-out.
+
+    So nobody counts followers when a feed is read, and an author who crosses the threshold leaves no gap and no double.
+    """
+
+    post = models.OneToOneField(
+        "feeds.Post", models.CASCADE, primary_key=True, related_name="+", verbose_name=_("post")
+    )
+    author_id = models.BigIntegerField(_("author"))
+    published_at = models.DateTimeField(_("published"))
+
+    class Meta:
+        verbose_name = _("pulled post")
+        verbose_name_plural = _("pulled posts")
+        indexes = [models.Index(models.F("published_at").desc(), models.F("post").desc(), name="feeds_pulled_new")]
+
+    def __str__(self) -> str:
+        return f"post/{self.post_id}"

@@ -1,0 +1,112 @@
+"""Search: find posts by their words, on PostgreSQL's full text or SQLite's FTS5."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from django.db import connections, router
+from django.db.models import QuerySet
+from django.db.models.expressions import RawSQL
+
+from feeds.audience import Viewer, without_hidden
+from feeds.markdown import plain
+from feeds.models import Circle, Post, SearchDocument, User
+from feeds.pages import SIZE, Page, cursor_after, key_of, page_of
+from feeds.presentation import present_posts_by_id
+from feeds.queries import Term, indexed, terms_of
+from feeds.snippets import snippet
+
+
+def index_posts(ids: Iterable[int]) -> None:
+    """Bring these posts up to date in the index: visible ones in, all others out."""
+    wanted = sorted(set(ids))
+    posts = Post.objects.visible().filter(pk__in=wanted).order_by("pk")
+    documents = [
+        SearchDocument(post_id=post.pk, title=indexed(post.title), body=indexed(plain(post.body))) for post in posts
+    ]
+    SearchDocument.objects.bulk_create(
+        documents, update_conflicts=True, unique_fields=["post"], update_fields=["title", "body"]
+    )
+    remove(set(wanted) - {document.post_id for document in documents})
+
+
+def remove(ids: Iterable[int]) -> None:
+    """Take these posts out of the index."""
+    SearchDocument.objects.filter(post__in=set(ids)).delete()
+
+
+def search(
+    query: str,
+    *,
+    circle: Circle | None = None,
+    author: User | None = None,
+    viewer: Viewer = None,
+    cursor: str | None = None,
+    size: int = SIZE,
+) -> Page[Post]:
+    """Visible posts that match, best first: posts as in a list, each with a `snippet` (safe HTML with <mark>).
+
+    A query with nothing to search for finds nothing. Raises BadCursorError.
+    """
+    terms = terms_of(query)
+    key = None if cursor is None else key_of(cursor, "search", float, int)
+    if all(term.excluded for term in terms):
+        return Page(items=[])
+    listed = without_hidden(Post.objects.visible(), viewer)
+    if circle is not None:
+        listed = listed.filter(circle=circle)
+    if author is not None:
+        listed = listed.of(author)
+    found = page_of(
+        _matches(terms, listed, key, limit=size + 1), size=size, cursor=lambda last: cursor_after("search", *last)
+    )
+    hits = present_posts_by_id([post_id for _, post_id in found.items], viewer=viewer)
+    for hit in hits:
+        hit.snippet = snippet(plain(hit.body), terms)  # type: ignore[attr-defined]
+    return Page(items=hits, next_cursor=found.next_cursor)
+
+
+def _matches(
+    terms: Sequence[Term], listed: QuerySet[Post], key: tuple[float, int] | None, *, limit: int
+) -> list[tuple[float, int]]:
+    """(rank, post) of the best matches among the listed posts, after `key`."""
+    connection = connections[router.db_for_read(SearchDocument)]
+    matches, parameters = (_on_postgresql if connection.vendor == "postgresql" else _on_sqlite)(terms)
+    among, among_parameters = listed.filter(pk=RawSQL("found.post_id", ())).values("pk").query.sql_with_params()
+    sql = f"SELECT rank, post_id FROM ({matches}) AS found WHERE EXISTS ({among})"
+    parameters += among_parameters
+    if key is not None:
+        sql += " AND rank <= %s AND (rank < %s OR post_id < %s)"
+        parameters += (key[0], key[0], key[1])
+    with connection.cursor() as cursor:
+        cursor.execute(f"{sql} ORDER BY rank DESC, post_id DESC LIMIT %s", (*parameters, limit))
+        return cursor.fetchall()
+
+
+def _on_postgresql(terms: Sequence[Term]) -> tuple[str, tuple[object, ...]]:
+    parts, words = [], []
+    for term in terms:
+        # The words are letters and digits alone, so that they cannot be read as operators.
+        part = "to_tsquery('simple', %s)" if term.opening else "phraseto_tsquery('english', %s)"
+        parts.append(f"!!{part}" if term.excluded else part)
+        words.append(f"{term.words[0]}:*" if term.opening else " ".join(term.words))
+    matches = f"""
+        SELECT ts_rank(tsv, asked, 1)::float8 AS rank, post_id
+        FROM feeds_searchdocument, (SELECT {" && ".join(parts)} AS asked) AS query
+        WHERE tsv @@ asked
+    """
+    return matches, tuple(words)
+
+
+def _on_sqlite(terms: Sequence[Term]) -> tuple[str, tuple[object, ...]]:
+    wanted = " AND ".join(_fts5(term) for term in terms if not term.excluded)
+    unwanted = "".join(f" NOT {_fts5(term)}" for term in terms if term.excluded)
+    matches = """
+        SELECT -bm25(feeds_searchtext, 4.0, 1.0) AS rank, rowid AS post_id
+        FROM feeds_searchtext WHERE feeds_searchtext MATCH %s
+    """
+    return matches, (f"({wanted}){unwanted}",)
+
+
+def _fts5(term: Term) -> str:
+    return f'"{" ".join(term.words)}"' + ("*" if term.opening else "")
