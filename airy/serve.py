@@ -41,7 +41,8 @@ class Server(uvicorn.Server):
 
 
 def serve(host: str, port: int, *, ready: Callable[[], None]) -> bool:
-    """Serve HTTP and websockets until a signal comes; `ready` is called once the port answers. False if it could not start."""
+    """Serve HTTP and websockets until a signal comes; `ready` is called once the port answers. False if it could not
+    start."""
     config = uvicorn.Config(
         "airy.asgi:application",
         host=host,

@@ -14,7 +14,8 @@ UNDECODABLE = uuid.UUID("6f7c1d0e-52a5-5c7e-9c52-6d8f0c9e1a35")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """A message: its envelope, or why it has none; its bytes; the run and attempt it belongs to; the broker's own mark."""
+    """A message: its envelope, or why it has none; its bytes; the run and attempt it belongs to; the broker's own
+    mark."""
 
     envelope: Envelope | None
     body: bytes

@@ -1,7 +1,8 @@
 """Delivery: arrivals → subscriber, each with exactly one effect.
 
-The record of a delivery (the inbox row) and the effect commit in one transaction. Waiting events share one; when anything in
-it fails, all of it is rolled back and each event runs again alone, so that a poison event takes no other along.
+The record of a delivery (the inbox row) and the effect commit in one transaction. Waiting events share one; when
+anything in it fails, all of it is rolled back and each event runs again alone, so that a poison event takes no other
+along.
 """
 
 from __future__ import annotations

@@ -33,7 +33,8 @@ def emit(
     priority: 0 (normal) to 9 (goes first). delay: deliver no earlier than this after now, by the database's clock.
     cause: the received event that led to this one; by default the one being handled.
 
-    Raises EmitOutsideTransactionError outside of `transaction.atomic()`; a test's own wrapping transaction does not count.
+    Raises EmitOutsideTransactionError outside of `transaction.atomic()`; a test's own wrapping transaction does not
+    count.
     """
     return emit_many((event,), priority=priority, delay=delay, cause=cause)[0]
 
@@ -41,7 +42,8 @@ def emit(
 def emit_many(
     events: Iterable[Event], *, priority: int = 0, delay: dt.timedelta | None = None, cause: Event | None = None
 ) -> list[uuid.UUID]:
-    """Emit events in the order given (bulk_create, update() and m2m.add() send no signals); returns their ids. See `emit`."""
+    """Emit events in the order given (bulk_create, update() and m2m.add() send no signals); returns their ids. See
+    `emit`."""
     _require_transaction()
     if not 0 <= priority <= 9:
         raise ValueError(f"priority must be from 0 (normal) to 9 (first); it is {priority}")

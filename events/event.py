@@ -41,8 +41,8 @@ class Event(BaseModel):
         class PostPublished(Event, topic="post.published", version=1, subject="post/{post_id}"):
             post_id: int
 
-    Fields are keyword-only, strictly typed and plain (numbers, strings, dates, UUIDs, literals, tuples of these), so that
-    every version of the code and every language reads them alike. `subject` is a format string over the fields.
+    Fields are keyword-only, strictly typed and plain (numbers, strings, dates, UUIDs, literals, tuples of these), so
+    that every version of the code and every language reads them alike. `subject` is a format string over the fields.
     A class without a topic is a common ancestor and cannot be emitted.
 
     Raises TypeError at declaration when the topic is taken or a field is not plain.
@@ -100,7 +100,8 @@ class Event(BaseModel):
 
 
 def event_class(topic: str, *, version: int) -> type[Event] | None:
-    """The class that reads a topic: of that version, or of the newest declared (a newer writer may only have added fields)."""
+    """The class that reads a topic: of that version, or of the newest declared (a newer writer may only have added
+    fields)."""
     versions = catalogue.get(topic)
     return None if not versions else versions.get(version) or versions[max(versions)]
 
@@ -110,8 +111,8 @@ def _enter_in_catalogue(cls: type[Event]) -> None:
     known = versions.get(cls.version)
     if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
         raise TypeError(
-            f"{cls.__name__}: topic {cls.topic!r} version {cls.version} is declared by {known.__module__}.{known.__name__}; "
-            "use another topic, or the next version"
+            f"{cls.__name__}: topic {cls.topic!r} version {cls.version} is declared by "
+            f"{known.__module__}.{known.__name__}; use another topic, or the next version"
         )
     versions[cls.version] = cls
 

@@ -42,8 +42,8 @@ class DeliveryTimeLimit(TimeLimit):
 
 
 class RetryOrDeadLetter(Middleware):
-    """Records failed deliveries. The message stays marked as failed until they are written down, so that a failure of the
-    record gives it back to the broker instead of losing it."""
+    """Records failed deliveries. The message stays marked as failed until they are written down, so that a failure of
+    the record gives it back to the broker instead of losing it."""
 
     def after_process_message(
         self, broker: Broker, message: MessageProxy, *, result: Any = None, exception: BaseException | None = None

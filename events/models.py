@@ -41,7 +41,8 @@ class StoredEvent(models.Model):
 class OutboxMessage(models.Model):
     """One delivery that is still owed: fresh (due is NULL), or waiting for its time.
 
-    `subscriber` is blank for "everyone who subscribes". `claimed` is set only by the embedded broker while it works on the row.
+    `subscriber` is blank for "everyone who subscribes". `claimed` is set by the embedded broker alone, while it works
+    on the row.
     """
 
     event = models.ForeignKey(

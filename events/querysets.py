@@ -12,7 +12,7 @@ from django.db import connections, models, router, transaction
 from django.db.models.functions import Now
 
 if TYPE_CHECKING:
-    from events.models import Delivery, OutboxMessage, Process, StoredEvent
+    from events.models import Delivery, OutboxMessage
 
 #: The pair that names the advisory lock a sleeping relay holds ("airy", "wake").
 WAKE_LOCK = (0x61697279, 0x77616B65)
@@ -44,7 +44,8 @@ class StoredEventQuerySet(models.QuerySet["StoredEvent"]):
     """The log."""
 
     def append(self, lines: Sequence[LogLine], *, priority: int = 0, delay: dt.timedelta | None = None) -> None:
-        """Write events to the log and, unless suppressed, to the outbox, in the order given and in the caller's transaction."""
+        """Write events to the log and, unless suppressed, to the outbox, in the order given and in the caller's
+        transaction."""
         connection = connections[router.db_for_write(self.model)]
         write = _append_on_postgresql if connection.vendor == "postgresql" else _append_elsewhere
         for start in range(0, len(lines), ROWS_PER_STATEMENT):
@@ -67,8 +68,9 @@ class StoredEventQuerySet(models.QuerySet["StoredEvent"]):
 
 def _append_on_postgresql(connection: Any, lines: Sequence[LogLine], priority: int, delay: dt.timedelta | None) -> None:
     values = ", ".join(["(%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s)"] * len(lines))
-    # The relay holds the wake lock exclusively while it sleeps. An emitter that gets it shared knows the relay is awake, and
-    # keeps the relay from falling asleep before this transaction ends; one that does not get it wakes the relay.
+    # The relay holds the wake lock exclusively while it sleeps. An emitter that gets it shared knows the relay is
+    # awake, and keeps the relay from falling asleep before this transaction ends; one that does not get it wakes the
+    # relay.
     sql = f"""
         WITH logged AS (
             INSERT INTO events_storedevent ({LOG_COLUMNS}) VALUES {values} RETURNING event_id, suppressed
@@ -144,7 +146,8 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
         return list(self.select_related("event"))
 
     def schedule(self, rows: Sequence[OutboxMessage]) -> None:
-        """Owe these targeted rows; one already owed for the same event, subscriber and run takes the new time and attempt."""
+        """Owe these targeted rows; one already owed for the same event, subscriber and run takes the new time and
+        attempt."""
         connection = connections[self.db]
         for row in rows:
             due = row.due if connection.vendor == "postgresql" else connection.ops.adapt_datetimefield_value(row.due)
@@ -173,8 +176,8 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def claim(self, keys: Iterable[DeliveryKey], *, attempts: dict[DeliveryKey, int]) -> set[DeliveryKey]:
         """Mark deliveries done, in the transaction of their effect; returns those that were not final before.
 
-        Rows are taken in sorted order, so that two workers never wait for each other in a circle. What is left out was done,
-        dead or discarded: the effect must not run.
+        Rows are taken in sorted order, so that two workers never wait for each other in a circle. What is left out
+        was done, dead or discarded: the effect must not run.
         """
         return self._write(sorted(keys), "done", attempts)
 

@@ -20,6 +20,16 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 PATTERN = re.compile(r"(#|\*|[a-z0-9_]+)(\.(#|\*|[a-z0-9_]+))*")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9._-]*")
 
+LEAST = {
+    "batch": 1,
+    "group": 1,
+    "max_retries": 0,
+    "min_backoff": 1,
+    "max_backoff": 1,
+    "time_limit": 1,
+    "priority": 0,
+}
+
 #: Every subscriber of this process by name.
 subscriptions: dict[str, Subscription] = {}
 
@@ -76,9 +86,10 @@ class Subscription:
 def subscriber(*what: type[Event] | str, **options: Any) -> Callable[[Function], Function]:
     """Make a function the subscriber of event classes or topic patterns ("vote.*", "#").
 
-    The function gets one event or, with `batch=N`, a list of up to N. It runs in a transaction that also holds the record of
-    its delivery, so its effect happens exactly once as long as it writes to its database alone; anything else belongs into
-    `transaction.on_commit`. Waiting events share a transaction, `group` (50) at most; `group=1` is for those that cannot.
+    The function gets one event or, with `batch=N`, a list of up to N. It runs in a transaction that also holds the
+    record of its delivery, so its effect happens exactly once as long as it writes to its database alone; anything
+    else belongs into `transaction.on_commit`. Waiting events share a transaction, `group` (50) at most; `group=1` is
+    for those that cannot.
 
     name: "<app>.<function>" by default; it names the queue, so keep it through a rename.
     max_retries: runs after the first before the event becomes a dead letter (5). min_backoff, max_backoff, time_limit:
@@ -148,13 +159,10 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
     for name in ("min_backoff", "max_backoff", "time_limit"):
         if isinstance(options.get(name), dt.timedelta):
             options[name] = int(options[name] / dt.timedelta(milliseconds=1))
-    for name, least in (
-        ("batch", 1), ("group", 1), ("max_retries", 0), ("min_backoff", 1), ("max_backoff", 1), ("time_limit", 1), ("priority", 0),
-    ):  # fmt: skip
-        value = options.get(name)
-        if name in options and not (name == "batch" and value is None):
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ValueError(f"subscriber({name}={value!r}): a whole number of at least {least} is needed")
+    for name, least in LEAST.items():
+        value = options.get(name, least)
+        if not (name == "batch" and value is None) and (type(value) is not int or value < least):
+            raise ValueError(f"subscriber({name}={value!r}): a whole number of at least {least} is needed")
     if options.get("priority", 0) > 9:
         raise ValueError("subscriber(priority=…) goes from 0 to 9 (first)")
     if options.get("min_backoff", 1_000) > options.get("max_backoff", 600_000):

@@ -13,7 +13,8 @@ from events.subscription import matches, subscriptions
 
 
 def announce() -> None:
-    """Enter this code's subscribers. A new one begins at the end of the log: earlier events reach it by replay alone."""
+    """Enter this code's subscribers. A new one begins at the end of the log: earlier events reach it by replay
+    alone."""
     newest = StoredEvent.objects.aggregate(newest=Max("sequence"))["newest"] or 0
     Subscription.objects.bulk_create(
         [

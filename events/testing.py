@@ -28,8 +28,9 @@ def emitted(event: type[E]) -> list[E]:
 def deliver(*, times: int = 1) -> int:
     """Relay and run all subscribers inline until nothing is left; returns how many deliveries were made.
 
-    Retries run at once, without their backoff; an event emitted with a delay waits until it is due. Callbacks that subscribers
-    leave to on_commit run, also inside a TestCase. `times=2` delivers everything twice, to show that once is enough.
+    Retries run at once, without their backoff; an event emitted with a delay waits until it is due. Callbacks that
+    subscribers leave to on_commit run, also inside a TestCase. `times=2` delivers everything twice, to show that once
+    is enough.
     """
     made = 0
     while work := _take():

@@ -56,7 +56,8 @@ class PostgresWakeup:
 
     @contextmanager
     def asleep(self) -> Iterator[bool]:
-        """Hold the wake lock. It is not to be had while a transaction that saw the relay awake is still open: look again soon."""
+        """Hold the wake lock. It is not to be had while a transaction that saw the relay awake is still open: look
+        again soon."""
         locked = self._ask("SELECT pg_try_advisory_lock(%s, %s)", WAKE_LOCK)
         try:
             yield locked

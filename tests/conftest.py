@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.db import connection
 
 from tests.environment import MISSING, REQUIRED, SERVICES
 
@@ -40,6 +46,82 @@ def eventually() -> Callable[..., None]:
     return wait
 
 
+def database_url() -> str:
+    """The test database, as another process is told of it."""
+    config = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{config['NAME']}"
+    return f"{SERVICES['postgres']}/{config['NAME']}"
+
+
+class Manage:
+    """Starts `manage.py` in processes of their own, on the test database; each in its own group, so that a kill gets all."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._started: list[subprocess.Popen] = []
+
+    def __call__(self, *arguments: str, **environment: str) -> subprocess.Popen:
+        with (self._folder / "manage.log").open("ab") as log:
+            process = subprocess.Popen(
+                (sys.executable, "manage.py", *arguments),
+                cwd=settings.BASE_DIR,
+                env=os.environ | {"DATABASE_URL": database_url()} | environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._started.append(process)
+        return process
+
+    def worker(self, *, processes: int = 1, threads: int = 4, **environment: str) -> subprocess.Popen:
+        """`manage.py rundramatiq`."""
+        return self("rundramatiq", "--processes", str(processes), "--threads", str(threads), **environment)
+
+    def log(self) -> str:
+        """What the processes said."""
+        return (self._folder / "manage.log").read_text(errors="replace")
+
+    @staticmethod
+    def kill(process: subprocess.Popen) -> None:
+        """SIGKILL to the process and all its children, at once."""
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(30)
+
+    def stop(self) -> None:
+        """SIGTERM to all; what does not end in time is killed, and that is a failure."""
+        running = [process for process in self._started if process.poll() is None]
+        for process in running:
+            process.terminate()
+        for process in running:
+            try:
+                process.wait(45)
+            except subprocess.TimeoutExpired:
+                self.kill(process)
+                pytest.fail(f"{process.args} did not end on SIGTERM:\n{self.log()[-3000:]}")
+
+
+@pytest.fixture
+def manage(transactional_db: None, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manage]:
+    """`manage.py` in other processes, on committed data."""
+    if settings.AIRY_BROKER == "rabbitmq":
+        request.getfixturevalue("vhost")
+    started = Manage(tmp_path)
+    try:
+        yield started
+    finally:
+        started.stop()
+        if settings.AIRY_BROKER == "rabbitmq":
+            purge_queues()
+
+
+def purge_queues() -> None:
+    """Empty this run's queues: an event of one test must not reach the next."""
+    for name in rabbitmqctl("list_queues", "-p", settings.MQ_VHOST, "--no-table-headers", "name").split():
+        rabbitmqctl("purge_queue", "-p", settings.MQ_VHOST, name)
+
+
 @pytest.fixture(scope="session")
 def vhost() -> Iterator[str]:
     """This run's own RabbitMQ vhost, removed at the end."""
@@ -54,5 +136,3 @@ def rabbitmqctl(*arguments: str) -> str:
     """Run rabbitmqctl; raises CalledProcessError with its words."""
     return subprocess.run(("rabbitmqctl", "-q", *arguments), check=True, capture_output=True, text=True).stdout
 
-
-__all__ = ["SERVICES", "rabbitmqctl"]

@@ -1,8 +1,8 @@
 """SQLite for many threads: writers of this process queue in the order they came, instead of polling for the lock.
 
-SQLite's own busy handler sleeps and retries, so under a steady stream of writers one of them can lose every race until its
-time-out ("database is locked"). Here every writing transaction and every writing statement outside of one takes its
-turn at a FIFO gate first; the busy handler is left for writers of other processes.
+SQLite's own busy handler sleeps and retries, so under a steady stream of writers one of them can lose every race
+until its time-out ("database is locked"). Here every writing transaction and every writing statement outside of one
+takes its turn at a FIFO gate first; the busy handler is left for writers of other processes.
 """
 
 import threading

@@ -18,7 +18,8 @@ class Courier(Protocol):
     """Carries rows of the outbox to the broker. Used by one thread, the active relay's."""
 
     def carry(self) -> int:
-        """Move what is due, a bounded number of rows; returns how many moved. A row leaves the outbox only when it is safe."""
+        """Move what is due, a bounded number of rows; returns how many moved. A row leaves the outbox only when it is
+        safe."""
 
     def pause(self, seconds: float) -> None:
         """Keep the connection alive while nothing is due; returns at once."""
@@ -40,7 +41,8 @@ class EventBroker(Broker):
         self.subscriptions[subscription.queue] = subscription
 
     def declare_queue(self, queue_name: str) -> None:
-        """Take up a subscriber's queue; what the server needs is made when someone consumes or publishes. Others get none."""
+        """Take up a subscriber's queue; what the server needs is made when someone consumes or publishes. Others get
+        none."""
         if queue_name in self.subscriptions and queue_name not in self.queues:
             self.emit_before("declare_queue", queue_name)
             self.queues[queue_name] = None

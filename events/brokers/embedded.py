@@ -1,4 +1,5 @@
-"""The embedded broker: queues in this process, fed from the outbox. Rows stay there until their outcome, so kill -9 loses nothing."""
+"""The embedded broker: queues in this process, fed from the outbox. Rows stay there until their outcome, so kill -9
+loses nothing."""
 
 from __future__ import annotations
 

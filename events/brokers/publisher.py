@@ -14,7 +14,8 @@ from events.envelope import CONTENT_TYPE
 
 
 class PublishError(ConnectionError):
-    """The broker did not take a batch: it is down, blocked or refused it. Nothing of the batch may be considered sent."""
+    """The broker did not take a batch: it is down, blocked or refused it. Nothing of the batch may be considered
+    sent."""
 
 
 class Outgoing(NamedTuple):

@@ -1,4 +1,5 @@
-"""RabbitMQ: a topic exchange, one durable queue per subscriber, consumers that group what waits and acknowledge by watermark."""
+"""RabbitMQ: a topic exchange, one durable queue per subscriber, consumers that group what waits and acknowledge by
+watermark."""
 
 from __future__ import annotations
 
@@ -74,8 +75,8 @@ class RabbitmqBroker(EventBroker):
 class RabbitmqConsumer(Consumer):
     """One queue, one connection, one thread; settled from any thread.
 
-    A delivery tag means something on its own channel alone: a message of an earlier connection is settled by nobody, and
-    the broker delivers it again.
+    A delivery tag means something on its own channel alone: a message of an earlier connection is settled by nobody,
+    and the broker delivers it again.
     """
 
     def __init__(self, broker: RabbitmqBroker, subscription: Subscription, *, prefetch: int, timeout: float) -> None:

@@ -20,7 +20,8 @@ RIPE_SHARE = 100
 
 
 class RabbitmqCourier:
-    """Publishes what is due: fresh rows first, in the order of commits per changed row, then those whose time has come."""
+    """Publishes what is due: fresh rows first, in the order of commits per changed row, then those whose time has
+    come."""
 
     def __init__(self, broker: RabbitmqBroker) -> None:
         self._broker = broker

@@ -1,0 +1,219 @@
+"""The admin of the event system: the log, what is owed, what became of it, and who works."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from events.dead_letters import discard, requeue
+from events.models import Attempt, DeadLetter, Delivery, OutboxMessage, Process, StoredEvent, Subscription
+from events.subscriptions import backlogs
+
+
+def preformatted(text: str) -> SafeString:
+    """Text as it stands, escaped."""
+    return format_html('<pre style="white-space: pre-wrap; margin: 0">{}</pre>', text)
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """What the system writes and people read."""
+
+    show_full_result_count = False
+    list_per_page = 50
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(StoredEvent)
+class StoredEventAdmin(ReadOnlyAdmin):
+    """The log, and for each event what became of it at each subscriber."""
+
+    list_display = ["sequence", "topic", "subject", "time", "event_id"]
+    list_filter = ["topic"]
+    search_fields = ["=event_id", "=subject", "=correlation_id", "=topic"]
+    search_help_text = _("An id, a subject such as post/7, a topic, or a correlation id")
+    ordering = ["-sequence"]
+    exclude = ["data"]
+    readonly_fields = ["payload", "deliveries", "owed", "caused"]
+
+    @admin.display(description=_("payload"))
+    def payload(self, event: StoredEvent) -> SafeString:
+        return preformatted(json.dumps(event.data, indent=2, ensure_ascii=False))
+
+    @admin.display(description=_("deliveries"))
+    def deliveries(self, event: StoredEvent) -> SafeString:
+        found = Delivery.objects.filter(event_id=event.event_id).order_by("id")
+        return format_html_join(
+            "",
+            '<div><a href="{}">{}</a>: {} · {} · {}</div>',
+            (
+                (
+                    reverse("admin:events_delivery_change", args=[one.pk]),
+                    one.subscriber,
+                    one.get_state_display(),
+                    one.attempts,
+                    one.at.isoformat(timespec="milliseconds"),
+                )
+                for one in found
+            ),
+        ) or _("none yet")
+
+    @admin.display(description=_("still owed"))
+    def owed(self, event: StoredEvent) -> str:
+        rows = OutboxMessage.objects.filter(event_id=event.event_id)
+        return ", ".join(f"{row.subscriber or '*'} ({row.due or _('now')})" for row in rows) or "—"
+
+    @admin.display(description=_("caused"))
+    def caused(self, event: StoredEvent) -> SafeString:
+        found = StoredEvent.objects.filter(correlation_id=event.correlation_id, causation_id=event.event_id)
+        return format_html_join(
+            "",
+            '<div><a href="{}">{}</a></div>',
+            ((reverse("admin:events_storedevent_change", args=[one.pk]), str(one)) for one in found[:50]),
+        ) or SafeString("—")
+
+
+@admin.register(OutboxMessage)
+class OutboxMessageAdmin(ReadOnlyAdmin):
+    """What is owed."""
+
+    list_display = ["id", "event", "subscriber", "due", "attempt", "priority", "claimed"]
+    list_select_related = ["event"]
+    search_fields = ["=event__event_id", "subscriber"]
+
+
+class AttemptInline(admin.TabularInline):
+    """The failed runs of a delivery."""
+
+    model = Attempt
+    fields = readonly_fields = ["number", "at", "duration", "error", "trace"]
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @admin.display(description=_("traceback"))
+    def trace(self, attempt: Attempt) -> SafeString:
+        return preformatted(attempt.traceback)
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin):
+    """The inbox."""
+
+    list_display = ["id", "event_id", "subscriber", "state", "attempts", "at", "reason"]
+    list_filter = ["state"]
+    search_fields = ["=event_id", "=subscriber"]
+    search_help_text = _("An event's id or a subscriber's name")
+    ordering = ["-id"]
+    exclude = ["body"]
+    readonly_fields = ["the_event", "bytes_received"]
+    inlines = [AttemptInline]
+
+    @admin.display(description=_("event"))
+    def the_event(self, delivery: Delivery) -> SafeString | str:
+        event = delivery.stored_event
+        if event is None:
+            return _("not in this log")
+        return format_html('<a href="{}">{}</a>', reverse("admin:events_storedevent_change", args=[event.pk]), event)
+
+    @admin.display(description=_("bytes"))
+    def bytes_received(self, delivery: Delivery) -> SafeString | str:
+        return preformatted(bytes(delivery.body).decode(errors="backslashreplace")) if delivery.body else "—"
+
+
+@admin.register(DeadLetter)
+class DeadLetterAdmin(DeliveryAdmin):
+    """What was given up; to be requeued or discarded."""
+
+    list_filter = ["subscriber"]
+    search_fields = ["=event_id", "=subscriber", "reason"]
+    actions = ["requeue", "discard"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[DeadLetter]:
+        return super().get_queryset(request).filter(state="dead")
+
+    def has_requeue_permission(self, request: HttpRequest) -> bool:
+        """Whoever may change deliveries may decide about dead letters."""
+        return request.user.has_perm("events.change_delivery")
+
+    @admin.action(description=_("Requeue the chosen dead letters"), permissions=["requeue"])
+    def requeue(self, request: HttpRequest, chosen: QuerySet[DeadLetter]) -> None:
+        count, kept = requeue(chosen)
+        self.message_user(request, ngettext("%d requeued", "%d requeued", count) % count, messages.SUCCESS)
+        if kept:
+            self.message_user(request, _("%d cannot be read and stay: discard them") % kept, messages.WARNING)
+
+    @admin.action(description=_("Discard the chosen dead letters"), permissions=["requeue"])
+    def discard(self, request: HttpRequest, chosen: QuerySet[DeadLetter]) -> None:
+        count = discard(chosen)
+        self.message_user(request, ngettext("%d discarded", "%d discarded", count) % count, messages.SUCCESS)
+
+
+@admin.register(Attempt)
+class AttemptAdmin(ReadOnlyAdmin):
+    """Failed runs."""
+
+    list_display = ["id", "delivery", "number", "at", "duration", "error"]
+    list_select_related = ["delivery"]
+    search_fields = ["error", "=delivery__event_id"]
+
+
+@admin.register(Subscription)
+class SubscriptionAdmin(ReadOnlyAdmin):
+    """Who listens to what, and how far each is behind."""
+
+    list_display = ["name", "patterns", "behind", "retrying", "dead", "seen_at"]
+    ordering = ["name"]
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        changelist = super().get_changelist_instance(request)
+        found = {one.name: one for one in backlogs()}
+        for subscription in changelist.result_list:
+            subscription.backlog = found[subscription.name]
+        return changelist
+
+    @admin.display(description=_("events behind"))
+    def behind(self, subscription: Any) -> int:
+        return subscription.backlog.behind
+
+    @admin.display(description=_("retrying"))
+    def retrying(self, subscription: Any) -> int:
+        return subscription.backlog.retrying
+
+    @admin.display(description=_("dead letters"))
+    def dead(self, subscription: Any) -> int:
+        return subscription.backlog.dead
+
+
+@admin.register(Process)
+class ProcessAdmin(ReadOnlyAdmin):
+    """Workers and relays, and the figures of their last heartbeat."""
+
+    list_display = ["kind", "host", "pid", "started_at", "beat_at", "pool"]
+    ordering = ["-beat_at"]
+
+    @admin.display(description=_("pool"))
+    def pool(self, process: Process) -> str:
+        return ", ".join(f"{name} {value}" for name, value in process.figures.get("pool", {}).items())

@@ -1,0 +1,44 @@
+"""Django's database connections on the pool's threads: none kept that is broken or too old, none outliving its thread.
+
+A process without Django (or whose settings nobody has read) pays a dictionary lookup for it.
+"""
+
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+logger = logging.getLogger(__name__)
+
+
+def in_use() -> bool:
+    """Whether this process can have a database connection at all."""
+    return "django.db" in sys.modules and sys.modules["django.conf"].settings.configured
+
+
+def close_old() -> None:
+    """Close the calling thread's connections that are broken or older than CONN_MAX_AGE, but none in a transaction."""
+    for connection in _connections():
+        try:
+            connection.close_if_unusable_or_obsolete()
+        except Exception:  # noqa: BLE001 a connection that cannot even be closed is no fault of the task beside it
+            logger.exception("closing an old connection to %s failed", connection.alias)
+
+
+def close_all() -> None:
+    """Close the calling thread's connections, since it ends."""
+    for connection in _connections():
+        try:
+            connection.close()
+        except Exception:  # noqa: BLE001 as above
+            logger.exception("closing the connection to %s failed", connection.alias)
+
+
+def _connections() -> "list[BaseDatabaseWrapper]":
+    if not in_use():
+        return []
+    from django.db import connections
+
+    return connections.all(initialized_only=True)

@@ -1,0 +1,181 @@
+"""CoroutineLoop: the event-loop thread that runs all coroutines of a pool."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from functools import partial
+from typing import Any, Protocol
+
+from . import connections
+from .errors import PoolDeadlockError, TaskTimeoutError
+from .handle import TaskHandle
+from .lanes import DatabaseLanes
+
+#: How many new tasks the loop takes up before it looks after the running ones again.
+BATCH = 256
+
+
+class Settle(Protocol):
+    """Ends a task: gives back its slot and tells its waiters."""
+
+    def __call__(self, task: TaskHandle[Any], /, *, result: Any = None, error: BaseException | None = None) -> None: ...
+
+
+class CoroutineLoop:
+    """One thread, started by the first task. A burst of tasks from other threads costs one wake-up of the loop."""
+
+    def __init__(self, settle: Settle, *, lanes: DatabaseLanes, name: str, logger: logging.Logger) -> None:
+        self._settle = settle
+        self._lanes = lanes
+        self._name = name
+        self._logger = logger
+        self._lock = threading.Lock()
+        self._inbox: deque[TaskHandle[Any]] = deque()
+        self._running: dict[TaskHandle[Any], asyncio.Task[Any]] = {}
+        self._scheduled = False
+        self._stopping = False
+        #: None before the first task and once the last one is done after `stop`.
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def alive(self) -> int:
+        """Threads that exist: the loop's and those of the database lanes."""
+        return int(self._thread is not None and self._thread.is_alive()) + self._lanes.alive
+
+    def is_current_thread(self) -> bool:
+        return threading.current_thread() is self._thread
+
+    def put(self, task: TaskHandle[Any]) -> None:
+        """Have a coroutine run. Raises RuntimeError if the system gives no thread."""
+        with self._lock:
+            loop = self._loop or self._start()
+            self._inbox.append(task)
+            if not self._scheduled:
+                self._scheduled = True
+                loop.call_soon_threadsafe(self._take_up, loop)
+
+    def withdraw(self, task: TaskHandle[Any]) -> bool:
+        return False  # the loop comes by at once, and a search through its inbox could be long
+
+    def interrupt(self, task: TaskHandle[Any]) -> None:
+        with self._lock, suppress(RuntimeError):
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._cancel, task)
+
+    def help(self, task: TaskHandle[Any]) -> None:
+        if self.is_current_thread():
+            raise PoolDeadlockError(
+                "waiting on the event loop for one of its own tasks would never end; await the task"
+            )
+
+    def stop(self) -> None:
+        """Let the thread go as soon as nothing is left to do. Work that still comes is done, too."""
+        with self._lock:
+            self._stopping = True
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._stop_if_idle, self._loop)
+        self._lanes.stop()
+
+    def join(self, deadline: float | None) -> None:
+        """Wait for the threads to end, but no longer than `deadline` (by time.monotonic)."""
+        if self._thread is not None and not self.is_current_thread():
+            self._thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        self._lanes.join(deadline)
+
+    def disown(self) -> None:
+        """After a fork, in the child: the thread is gone, and its tasks are the parent's."""
+        self._lock = threading.Lock()
+        self._inbox.clear()
+        self._lanes.disown()
+
+    # The life of the loop ------------------------------------------------------------------------------------------
+
+    def _start(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=self._work, args=(loop,), name=f"{self._name}-loop", daemon=True)
+        self._loop = loop
+        try:
+            thread.start()
+        except RuntimeError:
+            self._loop = None
+            loop.close()
+            raise
+        self._thread = thread
+        return loop
+
+    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            while self._loop is loop:
+                try:
+                    loop.run_forever()
+                except BaseException:  # noqa: BLE001 asyncio lets a SystemExit of any child task out of here
+                    self._logger.exception("a child task or a callback in %s failed", self._name)
+            leftovers = asyncio.all_tasks(loop)
+            for leftover in leftovers:
+                leftover.cancel()
+            loop.run_until_complete(asyncio.gather(*leftovers, return_exceptions=True))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        finally:
+            loop.close()
+            connections.close_all()
+
+    def _stop_if_idle(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self._lock:
+            if self._stopping and not self._inbox and not self._running and self._loop is loop:
+                self._loop = None
+                loop.stop()
+
+    # On its thread -------------------------------------------------------------------------------------------------
+
+    def _take_up(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._scheduled = False  # before the look into the inbox, or a task that comes now could go unseen
+        for _ in range(BATCH):
+            if not self._inbox:
+                self._stop_if_idle(loop)
+                return
+            task = self._inbox.popleft()
+            if task.start():
+                running = loop.create_task(self._run(task), context=task.context)
+                self._running[task] = running
+                running.add_done_callback(partial(self._ended, task))
+        self._scheduled = True
+        loop.call_soon(self._take_up, loop)
+
+    async def _run(self, task: TaskHandle[Any]) -> Any:
+        if not connections.in_use():
+            return await self._run_limited(task)
+        async with self._lanes.assigned():
+            return await self._run_limited(task)
+
+    async def _run_limited(self, task: TaskHandle[Any]) -> Any:
+        seconds = task.remaining()
+        if seconds is None:
+            return await task.call()
+        try:
+            async with asyncio.timeout(seconds) as clock:
+                return await task.call()
+        except TimeoutError as error:
+            if clock.expired():
+                raise TaskTimeoutError(f"the task ran longer than its {task.timeout} s") from error
+            raise
+
+    def _ended(self, task: TaskHandle[Any], running: asyncio.Task[Any]) -> None:
+        del self._running[task]
+        try:
+            if running.cancelled():
+                self._settle(task, error=asyncio.CancelledError())
+            elif (error := running.exception()) is not None:
+                self._settle(task, error=error)
+            else:
+                self._settle(task, result=running.result())
+        finally:
+            if self._stopping:
+                self._stop_if_idle(running.get_loop())
+
+    def _cancel(self, task: TaskHandle[Any]) -> None:
+        if task in self._running:
+            self._running[task].cancel()

@@ -1,0 +1,392 @@
+"""TaskPool: functions on few threads, coroutines on one event loop, all under one count."""
+
+import asyncio
+import inspect
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import suppress
+from functools import partial
+from types import CoroutineType, FunctionType
+from typing import Any, ParamSpec, TypeVar
+
+from . import connections
+from .admission import Admission, Lane, PoolStats
+from .coroutines import CoroutineLoop
+from .errors import PoolDeadlockError
+from .handle import Runner, TaskHandle, current, current_task
+from .lanes import DatabaseLanes
+from .threads import WorkerThreads
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MAX_THREADS = 64
+
+
+class TaskPool(Executor):
+    """A bounded pool: at most `size` tasks at once, no queue behind it.
+
+    A submitter of one more waits until a slot is free, first come, first served, so work that cannot be done yet stays
+    where it came from. Plain functions run on at most `max_threads` threads, coroutine functions on one event-loop
+    thread. Threads start with the work and are daemons: `close`, or leaving a `with` block, waits for the tasks.
+
+    A task that raises, SystemExit included, ends alone: the error goes to its handle, to the log and to `on_error`,
+    and it is not run again. Tasks see the submitter's context variables, and keep their own changes to themselves.
+
+    size: tasks at once, those that are ready to start included.
+    max_threads: threads for functions; by default `size`, but at most 64.
+    max_waiting: submitters that may wait at a time, 0 for any number; one more gets PoolOverloadedError.
+    nonblocking: nobody waits; a full pool raises PoolOverloadedError.
+    idle_timeout: seconds after which an idle thread goes; None keeps it.
+    prestart: start all threads now.
+    on_error: called as `on_error(handle, error)` in the task's thread after the log entry, just before the handle is done.
+    logger: where failures go; by default the logger `events.pool`.
+    name: of the pool, its threads and log entries.
+
+    Raises ValueError for an argument out of range.
+    """
+
+    def __init__(
+        self,
+        size: int = 10_000,
+        *,
+        max_threads: int | None = None,
+        max_waiting: int = 0,
+        nonblocking: bool = False,
+        idle_timeout: float | None = 10.0,
+        prestart: bool = False,
+        on_error: Callable[[TaskHandle[Any], BaseException], object] | None = None,
+        logger: logging.Logger | None = None,
+        name: str = "taskpool",
+    ) -> None:
+        _check_at_least(1, size=size, max_threads=max_threads)
+        _check_at_least(0, max_waiting=max_waiting, idle_timeout=idle_timeout)
+        self.name = name
+        self._max_threads = max_threads
+        self._idle_timeout = idle_timeout
+        self._on_error = on_error
+        self._logger = logger or logging.getLogger("events.pool")
+        self._new_admission = partial(Admission, name, max_waiting=max_waiting, nonblocking=nonblocking)
+        self._cancelling = False
+        self._admission = self._new_admission(size=size, threads=self._threads_for(size))
+        self._start_afresh()
+        _pools.add(self)
+        if prestart:
+            self._threads.prestart()
+
+    # Submitting ----------------------------------------------------------------------------------------------------
+
+    def submit(self, fn: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> TaskHandle[Any]:
+        """Run `fn(*args, **kwargs)` in the pool; waits for a slot, not for the task.
+
+        Raises PoolClosedError; PoolOverloadedError if the pool is full and one may not wait; PoolDeadlockError if the
+        wait could not end, as in the only task of a full pool, or would block the pool's own event loop.
+        """
+        return self._submit(fn, args, kwargs)
+
+    def try_submit(self, fn: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> TaskHandle[Any]:
+        """As `submit`, but never waits: PoolOverloadedError if the pool is full, PoolClosedError if it is closed."""
+        return self._submit(fn, args, kwargs, wait=False)
+
+    async def asubmit(self, fn: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> TaskHandle[Any]:
+        """As `submit` for callers on an event loop, theirs or the pool's: it waits without blocking the loop.
+
+        Returns the handle once the task has a slot; `await handle` gives the result. Cancelling the wait leaves nothing
+        behind.
+        """
+        lane, runner = self._way_of(fn)
+        await self._admission.aenter(lane)
+        return self._begin(TaskHandle((fn, args, kwargs), lane=lane, runner=runner), runner)
+
+    def spawn(
+        self,
+        fn: Callable[..., Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        wait_timeout: float | None = None,
+        timeout: float | None = None,
+    ) -> TaskHandle[Any]:
+        """As `submit`, with limits in seconds: `wait_timeout` for the wait for a slot, `timeout` for the task itself.
+
+        Raises SubmitTimeoutError if no slot came free; the task then never runs. A task over its `timeout` fails with
+        TaskTimeoutError: a coroutine at once, a function at its next `check_cancelled()`.
+        """
+        return self._submit(fn, tuple(args), dict(kwargs or {}), wait_timeout=wait_timeout, timeout=timeout)
+
+    def run(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `fn(*args, **kwargs)` in the calling thread and context, in a slot of the pool; waits for one as `submit`.
+
+        Returns what `fn` returns and raises what it raises, unlogged: the caller has it. Raises TypeError for a coroutine
+        function, else as `submit`.
+        """
+        if is_coroutine_function(fn):
+            raise TypeError("run() calls a function in this thread: wrap a coroutine function with async_to_sync()")
+        lane = self._admission.callers
+        self._admission.enter(lane, may_block=self._may_block)
+        task: TaskHandle[T] = TaskHandle((fn, args, kwargs), lane=lane)
+        self._register(task)
+        task.start()
+        token = current.set(task)
+        try:
+            result = fn(*args, **kwargs)
+        except BaseException as error:
+            current.reset(token)
+            self._settle(task, error=error, report=False)
+            raise
+        current.reset(token)
+        self._settle(task, result=result)
+        return result
+
+    # Looking -------------------------------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> int:
+        """Slots taken: tasks that run or are ready to start."""
+        return self._admission.running
+
+    @property
+    def free(self) -> int:
+        """Slots that are free, never negative."""
+        return self._admission.free
+
+    @property
+    def waiting(self) -> int:
+        """Submitters that wait for a slot."""
+        return self._admission.waiting
+
+    @property
+    def capacity(self) -> int:
+        """Slots in all."""
+        return self._admission.size
+
+    @property
+    def closed(self) -> bool:
+        return self._admission.closed
+
+    def stats(self) -> PoolStats:
+        """All the numbers at one moment."""
+        return self._admission.stats(threads=self._threads.alive + self._coroutines.alive)
+
+    # Changing, ending, starting again ------------------------------------------------------------------------------
+
+    def resize(self, size: int, /, *, max_threads: int | None = None) -> None:
+        """Change the number of slots, and with it the threads, unless their number was given.
+
+        More slots admit waiting submitters at once. With fewer, what runs finishes, and nothing is admitted until the
+        pool is below its new size. Raises ValueError for less than 1.
+        """
+        _check_at_least(1, size=size, max_threads=max_threads)
+        self._max_threads = max_threads or self._max_threads
+        self._threads.resize(self._threads_for(size))
+        self._admission.resize(size, self._threads_for(size))
+
+    def close(self, timeout: float | None = None, *, cancel_grace: float = 1.0) -> bool:
+        """Turn away new and waiting submitters, and wait for the tasks that have a slot: True if all finished.
+
+        After `timeout` seconds (None: no limit) those that are left are cancelled and get `cancel_grace` seconds more
+        to give way; the answer is then False. Closing again is harmless, also from several threads.
+        Raises PoolDeadlockError inside a task of this pool, which would wait for itself.
+        """
+        self._check_outside("close()")
+        deadline = None if timeout is None else time.monotonic() + timeout + cancel_grace
+        self._admission.close()
+        drained = self._admission.wait_drained(timeout)
+        if not drained:
+            self._cancelling = True
+            for task in list(self._admission.tasks):
+                task.cancel()
+            self._admission.wait_drained(cancel_grace)
+        self._threads.stop()
+        self._coroutines.stop()
+        if not self._admission.running:
+            self._threads.join(deadline)
+            self._coroutines.join(deadline)
+        return drained
+
+    async def aclose(self, timeout: float | None = None, *, cancel_grace: float = 1.0) -> bool:
+        """As `close`, without blocking the caller's event loop."""
+        self._check_outside("aclose()")
+        loop = asyncio.get_running_loop()
+        closed: asyncio.Future[bool] = loop.create_future()
+
+        def close() -> None:
+            drained = self.close(timeout, cancel_grace=cancel_grace)
+            with suppress(RuntimeError):  # nobody waits any more, and the loop is closed
+                loop.call_soon_threadsafe(lambda: closed.done() or closed.set_result(drained))
+
+        # A daemon of its own, not to_thread: a stuck task must not keep the process.
+        threading.Thread(target=close, name=f"{self.name}-aclose", daemon=True).start()
+        return await closed
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """As `Executor.shutdown`: `close()`, or with `wait=False` the same in the background."""
+        if wait and not cancel_futures:
+            self.close()
+            return
+        self._admission.close()
+        if cancel_futures:
+            for task in list(self._admission.tasks):
+                if not task.running():
+                    task.cancel()
+        if wait:
+            self.close()
+        self._threads.stop()
+        self._coroutines.stop()
+
+    def reopen(self) -> None:
+        """Take tasks again after a `close`; on an open pool it does nothing. What did not give way keeps its slot."""
+        if self.closed:
+            self._start_afresh()
+            self._admission.reopen()
+
+    # Within --------------------------------------------------------------------------------------------------------
+
+    def _start_afresh(self) -> None:
+        """Give the pool threads of its own to start: the first time, after a close, and in a forked child."""
+        name, logger, idle_timeout = self.name, self._logger, self._idle_timeout
+        self._cancelling = False
+        self._threads: WorkerThreads[TaskHandle[Any]] = WorkerThreads(
+            self._run_function,
+            limit=self._threads_for(self.capacity),
+            idle_timeout=idle_timeout,
+            name=name,
+            logger=logger,
+            on_exit=connections.close_all,
+        )
+        lanes = DatabaseLanes(idle_timeout=idle_timeout, name=name, logger=logger)
+        self._coroutines = CoroutineLoop(self._settle, lanes=lanes, name=name, logger=logger)
+
+    def _threads_for(self, size: int) -> int:
+        return self._max_threads or min(size, MAX_THREADS)
+
+    def _submit(
+        self,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        wait: bool = True,
+        wait_timeout: float | None = None,
+        timeout: float | None = None,
+    ) -> TaskHandle[Any]:
+        lane, runner = self._way_of(fn)
+        self._admission.enter(lane, wait=wait, timeout=wait_timeout, may_block=self._may_block)
+        return self._begin(TaskHandle((fn, args, kwargs), lane=lane, runner=runner, timeout=timeout), runner)
+
+    def _way_of(self, fn: Callable[..., Any]) -> tuple[Lane, Runner]:
+        if is_coroutine_function(fn):
+            return self._admission.coroutines, self._coroutines
+        return self._admission.functions, self._threads
+
+    def _begin(self, task: TaskHandle[Any], runner: Runner) -> TaskHandle[Any]:
+        self._register(task)
+        try:
+            runner.put(task)
+        except RuntimeError:
+            task.end(cancelled=True)
+            raise
+        return task
+
+    def _register(self, task: TaskHandle[Any]) -> None:
+        self._admission.tasks.add(task)
+        if self._cancelling:
+            task.cancel()
+
+    def _run_function(self, task: TaskHandle[Any]) -> None:
+        if not task.start():
+            return
+        # A task that helps another must not lose the connection that it is just reading from.
+        alone = current_task() is None
+        if alone:
+            connections.close_old()
+        result, failure = None, None
+        try:
+            assert task.context is not None
+            result = task.context.run(task.call)
+            if type(result) is CoroutineType:
+                result.close()
+                raise TypeError(
+                    f"{task.name} returned a coroutine, which nothing runs: submit the coroutine function itself"
+                )
+        except BaseException as error:  # noqa: BLE001 whatever a task raises is the task's, SystemExit included
+            failure = error
+        if alone:
+            connections.close_old()
+        try:
+            self._settle(task, result=result, error=failure)
+        finally:
+            del task, result, failure  # the failure's traceback holds this frame
+
+    def _settle(
+        self, task: TaskHandle[Any], /, *, result: Any = None, error: BaseException | None = None, report: bool = True
+    ) -> None:
+        """End a task. The slot is free before any waiter hears of it, so `running` never counts a task that is done."""
+        if error is None:
+            task.end()
+            task.set_result(result)
+        elif isinstance(error, asyncio.CancelledError):
+            task.end(cancelled=True)
+            task.set_cancelled()
+        else:
+            if report:
+                self._report(task, error)
+            task.end(failed=True)
+            task.set_exception(error)
+
+    def _report(self, task: TaskHandle[Any], error: BaseException) -> None:
+        self._logger.error("task %s failed in %s", task.name, self.name, exc_info=error)
+        if self._on_error is None:
+            return
+        try:
+            self._on_error(task, error)
+        except BaseException:  # noqa: BLE001 the hook's failure is not the task's, nor the pool's
+            self._logger.exception("on_error of %s failed", self.name)
+
+    def _may_block(self, in_task: bool) -> bool:
+        """Whether the calling thread may wait for a slot: not the loop, nor a worker that is between two tasks."""
+        return not self._coroutines.is_current_thread() and (in_task or not self._threads.is_current_thread())
+
+    def _check_outside(self, verb: str) -> None:
+        task = current_task()
+        if task in self._admission.tasks:
+            raise PoolDeadlockError(f"{verb} inside a task of {self.name} would wait for that very task")
+
+    def _after_fork(self) -> None:
+        for part in (self._admission, self._threads, self._coroutines):
+            part.disown()
+        closed = self.closed
+        self._admission = self._new_admission(size=self.capacity, threads=self._threads_for(self.capacity))
+        self._admission.closed = closed
+        self._start_afresh()
+
+
+def is_coroutine_function(fn: Callable[..., Any]) -> bool:
+    """Whether calling it gives a coroutine: `async def`, a partial of one, an object whose `__call__` is one."""
+    if type(fn) is FunctionType and not fn.__dict__:
+        return bool(fn.__code__.co_flags & inspect.CO_COROUTINE)
+    while isinstance(fn, partial):
+        fn = fn.func
+    return asyncio.iscoroutinefunction(fn) or asyncio.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
+
+
+def _check_at_least(minimum: int, **arguments: float | None) -> None:
+    for name, value in arguments.items():
+        if value is not None and not value >= minimum:
+            raise ValueError(f"{name} must be at least {minimum}, it is {value}")
+
+
+_pools: "weakref.WeakSet[TaskPool]" = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for pool in list(_pools):
+        pool._after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,94 @@
+"""Workers in processes of their own, on whatever broker this run has: embedded at home, RabbitMQ on services."""
+
+import random
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+from django.db import transaction
+
+from events.bus import emit, emit_many
+from events.models import Attempt, Delivery, OutboxMessage, Process, Subscription
+from tests.conftest import Manage
+from tests.effects.events import Rang
+from tests.effects.models import Effect
+
+SUBSCRIBERS = ("moody", "in_batches", "alone", "with_await")
+
+Eventually = Callable[..., None]
+
+
+def ring(count: int, *, start: int = 0, mood: str = "calm") -> None:
+    with transaction.atomic():
+        emit_many([Rang(number=number, mood=mood) for number in range(start, start + count)])
+
+
+def all_done(events: int) -> bool:
+    final = Delivery.objects.filter(subscriber__startswith="effects.").exclude(state="retrying").count()
+    return final == events * len(SUBSCRIBERS) and not OutboxMessage.objects.exists()
+
+
+def assert_one_effect_each(events: int) -> None:
+    for name in SUBSCRIBERS:
+        counted = Counter(Effect.objects.filter(subscriber=name).values_list("number", flat=True))
+        assert counted == Counter(range(events)), name
+
+
+def test_workers_do_each_event_once_per_subscriber(manage: Manage, eventually: Eventually) -> None:
+    ring(300)
+    manage.worker(processes=2)
+    eventually(lambda: all_done(300), within=60)
+    ring(50, start=300)
+    eventually(lambda: all_done(350), within=30)
+    assert_one_effect_each(350)
+    assert not Attempt.objects.exists()
+    assert set(Subscription.objects.values_list("name", flat=True)) >= {"effects.moody", "effects.asynchronous"}
+    assert Process.objects.alive().filter(kind="worker").count() == 2
+
+
+def test_killed_workers_lose_nothing_and_double_nothing(manage: Manage, eventually: Eventually) -> None:
+    dice = random.Random(7)
+    total = 0
+    for _ in range(5):
+        ring(400, start=total)
+        total += 400
+        worker = manage.worker()
+        goal = dice.randrange(total * 4)
+        eventually(lambda goal=goal: Delivery.objects.count() >= goal, within=60)
+        manage.kill(worker)
+    manage.worker()
+    eventually(lambda: all_done(total), within=90)
+    assert_one_effect_each(total)
+
+
+def test_a_retry_comes_by_itself_and_a_delay_is_kept(manage: Manage, eventually: Eventually) -> None:
+    manage.worker()
+    ring(1, mood="twice")
+    eventually(lambda: all_done(1), within=60)
+    assert Effect.objects.get(subscriber="moody").attempt == 3
+
+
+def test_a_message_that_kills_its_worker_ends_as_a_dead_letter_and_its_neighbours_are_done(
+    manage: Manage, eventually: Eventually
+) -> None:
+    ring(20)
+    with transaction.atomic():
+        emit(Rang(number=20, mood="killer"))
+    ring(20, start=21)
+
+    worker = manage.worker()
+
+    def settled() -> bool:
+        nonlocal worker
+        if worker.poll() is not None:  # what a supervisor does
+            manage.kill(worker)
+            worker = manage.worker()
+        return all_done(41)
+
+    eventually(settled, within=120)
+    dead = Delivery.objects.get(state="dead")
+    assert dead.subscriber == "effects.moody"
+    assert "ends its worker" in dead.reason
+    assert sorted(Effect.objects.filter(subscriber="moody").values_list("number", flat=True)) == [
+        number for number in range(41) if number != 20
+    ]
