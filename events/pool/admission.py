@@ -49,8 +49,8 @@ class Lane:
 class PoolStats:
     """A pool's numbers at one moment.
 
-    `running + free == capacity`, unless the pool has just become smaller, and `submitted == running + completed + failed
-    + cancelled`.
+    `running + free == capacity`, unless the pool has just become smaller;
+    `submitted == running + completed + failed + cancelled`.
     """
 
     #: Slots taken by tasks that run or are ready to start.

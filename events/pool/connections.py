@@ -8,6 +8,8 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 logger = logging.getLogger(__name__)
@@ -23,7 +25,7 @@ def close_old() -> None:
     for connection in _connections():
         try:
             connection.close_if_unusable_or_obsolete()
-        except Exception:  # noqa: BLE001 a connection that cannot even be closed is no fault of the task beside it
+        except Exception:  # a connection that cannot even be closed is no fault of the task beside it
             logger.exception("closing an old connection to %s failed", connection.alias)
 
 
@@ -32,11 +34,11 @@ def close_all() -> None:
     for connection in _connections():
         try:
             connection.close()
-        except Exception:  # noqa: BLE001 as above
+        except Exception:
             logger.exception("closing the connection to %s failed", connection.alias)
 
 
-def _connections() -> "list[BaseDatabaseWrapper]":
+def _connections() -> "Sequence[BaseDatabaseWrapper]":
     if not in_use():
         return []
     from django.db import connections

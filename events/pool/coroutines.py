@@ -112,12 +112,9 @@ class CoroutineLoop:
             while self._loop is loop:
                 try:
                     loop.run_forever()
-                except BaseException:  # noqa: BLE001 asyncio lets a SystemExit of any child task out of here
+                except BaseException:  # asyncio lets a SystemExit of any child task out of here
                     self._logger.exception("a child task or a callback in %s failed", self._name)
-            leftovers = asyncio.all_tasks(loop)
-            for leftover in leftovers:
-                leftover.cancel()
-            loop.run_until_complete(asyncio.gather(*leftovers, return_exceptions=True))
+            loop.run_until_complete(_end_leftovers())
             loop.run_until_complete(loop.shutdown_asyncgens())
         finally:
             loop.close()
@@ -179,3 +176,11 @@ class CoroutineLoop:
     def _cancel(self, task: TaskHandle[Any]) -> None:
         if task in self._running:
             self._running[task].cancel()
+
+
+async def _end_leftovers() -> None:
+    """Cancel what the tasks started on the loop and left behind."""
+    if leftovers := asyncio.all_tasks() - {asyncio.current_task()}:
+        for leftover in leftovers:
+            leftover.cancel()
+        await asyncio.wait(leftovers)

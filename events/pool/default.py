@@ -40,7 +40,7 @@ def _size() -> int:
         size = 0
     if size < 1:
         raise ValueError(
-            f"GOROUTINE_POOL_SIZE must be an integer of at least 1, for example GOROUTINE_POOL_SIZE=10000; it is {value!r}"
+            f"GOROUTINE_POOL_SIZE must be an integer of at least 1, as in GOROUTINE_POOL_SIZE=10000; it is {value!r}"
         )
     return size
 

@@ -145,7 +145,7 @@ class TaskHandle(Future[T]):
 
 
 def current_task() -> TaskHandle[Any] | None:
-    """The task that the calling code runs in, None outside of any. Its children (asyncio tasks, to_thread) see it too."""
+    """The task that the calling code runs in, also by way of asyncio tasks and to_thread; None outside of any."""
     return current.get()
 
 

@@ -8,8 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
-from contextlib import suppress
+from concurrent.futures import Executor, Future
 from functools import partial
 from types import CoroutineType, FunctionType
 from typing import Any, ParamSpec, TypeVar
@@ -44,7 +43,7 @@ class TaskPool(Executor):
     nonblocking: nobody waits; a full pool raises PoolOverloadedError.
     idle_timeout: seconds after which an idle thread goes; None keeps it.
     prestart: start all threads now.
-    on_error: called as `on_error(handle, error)` in the task's thread after the log entry, just before the handle is done.
+    on_error: called as `on_error(handle, error)` in the task's thread, after the log entry, before the handle is done.
     logger: where failures go; by default the logger `events.pool`.
     name: of the pool, its threads and log entries.
 
@@ -120,10 +119,10 @@ class TaskPool(Executor):
         return self._submit(fn, tuple(args), dict(kwargs or {}), wait_timeout=wait_timeout, timeout=timeout)
 
     def run(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `fn(*args, **kwargs)` in the calling thread and context, in a slot of the pool; waits for one as `submit`.
+        """Run `fn(*args, **kwargs)` in the calling thread and context, in a slot of the pool; waits for it as `submit`.
 
-        Returns what `fn` returns and raises what it raises, unlogged: the caller has it. Raises TypeError for a coroutine
-        function, else as `submit`.
+        Returns what `fn` returns and raises what it raises, unlogged: the caller has it. Raises TypeError for a
+        coroutine function, else as `submit`.
         """
         if is_coroutine_function(fn):
             raise TypeError("run() calls a function in this thread: wrap a coroutine function with async_to_sync()")
@@ -212,17 +211,14 @@ class TaskPool(Executor):
     async def aclose(self, timeout: float | None = None, *, cancel_grace: float = 1.0) -> bool:
         """As `close`, without blocking the caller's event loop."""
         self._check_outside("aclose()")
-        loop = asyncio.get_running_loop()
-        closed: asyncio.Future[bool] = loop.create_future()
-
-        def close() -> None:
-            drained = self.close(timeout, cancel_grace=cancel_grace)
-            with suppress(RuntimeError):  # nobody waits any more, and the loop is closed
-                loop.call_soon_threadsafe(lambda: closed.done() or closed.set_result(drained))
-
+        closed: Future[bool] = Future()
         # A daemon of its own, not to_thread: a stuck task must not keep the process.
-        threading.Thread(target=close, name=f"{self.name}-aclose", daemon=True).start()
-        return await closed
+        threading.Thread(
+            target=lambda: closed.set_result(self.close(timeout, cancel_grace=cancel_grace)),
+            name=f"{self.name}-aclose",
+            daemon=True,
+        ).start()
+        return await asyncio.shield(asyncio.wrap_future(closed))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """As `Executor.shutdown`: `close()`, or with `wait=False` the same in the background."""
@@ -345,7 +341,7 @@ class TaskPool(Executor):
             return
         try:
             self._on_error(task, error)
-        except BaseException:  # noqa: BLE001 the hook's failure is not the task's, nor the pool's
+        except BaseException:  # the hook's failure is not the task's, nor the pool's
             self._logger.exception("on_error of %s failed", self.name)
 
     def _may_block(self, in_task: bool) -> bool:

@@ -117,12 +117,13 @@ class WorkerThreads(Generic[Job]):
     def _work(self) -> None:
         gate = threading.Lock()
         gate.acquire()
-        self._waking = False
+        with self._lock:
+            self._waking = False
         try:
             while (job := self._next_job(gate)) is not None:
                 try:
                     self._run(job)
-                except BaseException:  # noqa: BLE001 a callback's SystemExit must not cost the pool a thread
+                except BaseException:  # a callback's SystemExit must not cost the pool a thread
                     self._logger.exception("a callback in %s failed", self._name)
                 del job
         finally:
