@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator
 from django.db import models
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from events.bus import EventSource
 from feeds.models.posts import Post
+from feeds.models.retained import Retained
 from feeds.models.row_by_row import RowByRow
 
 
@@ -28,8 +25,8 @@ class CommentQuerySet(RowByRow["Comment"]):
         return self.filter(author=author)
 
 
-class Comment(EventSource, models.Model):
-    """A comment. Deleting it is soft: its place in the thread stays, and its answers; its content is never shown again."""
+class Comment(Retained):
+    """A comment. Deleting it is soft: its place in the thread and its answers stay, its content is not shown again."""
 
     CONTENT_LENGTH = 10_000
 
@@ -41,9 +38,6 @@ class Comment(EventSource, models.Model):
         "self", models.CASCADE, related_name="children", null=True, blank=True, verbose_name=_("answer to")
     )
     content = models.TextField(_("content"), max_length=CONTENT_LENGTH, validators=[MaxLengthValidator(CONTENT_LENGTH)])
-    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
-    updated_at = models.DateTimeField(_("updated"), auto_now=True)
-    deleted_at = models.DateTimeField(_("deleted"), null=True, editable=False)
 
     objects = CommentQuerySet.as_manager()
 
@@ -59,17 +53,6 @@ class Comment(EventSource, models.Model):
         """Raises ValidationError when the parent belongs to another post."""
         if self.parent is not None and self.parent.post_id != self.post_id:
             raise ValidationError({"parent": _("The comment that this answers belongs to another post.")})
-
-    def save(self, *args: Any, update_fields: Any = None, **kwargs: Any) -> None:
-        if update_fields is not None:
-            update_fields = {*update_fields, "updated_at"}
-        super().save(*args, update_fields=update_fields, **kwargs)
-
-    def delete(self, using: str | None = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
-        """Hide the content for good."""
-        self.deleted_at = self.deleted_at or timezone.now()
-        self.save(using=using, update_fields={"deleted_at"})
-        return 1, {self._meta.label: 1}
 
     @property
     def is_visible(self) -> bool:

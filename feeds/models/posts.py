@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from django.conf import settings
 from django.core.validators import MaxLengthValidator
@@ -10,7 +10,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from events.bus import EventSource
+from feeds.models.retained import Retained
 from feeds.models.row_by_row import RowByRow
 
 
@@ -30,9 +30,10 @@ class PostQuerySet(RowByRow["Post"]):
         return self.of(author).filter(status=Post.Status.DRAFT, deleted_at=None).order_by("-updated_at", "-id")
 
 
-class Post(EventSource, models.Model):
-    """A post. Deleting it is soft: the row stays, and nobody sees it."""
+class Post(Retained):
+    """A post. It is published once, and stays so; deleting it is soft: the row stays, and nobody sees it."""
 
+    once = ("published_at", "deleted_at")
     TITLE_LENGTH, BODY_LENGTH = 300, 40_000
 
     class Status(models.TextChoices):
@@ -48,10 +49,7 @@ class Post(EventSource, models.Model):
     title = models.CharField(_("title"), max_length=TITLE_LENGTH)
     body = models.TextField(_("body"), blank=True, max_length=BODY_LENGTH, validators=[MaxLengthValidator(BODY_LENGTH)])
     status = models.CharField(_("status"), max_length=9, choices=Status.choices, default=Status.PUBLISHED)
-    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     published_at = models.DateTimeField(_("published"), null=True, editable=False)
-    updated_at = models.DateTimeField(_("updated"), auto_now=True)
-    deleted_at = models.DateTimeField(_("deleted"), null=True, editable=False)
 
     objects = PostQuerySet.as_manager()
 
@@ -84,19 +82,17 @@ class Post(EventSource, models.Model):
     def __str__(self) -> str:
         return self.title
 
-    def save(self, *args: Any, update_fields: Any = None, **kwargs: Any) -> None:
-        if update_fields is not None:
-            update_fields = {*update_fields, "updated_at"}
-        if self.status == self.Status.PUBLISHED and self.published_at is None:
+    def save_base(self, *args: Any, update_fields: Any = None, **kwargs: Any) -> None:
+        written = update_fields is None or "status" in update_fields
+        if written and self.status == self.Status.PUBLISHED and self.published_at is None:
             self.published_at = timezone.now()
             update_fields = update_fields and {*update_fields, "published_at"}
-        super().save(*args, update_fields=update_fields, **kwargs)
+        super().save_base(*args, update_fields=update_fields, **kwargs)
 
-    def delete(self, using: str | None = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
-        """Hide the post for good. The first time counts, also between two who delete at once."""
-        self.deleted_at = self.deleted_at or timezone.now()
-        self.save(using=using, update_fields={"deleted_at"})
-        return 1, {self._meta.label: 1}
+    def keep_what_happened(self, previous: Self) -> None:
+        super().keep_what_happened(previous)
+        if previous.status == self.Status.PUBLISHED:
+            self.status = self.Status.PUBLISHED
 
     @property
     def is_visible(self) -> bool:
