@@ -8,6 +8,7 @@ along.
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -31,6 +32,8 @@ log = structlog.get_logger("events.delivery")
 #: How often a transaction that lost a deadlock runs again at once; it costs no attempt.
 DEADLOCK_RETRIES = 10
 DEADLOCKS = {"40P01", "40001"}
+
+_one_suspect = threading.Lock()
 
 #: Given the milliseconds a call may take, guards it; the worker puts its time limit here.
 Guard = Callable[[int], AbstractContextManager[None]]
@@ -95,25 +98,17 @@ def _process(subscription: Subscription, arrivals: Sequence[Arrival], guard: Gua
 
 
 def _run_alone(subscription: Subscription, arrival: Arrival, guard: Guard) -> Failure | None:
-    attempt, started = arrival.attempt, time.monotonic()
-    key = key_of(subscription, arrival)
+    key, attempt, started = key_of(subscription, arrival), arrival.attempt, time.monotonic()
     try:
-        if arrival.redelivered:
-            begun = Delivery.objects.begin(key, attempt=arrival.attempt)
-            if begun is None:
-                return None
-            attempt = begun
-            if attempt > subscription.max_retries + 1:
-                raise ExhaustedError(f"delivered {attempt - 1} times without an outcome: it ends its worker")
-        for again in range(DEADLOCK_RETRIES, -1, -1):
-            try:
-                with guard(subscription.time_limit):
-                    _run_together(subscription, (arrival,), attempt=attempt)
-                break
-            except OperationalError as error:
-                if not again or getattr(error.__cause__, "sqlstate", None) not in DEADLOCKS:
-                    raise
-                time.sleep(random.uniform(0.01, 0.1))
+        with _suspicion(key) if arrival.redelivered else nullcontext():
+            if arrival.redelivered:
+                begun = Delivery.objects.begin(key, attempt=arrival.attempt)
+                if begun is None:
+                    return None
+                attempt = begun
+                if attempt > subscription.max_retries + 1:
+                    raise ExhaustedError(f"begun {attempt - 1} times without an outcome: it ends its worker")
+            _run_through_deadlocks(subscription, arrival, attempt, guard)
     except Interrupt as interrupt:
         if not isinstance(interrupt, TimeLimitExceeded):
             raise
@@ -122,6 +117,26 @@ def _run_alone(subscription: Subscription, arrival: Arrival, guard: Guard) -> Fa
         return Failure(arrival, attempt, error, time.monotonic() - started)
     _log_done(subscription, (arrival,), time.monotonic() - started, attempt=attempt)
     return None
+
+
+def _suspicion(key: DeliveryKey) -> AbstractContextManager[object]:
+    """One at a time in a process: redelivered messages that began before without an outcome.
+
+    One of them may be what kills the worker; an innocent that runs beside it would be counted as begun once more.
+    """
+    return _one_suspect if Delivery.objects.has_begun(key) else nullcontext()
+
+
+def _run_through_deadlocks(subscription: Subscription, arrival: Arrival, attempt: int, guard: Guard) -> None:
+    for again in range(DEADLOCK_RETRIES, -1, -1):
+        try:
+            with guard(subscription.time_limit):
+                _run_together(subscription, (arrival,), attempt=attempt)
+            return
+        except OperationalError as error:
+            if not again or getattr(error.__cause__, "sqlstate", None) not in DEADLOCKS:
+                raise
+            time.sleep(random.uniform(0.01, 0.1))
 
 
 def _run_together(subscription: Subscription, arrivals: Sequence[Arrival], *, attempt: int | None = None) -> None:

@@ -186,6 +186,12 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         final = self.filter(event_id=key.event_id, subscriber=key.subscriber, run=key.run).exclude(state="retrying")
         return not final.exists()
 
+    def has_begun(self, key: DeliveryKey) -> bool:
+        """Whether an attempt was counted that has not led to an outcome."""
+        return self.filter(
+            event_id=key.event_id, subscriber=key.subscriber, run=key.run, state="retrying", attempts__gt=0
+        ).exists()
+
     def begin(self, key: DeliveryKey, *, attempt: int) -> int | None:
         """Count an attempt before it runs; returns its number, or None if the delivery is final."""
         connection = connections[self.db]

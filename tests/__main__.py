@@ -13,7 +13,15 @@ ON_SERVICES = " or ".join(SERVICES)
 
 def pytest(*arguments: str, **environment: str) -> int:
     """Run pytest in parallel; an empty selection is a success."""
-    command = (sys.executable, "-m", "pytest", "-n", os.environ.get("AIRY_TEST_WORKERS", "3"), *arguments, *sys.argv[1:])
+    command = (
+        sys.executable,
+        "-m",
+        "pytest",
+        "-n",
+        os.environ.get("AIRY_TEST_WORKERS", "3"),
+        *arguments,
+        *sys.argv[1:],
+    )
     code = subprocess.run(command, env=os.environ | environment).returncode
     return 0 if code == 5 else code
 

@@ -55,7 +55,8 @@ def database_url() -> str:
 
 
 class Manage:
-    """Starts `manage.py` in processes of their own, on the test database; each in its own group, so that a kill gets all."""
+    """Starts `manage.py` in processes of their own, on the test database; each in its own group, so that a kill gets
+    all."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -135,4 +136,3 @@ def vhost() -> Iterator[str]:
 def rabbitmqctl(*arguments: str) -> str:
     """Run rabbitmqctl; raises CalledProcessError with its words."""
     return subprocess.run(("rabbitmqctl", "-q", *arguments), check=True, capture_output=True, text=True).stdout
-

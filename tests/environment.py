@@ -1,7 +1,9 @@
-"""The environment of a test run, set before Django reads its settings: at home by default, on services with AIRY_SERVICES=on.
+"""The environment of a test run, set before Django reads its settings: at home by default, on services with
+AIRY_SERVICES=on.
 
-A service that does not answer is left out, and the tests that need it skip with the reason; AIRY_REQUIRE=postgres,rabbitmq,…
-turns those skips into failures. Databases, vhosts and key prefixes belong to this run alone.
+A service that does not answer is left out, and the tests that need it skip with the reason;
+AIRY_REQUIRE=postgres,rabbitmq,… turns those skips into failures. Databases, vhosts and key prefixes belong to this
+run alone.
 """
 
 from __future__ import annotations

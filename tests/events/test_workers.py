@@ -4,7 +4,6 @@ import random
 from collections import Counter
 from collections.abc import Callable
 
-import pytest
 from django.db import transaction
 
 from events.bus import emit, emit_many
@@ -61,7 +60,7 @@ def test_killed_workers_lose_nothing_and_double_nothing(manage: Manage, eventual
     assert_one_effect_each(total)
 
 
-def test_a_retry_comes_by_itself_and_a_delay_is_kept(manage: Manage, eventually: Eventually) -> None:
+def test_a_retry_comes_by_itself(manage: Manage, eventually: Eventually) -> None:
     manage.worker()
     ring(1, mood="twice")
     eventually(lambda: all_done(1), within=60)
