@@ -43,12 +43,16 @@ def fan_out(post_id: int, *, after: int = 0) -> int | None:
         )
         return None
     readers = _readers(post, after)
-    present = User.objects.active().filter(pk__in=readers, last_seen_at__gte=timezone.now() - ABSENCE)
-    present = present.exclude(pk=post.author_id).order_by("pk")
-    _insert(present.values_list("pk", Value(post.pk), Value(post.author_id), Value(post.published_at)))
+    rows = present().filter(pk__in=readers).exclude(pk=post.author_id).order_by("pk")
+    _insert(rows.values_list("pk", Value(post.pk), Value(post.author_id), Value(post.published_at)))
     stride = max(1, len(readers) // TRIMMED)
     trim([reader for reader in readers if reader % stride == post.pk % stride])
     return readers[-1] if len(readers) == CHUNK else None
+
+
+def present() -> QuerySet[User]:
+    """The users whose feeds are kept: active and here lately."""
+    return User.objects.active().filter(last_seen_at__gte=timezone.now() - ABSENCE)
 
 
 def retract_post(post_id: int) -> None:

@@ -18,9 +18,12 @@ from feeds.snippets import snippet
 
 
 def index_posts(ids: Iterable[int]) -> None:
-    """Bring these posts up to date in the index: visible ones in, all others out."""
+    """Bring these posts up to date in the index: visible ones in, all others out. Needs a transaction.
+
+    The posts are locked meanwhile, so that of two who index one post the later writes what is newer.
+    """
     wanted = sorted(set(ids))
-    posts = Post.objects.visible().filter(pk__in=wanted).order_by("pk")
+    posts = Post.objects.visible().filter(pk__in=wanted).order_by("pk").select_for_update(no_key=True)
     documents = [
         SearchDocument(post_id=post.pk, title=indexed(post.title), body=indexed(plain(post.body))) for post in posts
     ]

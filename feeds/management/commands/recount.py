@@ -1,0 +1,29 @@
+"""`manage.py recount`: compare the counts with the votes and comments, and put right what has drifted."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from feeds.management.progress import bar
+from feeds.recount import recount, total
+
+
+class Command(BaseCommand):
+    help = "Recounts votes and comments while the site runs, reports what had drifted and repairs it."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--dry-run", action="store_true", help="report only")
+        parser.add_argument(
+            "--settle",
+            action="store_true",
+            help="also count what waits for events that will never be delivered (suppressed or discarded ones); "
+            "only while nothing else waits to be delivered",
+        )
+
+    def handle(self, *args: Any, dry_run: bool, settle: bool, **options: Any) -> None:
+        with bar("Recounting", total=total()) as advance:
+            drifts = recount(repair=not dry_run, settle=settle, advance=advance)
+        for drift in drifts:
+            self.stdout.write(str(drift))
+        done = "had drifted" if dry_run else "had drifted and are right again"
+        self.stdout.write(self.style.SUCCESS(f"{len(drifts)} counts {done}."))

@@ -1,0 +1,93 @@
+"""Recount: compare the counts with the votes and comments themselves, and put right what has drifted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from django.db.models import Count, F, Q, QuerySet, Value
+
+from feeds import counting
+from feeds.chunks import Advance, each_chunk
+from feeds.counting import Delta
+from feeds.models import Comment, Entity, EntityCounts, Post, Uncounted, Vote
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """Counts that were not what the tables say."""
+
+    entity_type: str
+    entity_id: int
+    held: Delta
+    true: Delta
+
+    def __str__(self) -> str:
+        numbers = (
+            f"{name} {held} → {true}"
+            for name, held, true in zip(Delta._fields, self.held, self.true, strict=True)
+            if held != true
+        )
+        return f"{self.entity_type}/{self.entity_id}: {', '.join(numbers) or 'rank'}"
+
+
+def recount(*, repair: bool = True, settle: bool = False, advance: Advance | None = None) -> list[Drift]:
+    """Recount all posts and comments, a chunk per transaction, while the site runs; returns what had drifted.
+
+    repair: write the true numbers. settle: also take in what waits to be counted and forget that it waits, for events
+    that will never be delivered (suppressed, or discarded); use it only while nothing is waiting, or it counts twice.
+    advance: told how many more are done.
+    """
+    drifts: list[Drift] = []
+    for entity_type, rows in (("post", Post.objects.all()), ("comment", Comment.objects.all())):
+        one_chunk = partial(_recount_chunk, drifts, entity_type, repair=repair, settle=settle)
+        each_chunk(rows, one_chunk, advance=advance)
+    return drifts
+
+
+def total() -> int:
+    """How many posts and comments there are to recount."""
+    return Post.objects.count() + Comment.objects.count()
+
+
+def _recount_chunk(drifts: list[Drift], entity_type: str, ids: Sequence[int], *, repair: bool, settle: bool) -> None:
+    found = counting.targets((entity_type, entity_id) for entity_id in ids)
+    # A count that is under way waits for these locks, or these for it; so what waits and what is held add up.
+    rows = counting.lock(found) if repair else list(_rows(entity_type, ids))
+    missing = _missing(entity_type, ids, settle=settle)
+    drifted = []
+    for row in rows:
+        held = Delta(row.upvotes, row.downvotes, row.comments)
+        true = held.plus(missing.get(row.entity_id, Delta()))
+        row.upvotes, row.downvotes, row.comments = true
+        if held != true or counting.is_stale(row, found):
+            drifts.append(Drift(entity_type=entity_type, entity_id=row.entity_id, held=held, true=true))
+            drifted.append(row)
+    if repair:
+        counting.store(drifted, found)
+        if settle:
+            Uncounted.objects.filter(entity_type=entity_type, entity_id__in=ids).delete()
+
+
+def _rows(entity_type: str, ids: Sequence[int]) -> QuerySet[EntityCounts]:
+    return EntityCounts.objects.filter(entity_type=entity_type, entity_id__in=ids)
+
+
+def _missing(entity_type: str, ids: Sequence[int], *, settle: bool) -> dict[int, Delta]:
+    """What the counts lack (less than nothing: have too much) beside what waits to be counted; in one statement, since
+    a vote between two would be seen by one of them alone."""
+    up, down = Count("pk", filter=Q(vote_type="up")), Count("pk", filter=Q(vote_type="down"))
+    votes = Vote.objects.filter(entity_type=entity_type, entity_id__in=ids).values_list("entity_id").order_by()
+    parts = [votes.annotate(up=up, down=down, comments=Value(0))]
+    if entity_type == Entity.POST:
+        comments = Comment.objects.filter(post__in=ids, deleted_at=None).values_list("post").order_by()
+        parts.append(comments.annotate(up=Value(0), down=Value(0), comments=Count("pk")))
+    taken = [_rows(entity_type, ids)]
+    if not settle:
+        taken.append(Uncounted.objects.filter(entity_type=entity_type, entity_id__in=ids))
+    parts += [one.values_list("entity_id", -F("upvotes"), -F("downvotes"), -F("comments")) for one in taken]
+    sums: dict[int, Delta] = {}
+    for entity_id, *numbers in parts[0].union(*parts[1:], all=True):
+        sums[entity_id] = sums.get(entity_id, Delta()).plus(Delta(*numbers))
+    return sums

@@ -1,0 +1,138 @@
+"""Subscribers of feeds: search index, feeds and counts follow the events.
+
+Each reads current state or adds deltas that commute, so the order in which events arrive does not matter.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from events.bus import Event, emit, subscriber
+from feeds import counting, fanout, search
+from feeds.counting import Delta, Key
+from feeds.events import (
+    CircleJoined,
+    CircleLeft,
+    CommentCreated,
+    CommentDeleted,
+    CommentVoted,
+    FanoutContinued,
+    PostDeleted,
+    PostPublished,
+    PostUpdated,
+    PostVoted,
+    UserFollowed,
+    UserUnfollowed,
+    VoteCreated,
+    VoteDeleted,
+    VoteEvent,
+    VoteUpdated,
+)
+from feeds.models import Uncounted
+
+VOTES = {"up": Delta(upvotes=1), "down": Delta(downvotes=1)}
+
+
+@subscriber(PostPublished, PostUpdated, PostDeleted, replayable=True)
+def index_post(event: PostPublished | PostUpdated | PostDeleted) -> None:
+    """Visible posts are in the search index, all others are not."""
+    search.index_posts([event.post_id])
+
+
+@subscriber(PostPublished, replayable=True)
+def rank_post(event: PostPublished) -> None:
+    """A post has its counts, and with them a place in the ranked lists, from the beginning."""
+    counting.add({("post", event.post_id): Delta()})
+
+
+@subscriber(PostPublished, PostUpdated, FanoutContinued, replayable=True)
+def fan_out_post(event: PostPublished | PostUpdated | FanoutContinued) -> None:
+    """A post comes into the feeds of its readers, a chunk of them per event; moved to a circle, also of its members."""
+    if isinstance(event, PostUpdated) and "circle" not in event.changed:
+        return
+    after = event.after_follower_id if isinstance(event, FanoutContinued) else 0
+    last = fanout.fan_out(event.post_id, after=after)
+    if last is not None:
+        emit(FanoutContinued(post_id=event.post_id, author_id=event.author_id, after_follower_id=last))
+
+
+@subscriber(PostDeleted, replayable=True)
+def retract_post(event: PostDeleted) -> None:
+    """A deleted post leaves the feeds."""
+    fanout.retract_post(event.post_id)
+
+
+@subscriber(UserFollowed, replayable=True)
+def backfill_followed(event: UserFollowed) -> None:
+    """Following somebody brings their newest posts into the feed."""
+    fanout.backfill_author(event.follower_id, event.followee_id)
+
+
+@subscriber(UserUnfollowed, replayable=True)
+def retract_unfollowed(event: UserUnfollowed) -> None:
+    """Who is no longer followed leaves the feed."""
+    fanout.retract_unwanted(event.follower_id, author_id=event.followee_id)
+
+
+@subscriber(CircleJoined, replayable=True)
+def backfill_joined(event: CircleJoined) -> None:
+    """Joining a circle brings its newest posts into the feed."""
+    fanout.backfill_circle(event.user_id, event.circle_id)
+
+
+@subscriber(CircleLeft, replayable=True)
+def retract_left(event: CircleLeft) -> None:
+    """The posts of a circle that was left leave the feed."""
+    fanout.retract_unwanted(event.user_id, circle_id=event.circle_id)
+
+
+@subscriber(VoteCreated, VoteUpdated, VoteDeleted, batch=200)
+def count_votes(events: list[VoteEvent]) -> None:
+    """Votes move the counts and the rank of what they are on, and are announced to its author's side as post.voted."""
+    deltas: dict[Key, Delta] = defaultdict(Delta)
+    for event in events:
+        key = event.entity_type, event.entity_id
+        deltas[key] = deltas[key].plus(_vote_delta(event))
+    found = counting.add(deltas)
+    _settle(events)
+    for event in events:
+        target = found.get((event.entity_type, event.entity_id))
+        if target is None or not target.visible or isinstance(event, VoteDeleted):
+            continue
+        told = {"author_id": target.author_id, "user_id": event.user_id, "vote_type": event.vote_type}
+        if event.entity_type == "post":
+            emit(PostVoted(post_id=target.post_id, **told), cause=event)
+        else:
+            emit(CommentVoted(comment_id=event.entity_id, post_id=target.post_id, **told), cause=event)
+
+
+@subscriber(CommentCreated, CommentDeleted, batch=200)
+def count_comments(events: list[CommentCreated | CommentDeleted]) -> None:
+    """Comments are counted by their post, and a new one has its own counts."""
+    deltas: dict[Key, Delta] = defaultdict(Delta)
+    for event in events:
+        created = isinstance(event, CommentCreated)
+        deltas["post", event.post_id] = deltas["post", event.post_id].plus(Delta(comments=1 if created else -1))
+        if created:
+            deltas["comment", event.comment_id] = deltas["comment", event.comment_id]
+    counting.add(deltas)
+    _settle(events)
+
+
+def _vote_delta(event: VoteEvent) -> Delta:
+    """What a vote adds; one turned round takes its former self away, too."""
+    if isinstance(event, VoteDeleted):
+        return _opposite(VOTES[event.vote_type])
+    if isinstance(event, VoteUpdated):
+        return VOTES[event.vote_type].plus(_opposite(VOTES[event.previous_vote_type]))
+    return VOTES[event.vote_type]
+
+
+def _opposite(delta: Delta) -> Delta:
+    return Delta(*(-number for number in delta))
+
+
+def _settle(events: Iterable[Event]) -> None:
+    """The counts hold these events now: their actors' own views need not add them any more."""
+    Uncounted.objects.filter(pk__in=[event.meta.id for event in events]).delete()
