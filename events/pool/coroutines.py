@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
-from functools import partial
+from contextvars import Context
 from typing import Any, Protocol
 
 from . import connections
@@ -34,7 +34,8 @@ class CoroutineLoop:
         self._logger = logger
         self._lock = threading.Lock()
         self._inbox: deque[TaskHandle[Any]] = deque()
-        self._running: dict[TaskHandle[Any], asyncio.Task[Any]] = {}
+        self._running: dict[asyncio.Task[Any], TaskHandle[Any]] = {}
+        self._context = Context()
         self._scheduled = False
         self._stopping = False
         #: None before the first task and once the last one is done after `stop`.
@@ -132,36 +133,36 @@ class CoroutineLoop:
         self._scheduled = False  # before the look into the inbox, or a task that comes now could go unseen
         for _ in range(BATCH):
             if not self._inbox:
-                self._stop_if_idle(loop)
+                if self._stopping:
+                    self._stop_if_idle(loop)
                 return
             task = self._inbox.popleft()
             if task.start():
                 running = loop.create_task(self._run(task), context=task.context)
-                self._running[task] = running
-                running.add_done_callback(partial(self._ended, task))
+                running.add_done_callback(self._ended, context=self._context)
+                self._running[running] = task
+                task.running_as = running
         self._scheduled = True
         loop.call_soon(self._take_up, loop)
 
     async def _run(self, task: TaskHandle[Any]) -> Any:
-        if not connections.in_use():
-            return await self._run_limited(task)
-        async with self._lanes.assigned():
-            return await self._run_limited(task)
+        if connections.in_use():
+            async with self._lanes.assigned():
+                return await (task.call() if task.timeout is None else self._run_limited(task))
+        return await (task.call() if task.timeout is None else self._run_limited(task))
 
     async def _run_limited(self, task: TaskHandle[Any]) -> Any:
-        seconds = task.remaining()
-        if seconds is None:
-            return await task.call()
         try:
-            async with asyncio.timeout(seconds) as clock:
+            async with asyncio.timeout(task.remaining()) as clock:
                 return await task.call()
         except TimeoutError as error:
             if clock.expired():
                 raise TaskTimeoutError(f"the task ran longer than its {task.timeout} s") from error
             raise
 
-    def _ended(self, task: TaskHandle[Any], running: asyncio.Task[Any]) -> None:
-        del self._running[task]
+    def _ended(self, running: asyncio.Task[Any]) -> None:
+        task = self._running.pop(running)
+        task.running_as = None
         try:
             if running.cancelled():
                 self._settle(task, error=asyncio.CancelledError())
@@ -174,8 +175,8 @@ class CoroutineLoop:
                 self._stop_if_idle(running.get_loop())
 
     def _cancel(self, task: TaskHandle[Any]) -> None:
-        if task in self._running:
-            self._running[task].cancel()
+        if task.running_as is not None:
+            task.running_as.cancel()
 
 
 async def _end_leftovers() -> None:

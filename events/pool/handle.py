@@ -3,11 +3,11 @@
 import asyncio
 import time
 from collections.abc import Callable, Generator
-from concurrent.futures import Future
 from contextvars import Context, ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .errors import PoolDeadlockError, TaskTimeoutError
+from .future import LightFuture
 
 if TYPE_CHECKING:
     from .admission import Lane
@@ -34,7 +34,7 @@ class Runner(Protocol):
         """The calling task waits for this one: run it here if it may need the very thread that waits."""
 
 
-class TaskHandle(Future[T]):
+class TaskHandle(LightFuture[T]):
     """The future of one task: `result`, `exception`, `add_done_callback`, `concurrent.futures.wait` as usual.
 
     It can be awaited; cancelling the asyncio task that awaits it cancels this one. Callbacks run on the pool's threads.
@@ -44,6 +44,8 @@ class TaskHandle(Future[T]):
         super().__init__()
         self._call: Call | None = call
         self._runner = runner
+        #: The asyncio task of a coroutine that has started.
+        self.running_as: asyncio.Task[Any] | None = None
         self._deadline: float | None = None
         self._interrupted = False
         #: Seconds it may run; None for no limit.
@@ -135,13 +137,6 @@ class TaskHandle(Future[T]):
             raise asyncio.CancelledError
         if self._deadline is not None and time.monotonic() >= self._deadline:
             raise TaskTimeoutError(f"the task ran longer than its {self.timeout} s")
-
-    def set_cancelled(self) -> None:
-        """End a running task as cancelled, for which Future has no word."""
-        with self._condition:
-            self._state = "PENDING"
-        super().cancel()
-        self.set_running_or_notify_cancel()
 
 
 def current_task() -> TaskHandle[Any] | None:

@@ -139,14 +139,16 @@ class WorkerThreads(Generic[Job]):
                     self._wake_next()
                     return job
                 if self._stopping or surplus:
-                    return self._leave()
+                    self._leave()
+                    return None
                 self._idle[gate] = None
             woken = gate.acquire(timeout=self._idle_timeout)
             with self._lock:
                 if not woken:
                     if gate in self._idle:
                         del self._idle[gate]
-                        return self._leave()
+                        self._leave()
+                        return None
                     gate.acquire()
                 self._waking = False
 
