@@ -7,7 +7,6 @@
 It needs nothing but the standard library; where Django is in use, its database connections are looked after.
 """
 
-from .admission import PoolStats
 from .default import get_pool
 from .errors import (
     PoolClosedError,
@@ -18,6 +17,7 @@ from .errors import (
     TaskTimeoutError,
 )
 from .handle import TaskHandle, check_cancelled, current_task
+from .stats import PoolStats
 from .taskpool import TaskPool
 
 __all__ = [

@@ -12,6 +12,7 @@ from typing import Any
 
 from .errors import PoolClosedError, PoolDeadlockError, PoolError, PoolOverloadedError, SubmitTimeoutError
 from .handle import TaskHandle, current_task
+from .stats import PoolStats
 
 DEADLOCK = (
     "{} is full and every task that could free a slot waits for one itself; submit follow-up work with try_submit() "
@@ -43,33 +44,6 @@ class Lane:
     #: How many of the running ones wait without limit for another slot.
     blocked: int = 0
     waiters: OrderedDict[int, Waiter] = field(default_factory=OrderedDict)
-
-
-@dataclass(frozen=True, slots=True)
-class PoolStats:
-    """A pool's numbers at one moment.
-
-    `running + free == capacity`, unless the pool has just become smaller;
-    `submitted == running + completed + failed + cancelled`.
-    """
-
-    #: Slots taken by tasks that run or are ready to start.
-    running: int
-    #: Slots that are free.
-    free: int
-    #: Submitters that wait for a slot.
-    waiting: int
-    #: Slots in all.
-    capacity: int
-    #: Threads alive, the idle ones, the event loop's and those of its database lanes included.
-    threads: int
-    #: Tasks accepted since the pool was made, and how they ended.
-    submitted: int
-    completed: int
-    failed: int
-    cancelled: int
-    #: Submissions turned away because the pool was full.
-    rejected: int
 
 
 class Admission:
@@ -306,10 +280,11 @@ class Admission:
 
     def _is_stuck(self, lane: Lane) -> bool:
         """Whether no task is left that could free a slot of a full lane."""
-        functions_move = self.functions.running > self.functions.blocked < self._threads
-        if lane is self.functions and lane.running >= lane.limit:
+        functions = self.functions
+        functions_move = functions.running > functions.blocked and functions.blocked < self._threads
+        if lane is functions and lane.running >= lane.limit:
             return not functions_move
-        return not functions_move and all(lane.running <= lane.blocked for lane in (self.coroutines, self.callers))
+        return not functions_move and all(other.running <= other.blocked for other in (self.coroutines, self.callers))
 
     def _break_deadlocks(self) -> None:
         """Turn away the last of the tasks that hold each other up."""

@@ -7,10 +7,12 @@ import time
 from collections import deque
 from contextlib import suppress
 from contextvars import Context
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 from . import connections
 from .errors import PoolDeadlockError, TaskTimeoutError
+from .execution import Execution
 from .handle import TaskHandle
 from .lanes import DatabaseLanes
 
@@ -18,17 +20,18 @@ from .lanes import DatabaseLanes
 BATCH = 256
 
 
-class Settle(Protocol):
-    """Ends a task: gives back its slot and tells its waiters."""
+@dataclass
+class _Exit:
+    """What a coroutine raised to end the process: as an exception it would end the loop."""
 
-    def __call__(self, task: TaskHandle[Any], /, *, result: Any = None, error: BaseException | None = None) -> None: ...
+    error: BaseException
 
 
 class CoroutineLoop:
     """One thread, started by the first task. A burst of tasks from other threads costs one wake-up of the loop."""
 
-    def __init__(self, settle: Settle, *, lanes: DatabaseLanes, name: str, logger: logging.Logger) -> None:
-        self._settle = settle
+    def __init__(self, execution: Execution, *, lanes: DatabaseLanes, name: str, logger: logging.Logger) -> None:
+        self._execution = execution
         self._lanes = lanes
         self._name = name
         self._logger = logger
@@ -146,10 +149,13 @@ class CoroutineLoop:
         loop.call_soon(self._take_up, loop)
 
     async def _run(self, task: TaskHandle[Any]) -> Any:
-        if connections.in_use():
+        try:
+            if not connections.in_use():
+                return await (task.call() if task.timeout is None else self._run_limited(task))
             async with self._lanes.assigned():
                 return await (task.call() if task.timeout is None else self._run_limited(task))
-        return await (task.call() if task.timeout is None else self._run_limited(task))
+        except (SystemExit, KeyboardInterrupt) as error:
+            return _Exit(error)
 
     async def _run_limited(self, task: TaskHandle[Any]) -> Any:
         try:
@@ -165,11 +171,13 @@ class CoroutineLoop:
         task.running_as = None
         try:
             if running.cancelled():
-                self._settle(task, error=asyncio.CancelledError())
+                self._execution.settle(task, error=asyncio.CancelledError())
             elif (error := running.exception()) is not None:
-                self._settle(task, error=error)
+                self._execution.settle(task, error=error)
+            elif isinstance(result := running.result(), _Exit):
+                self._execution.settle(task, error=result.error)
             else:
-                self._settle(task, result=running.result())
+                self._execution.settle(task, result=result)
         finally:
             if self._stopping:
                 self._stop_if_idle(running.get_loop())

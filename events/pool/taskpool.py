@@ -1,7 +1,6 @@
 """TaskPool: functions on few threads, coroutines on one event loop, all under one count."""
 
 import asyncio
-import inspect
 import logging
 import os
 import threading
@@ -10,15 +9,16 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from functools import partial
-from types import CoroutineType, FunctionType
 from typing import Any, ParamSpec, TypeVar
 
 from . import connections
-from .admission import Admission, Lane, PoolStats
+from .admission import Admission, Lane
 from .coroutines import CoroutineLoop
 from .errors import PoolDeadlockError
+from .execution import Execution, OnError, is_coroutine_function
 from .handle import Runner, TaskHandle, current, current_task
 from .lanes import DatabaseLanes
+from .stats import PoolStats
 from .threads import WorkerThreads
 
 P = ParamSpec("P")
@@ -59,7 +59,7 @@ class TaskPool(Executor):
         nonblocking: bool = False,
         idle_timeout: float | None = 10.0,
         prestart: bool = False,
-        on_error: Callable[[TaskHandle[Any], BaseException], object] | None = None,
+        on_error: OnError | None = None,
         logger: logging.Logger | None = None,
         name: str = "taskpool",
     ) -> None:
@@ -68,8 +68,8 @@ class TaskPool(Executor):
         self.name = name
         self._max_threads = max_threads
         self._idle_timeout = idle_timeout
-        self._on_error = on_error
         self._logger = logger or logging.getLogger("events.pool")
+        self._execution = Execution(name, logger=self._logger, on_error=on_error)
         self._new_admission = partial(Admission, name, max_waiting=max_waiting, nonblocking=nonblocking)
         self._cancelling = False
         self._admission = self._new_admission(size=size, threads=self._threads_for(size))
@@ -136,10 +136,10 @@ class TaskPool(Executor):
             result = fn(*args, **kwargs)
         except BaseException as error:
             current.reset(token)
-            self._settle(task, error=error, report=False)
+            self._execution.settle(task, error=error, report=False)
             raise
         current.reset(token)
-        self._settle(task, result=result)
+        self._execution.settle(task, result=result)
         return result
 
     # Looking -------------------------------------------------------------------------------------------------------
@@ -248,7 +248,7 @@ class TaskPool(Executor):
         name, logger, idle_timeout = self.name, self._logger, self._idle_timeout
         self._cancelling = False
         self._threads: WorkerThreads[TaskHandle[Any]] = WorkerThreads(
-            self._run_function,
+            self._execution.run_function,
             limit=self._threads_for(self.capacity),
             idle_timeout=idle_timeout,
             name=name,
@@ -256,7 +256,7 @@ class TaskPool(Executor):
             on_exit=connections.close_all,
         )
         lanes = DatabaseLanes(idle_timeout=idle_timeout, name=name, logger=logger)
-        self._coroutines = CoroutineLoop(self._settle, lanes=lanes, name=name, logger=logger)
+        self._coroutines = CoroutineLoop(self._execution, lanes=lanes, name=name, logger=logger)
 
     def _threads_for(self, size: int) -> int:
         return self._max_threads or min(size, MAX_THREADS)
@@ -294,63 +294,12 @@ class TaskPool(Executor):
         if self._cancelling:
             task.cancel()
 
-    def _run_function(self, task: TaskHandle[Any]) -> None:
-        if not task.start():
-            return
-        # A task that helps another must not lose the connection that it is just reading from.
-        alone = current_task() is None
-        if alone:
-            connections.close_old()
-        result, failure = None, None
-        try:
-            assert task.context is not None
-            result = task.context.run(task.call)
-            if type(result) is CoroutineType:
-                result.close()
-                raise TypeError(
-                    f"{task.name} returned a coroutine, which nothing runs: submit the coroutine function itself"
-                )
-        except BaseException as error:  # noqa: BLE001 whatever a task raises is the task's, SystemExit included
-            failure = error
-        if alone:
-            connections.close_old()
-        try:
-            self._settle(task, result=result, error=failure)
-        finally:
-            del task, result, failure  # the failure's traceback holds this frame
-
-    def _settle(
-        self, task: TaskHandle[Any], /, *, result: Any = None, error: BaseException | None = None, report: bool = True
-    ) -> None:
-        """End a task. The slot is free before any waiter hears of it, so `running` never counts a task that is done."""
-        if error is None:
-            task.end()
-            task.set_result(result)
-        elif isinstance(error, asyncio.CancelledError):
-            task.end(cancelled=True)
-            task.set_cancelled()
-        else:
-            if report:
-                self._report(task, error)
-            task.end(failed=True)
-            task.set_exception(error)
-
-    def _report(self, task: TaskHandle[Any], error: BaseException) -> None:
-        self._logger.error("task %s failed in %s", task.name, self.name, exc_info=error)
-        if self._on_error is None:
-            return
-        try:
-            self._on_error(task, error)
-        except BaseException:  # the hook's failure is not the task's, nor the pool's
-            self._logger.exception("on_error of %s failed", self.name)
-
     def _may_block(self, in_task: bool) -> bool:
         """Whether the calling thread may wait for a slot: not the loop, nor a worker that is between two tasks."""
         return not self._coroutines.is_current_thread() and (in_task or not self._threads.is_current_thread())
 
     def _check_outside(self, verb: str) -> None:
-        task = current_task()
-        if task in self._admission.tasks:
+        if current_task() in self._admission.tasks or (verb == "close()" and self._coroutines.is_current_thread()):
             raise PoolDeadlockError(f"{verb} inside a task of {self.name} would wait for that very task")
 
     def _after_fork(self) -> None:
@@ -360,15 +309,6 @@ class TaskPool(Executor):
         self._admission = self._new_admission(size=self.capacity, threads=self._threads_for(self.capacity))
         self._admission.closed = closed
         self._start_afresh()
-
-
-def is_coroutine_function(fn: Callable[..., Any]) -> bool:
-    """Whether calling it gives a coroutine: `async def`, a partial of one, an object whose `__call__` is one."""
-    if type(fn) is FunctionType and not fn.__dict__:
-        return bool(fn.__code__.co_flags & inspect.CO_COROUTINE)
-    while isinstance(fn, partial):
-        fn = fn.func
-    return asyncio.iscoroutinefunction(fn) or asyncio.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
 
 
 def _check_at_least(minimum: int, **arguments: float | None) -> None:

@@ -1,0 +1,84 @@
+"""Execution: how a task is run and how it ends."""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable
+from functools import partial
+from types import CoroutineType, FunctionType
+from typing import Any
+
+from . import connections
+from .handle import TaskHandle, current_task
+
+OnError = Callable[[TaskHandle[Any], BaseException], object]
+
+
+class Execution:
+    """Runs functions, and ends the tasks of all kinds. Nothing that a task raises comes out of here."""
+
+    def __init__(self, name: str, *, logger: logging.Logger, on_error: OnError | None) -> None:
+        self._name = name
+        self._logger = logger
+        self._on_error = on_error
+
+    def run_function(self, task: TaskHandle[Any]) -> None:
+        """Run the task in this thread, unless it was cancelled first."""
+        if not task.start():
+            return
+        # A task that helps another must not lose the connection that it is just reading from.
+        alone = current_task() is None
+        if alone:
+            connections.close_old()
+        result, failure = None, None
+        try:
+            assert task.context is not None
+            result = task.context.run(task.call)
+            if type(result) is CoroutineType:
+                result.close()
+                raise TypeError(f"{task.name} returned a coroutine, which nothing runs: submit its coroutine function")
+        except BaseException as error:  # noqa: BLE001 whatever a task raises is the task's, SystemExit included
+            failure = error
+        if alone:
+            connections.close_old()
+        try:
+            self.settle(task, result=result, error=failure)
+        finally:
+            del task, result, failure  # the failure's traceback holds this frame
+
+    def settle(
+        self, task: TaskHandle[Any], /, *, result: Any = None, error: BaseException | None = None, report: bool = True
+    ) -> None:
+        """End a task that has run.
+
+        The slot is free before any waiter hears of it, so `running` never counts a task that is done.
+        """
+        if error is None:
+            task.end()
+            task.set_result(result)
+        elif isinstance(error, asyncio.CancelledError):
+            task.end(cancelled=True)
+            task.set_cancelled()
+        else:
+            if report:
+                self._report(task, error)
+            task.end(failed=True)
+            task.set_exception(error)
+
+    def _report(self, task: TaskHandle[Any], error: BaseException) -> None:
+        self._logger.error("task %s failed in %s", task.name, self._name, exc_info=error)
+        if self._on_error is None:
+            return
+        try:
+            self._on_error(task, error)
+        except BaseException:  # the hook's failure is not the task's, nor the pool's
+            self._logger.exception("on_error of %s failed", self._name)
+
+
+def is_coroutine_function(fn: Callable[..., Any]) -> bool:
+    """Whether calling it gives a coroutine: `async def`, a partial of one, an object whose `__call__` is one."""
+    if type(fn) is FunctionType and not fn.__dict__:
+        return bool(fn.__code__.co_flags & inspect.CO_COROUTINE)
+    while isinstance(fn, partial):
+        fn = fn.func
+    return asyncio.iscoroutinefunction(fn) or asyncio.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
