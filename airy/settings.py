@@ -152,7 +152,7 @@ def database() -> dict[str, Any]:
             },
         }
     pool = {"min_size": 0, "max_size": read("DATABASE_POOL_SIZE", int, 40, minimum=4), "timeout": 30}
-    return config | {"CONN_MAX_AGE": 0, "OPTIONS": {"pool": pool}}
+    return config | {"CONN_MAX_AGE": 0, "OPTIONS": {"pool": pool, "prepare_threshold": 0}}
 
 
 DATABASES = {"default": database()}

@@ -6,10 +6,13 @@ import datetime as dt
 import json
 import uuid
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import connections, models, router, transaction
 from django.db.models.functions import Now
+
+from events.prepared import prepared_cursor
 
 if TYPE_CHECKING:
     from events.models import Delivery, OutboxMessage
@@ -67,21 +70,24 @@ class StoredEventQuerySet(models.QuerySet["StoredEvent"]):
 
 
 def _append_on_postgresql(connection: Any, lines: Sequence[LogLine], priority: int, delay: dt.timedelta | None) -> None:
-    values = ", ".join(["(%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s)"] * len(lines))
+    parameters = [value for line in lines for value in line]
+    with prepared_cursor(connection) as cursor:
+        cursor.execute(_append_statement(len(lines)), [*parameters, delay, priority, *WAKE_LOCK, WAKE_CHANNEL])
+
+
+@cache
+def _append_statement(count: int) -> str:
     # The relay holds the wake lock exclusively while it sleeps. An emitter that gets it shared knows the relay is
-    # awake, and keeps the relay from falling asleep before this transaction ends; one that does not get it wakes the
-    # relay.
-    sql = f"""
+    # awake, and keeps the relay from falling asleep before this transaction ends; one that does not get it wakes it.
+    values = ", ".join(["(%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s)"] * count)
+    return f"""
         WITH logged AS (
             INSERT INTO events_storedevent ({LOG_COLUMNS}) VALUES {values} RETURNING event_id, suppressed
         )
         INSERT INTO events_outboxmessage (event_id, subscriber, due, run, attempt, priority, claimed)
-        SELECT event_id, '', statement_timestamp() + %s, 0, 1, %s, false FROM logged WHERE suppressed = ''
+        SELECT event_id, '', statement_timestamp() + %s::interval, 0, 1, %s, false FROM logged WHERE suppressed = ''
         RETURNING CASE WHEN pg_try_advisory_xact_lock_shared(%s, %s) THEN NULL ELSE pg_notify(%s, '') END
     """
-    parameters = [value for line in lines for value in line]
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [*parameters, delay, priority, *WAKE_LOCK, WAKE_CHANNEL])
 
 
 def _append_elsewhere(connection: Any, lines: Sequence[LogLine], priority: int, delay: dt.timedelta | None) -> None:
