@@ -22,7 +22,7 @@ class EventSource:
         assert isinstance(self, models.Model)
         using = using or router.db_for_write(type(self), instance=self)
         with transaction.atomic(using=using):
-            self.previous = None if self._state.adding else self._locked_row(using)
+            self.previous = None if self._state.adding and self.pk is None else self._locked_row(using)
             super().save(*args, using=using, **kwargs)  # type: ignore[misc]
 
     def delete(self, using: str | None = None, keep_parents: bool = False) -> Any:

@@ -1,5 +1,6 @@
 """What feeds remembers, one noun per file."""
 
+from feeds.models.blocks import Block, Mute
 from feeds.models.circles import Circle, Membership
 from feeds.models.comments import Comment
 from feeds.models.counts import EntityCounts, Uncounted
@@ -9,7 +10,8 @@ from feeds.models.posts import Post
 from feeds.models.pulled import PulledPost
 from feeds.models.search import SearchDocument
 from feeds.models.timeline import FeedEntry
-from feeds.models.users import ApiToken, Block, Mute, User
+from feeds.models.tokens import ApiToken
+from feeds.models.users import User
 from feeds.models.votes import Vote
 
 __all__ = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
 
 from django.conf import settings
@@ -11,10 +12,15 @@ from django.utils.translation import gettext_lazy as _
 
 from events.bus import EventSource
 from feeds.models.row_by_row import RowByRow
+from feeds.texts import is_text
 
 
 class CircleQuerySet(models.QuerySet["Circle"]):
     """Circles."""
+
+    def at(self, slug: str) -> CircleQuerySet:
+        """The one with this slug, regardless of case."""
+        return self.filter(slug=unicodedata.normalize("NFKC", slug).lower()) if is_text(slug) else self.none()
 
     def with_member_count(self) -> CircleQuerySet:
         """Each with `member_count`."""

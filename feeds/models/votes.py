@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from events.bus import EventSource
+from feeds.models.comments import Comment
 from feeds.models.entities import Entity
+from feeds.models.posts import Post
 from feeds.models.row_by_row import RowByRow
 
 
@@ -46,3 +49,12 @@ class Vote(EventSource, models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} {self.vote_type} {self.entity_type}/{self.entity_id}"
+
+    def clean(self) -> None:
+        """Raises ValidationError when there is nothing visible to vote on."""
+        visible: dict[str, models.QuerySet] = {
+            Entity.POST: Post.objects.visible(),
+            Entity.COMMENT: Comment.objects.visible(),
+        }
+        if self.entity_type in visible and not visible[self.entity_type].filter(pk=self.entity_id).exists():
+            raise ValidationError({"entity_id": _("There is no such post or comment.")})

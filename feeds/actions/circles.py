@@ -1,0 +1,52 @@
+"""Circles: found one, join, leave."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_unicode_slug
+from django.db import IntegrityError
+from django.utils.text import slugify
+from django.utils.translation import gettext as _
+
+from feeds import texts
+from feeds.actions.finding import circle_at
+from feeds.actions.verb import verb
+from feeds.errors import Invalid, Taken
+from feeds.models import Circle, Membership, User
+
+SLUG_LENGTH, NAME_LENGTH, DESCRIPTION_LENGTH = 50, 100, 2_000
+
+
+@verb
+def create_circle(user: User, *, name: str, slug: str = "", description: str = "") -> Circle:
+    """Found a circle and be its first member; without a slug it takes one from its name. Raises Invalid, Taken."""
+    name = texts.line(name, field="name", most=NAME_LENGTH)
+    description = texts.text(description, field="description", most=DESCRIPTION_LENGTH, blank=True)
+    slug = _slug(slug) if slug else _slug(slugify(name, allow_unicode=True)[:SLUG_LENGTH])
+    try:
+        return Circle.objects.create(slug=slug, name=name, description=description, owner=user)
+    except IntegrityError:
+        raise Taken("slug", _("There is a circle of this name already.")) from None
+
+
+@verb
+def join(user: User, *, slug: str) -> Membership:
+    """Belong to a circle; fine if one does. Raises NotFound."""
+    return Membership.objects.get_or_create(circle=circle_at(slug), user=user)[0]
+
+
+@verb
+def leave(user: User, *, slug: str) -> None:
+    """Belong to a circle no longer; fine if one never did. Raises NotFound."""
+    Membership.objects.filter(circle=circle_at(slug), user=user).delete()
+
+
+def _slug(slug: str) -> str:
+    slug = unicodedata.normalize("NFKC", texts.line(slug, field="slug", most=SLUG_LENGTH)).lower()
+    try:
+        validate_unicode_slug(slug)
+    except ValidationError:
+        raise Invalid("slug", _("A slug has letters, digits, “_” and “-” only.")) from None
+    return texts.line(slug, field="slug", most=SLUG_LENGTH)

@@ -1,0 +1,76 @@
+"""Finding: what an action is about, or NotFound; and whom it is refused to."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext as _
+
+from feeds.errors import Invalid, NotAllowed, NotFound
+from feeds.models import Block, Circle, Comment, Entity, Post, User
+
+
+def visible_post(post_id: int) -> Post:
+    """A post that everyone sees."""
+    post = Post.objects.visible().filter(pk=post_id).first()
+    if post is None:
+        raise NotFound(_("There is no such post."))
+    return post
+
+
+def kept_post(post_id: int, *, by: User) -> Post:
+    """A post that is not deleted; a draft only for its author."""
+    post = Post.objects.filter(pk=post_id, deleted_at=None).select_related("circle").first()
+    if post is None or not (post.is_visible or post.author_id == by.pk):
+        raise NotFound(_("There is no such post."))
+    return post
+
+
+def visible_comment(comment_id: int) -> Comment:
+    """A comment that everyone sees."""
+    comment = Comment.objects.visible().filter(pk=comment_id).first()
+    if comment is None:
+        raise NotFound(_("There is no such comment."))
+    return comment
+
+
+def visible_entity(entity_type: str, entity_id: int) -> Post | Comment:
+    """What is voted on."""
+    if entity_type == Entity.POST:
+        return visible_post(entity_id)
+    if entity_type == Entity.COMMENT:
+        return visible_comment(entity_id)
+    raise Invalid("entity_type", _("Posts and comments can be voted on, nothing else."))
+
+
+def person(username: str) -> User:
+    """A user who is neither banned nor gone."""
+    user = User.objects.active().named(username).first()
+    if user is None:
+        raise NotFound(_("There is no such user."))
+    return user
+
+
+def anyone(username: str) -> User:
+    """A user, banned ones too: ties to them can be cut."""
+    user = User.objects.named(username).first()
+    if user is None:
+        raise NotFound(_("There is no such user."))
+    return user
+
+
+def circle_at(slug: str) -> Circle:
+    """A circle."""
+    circle = Circle.objects.at(slug).first()
+    if circle is None:
+        raise NotFound(_("There is no such circle."))
+    return circle
+
+
+def refuse_blocked(user: User, *author_ids: int) -> None:
+    """Raises NotAllowed for one whom any of these authors has blocked."""
+    if Block.objects.filter(user__in=author_ids, target=user).exists():
+        raise NotAllowed(_("This person has blocked you."))
+
+
+def may_moderate(user: User, post: Post) -> bool:
+    """Whether a user may delete what others wrote here: staff, and the owner of the circle."""
+    return user.is_staff or (post.circle is not None and post.circle.owner_id == user.pk)

@@ -1,0 +1,48 @@
+"""Tokens: let a program act for a user."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from feeds import texts
+from feeds.actions.verb import verb
+from feeds.errors import NotFound
+from feeds.models import ApiToken, User
+
+#: So that a token that got out is recognised by scanners, and by people.
+PREFIX = "airy_"
+#: The time of last use is written at most this often.
+RESOLUTION = dt.timedelta(minutes=10)
+
+
+@verb
+def create_token(user: User, *, name: str) -> tuple[ApiToken, str]:
+    """A new token and its secret, which can be had only now. Raises Invalid."""
+    name = texts.line(name, field="name", most=100)
+    secret = PREFIX + secrets.token_urlsafe(32)
+    return ApiToken.objects.create(user=user, name=name, digest=ApiToken.digest_of(secret)), secret
+
+
+@verb
+def revoke_token(user: User, *, token_id: int) -> None:
+    """Make a token of one's own worthless. Raises NotFound."""
+    deleted, _rows = user.tokens.filter(pk=token_id).delete()
+    if not deleted:
+        raise NotFound(_("There is no such token."))
+
+
+def user_of_token(secret: str) -> User | None:
+    """Whom a program acts for, or None; notes that the token is in use."""
+    token = ApiToken.objects.of_secret(secret)
+    if token is None:
+        return None
+    now = timezone.now()
+    stale = Q(last_used_at=None) | Q(last_used_at__lt=now - RESOLUTION)
+    if token.last_used_at is None or now - token.last_used_at > RESOLUTION:
+        ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=now)
+    return token.user

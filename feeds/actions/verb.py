@@ -1,0 +1,29 @@
+"""verb: what makes a function an action: one transaction, and nothing for the banned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from feeds.errors import NotAllowed
+from feeds.models import User
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def verb(function: Callable[Concatenate[User, P], T]) -> Callable[Concatenate[User, P], T]:
+    """Let a user do this, all of it or nothing. Raises NotAllowed for one who is banned or gone."""
+
+    @wraps(function)
+    def act(user: User, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if not user.is_active:
+            raise NotAllowed(_("This account is closed."))
+        with transaction.atomic():
+            return function(user, *args, **kwargs)
+
+    return act

@@ -1,0 +1,36 @@
+"""Votes: give, turn round, take back."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext as _
+
+from feeds.actions.finding import refuse_blocked, visible_entity
+from feeds.actions.verb import verb
+from feeds.errors import Invalid
+from feeds.models import User, Vote
+
+
+@verb
+def vote(user: User, *, entity_type: str, entity_id: int, vote_type: str) -> Vote:
+    """Vote "up" or "down" on a "post" or "comment"; the same again changes nothing.
+
+    Raises NotFound, NotAllowed, Invalid.
+    """
+    if vote_type not in Vote.Type.values:
+        raise Invalid("vote_type", _("A vote is “up” or “down”."))
+    refuse_blocked(user, visible_entity(entity_type, entity_id).author_id)
+    # Of two first votes at once one inserts; the other waits for the unique key, then finds that row and locks it.
+    mine, created = Vote.objects.select_for_update(no_key=True).get_or_create(
+        user=user, entity_type=entity_type, entity_id=entity_id, defaults={"vote_type": vote_type}
+    )
+    if not created and mine.vote_type != vote_type:
+        mine.vote_type = vote_type
+        mine.save(update_fields=["vote_type", "updated_at"])
+    return mine
+
+
+@verb
+def retract_vote(user: User, *, entity_type: str, entity_id: int) -> None:
+    """Take a vote back, if there is one. Raises NotFound, Invalid."""
+    visible_entity(entity_type, entity_id)
+    Vote.objects.on(entity_type, entity_id).filter(user=user).delete()

@@ -1,0 +1,48 @@
+"""Block and Mute: whom a user does not want to see."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class Block(models.Model):
+    """`user` wants no comment, vote or follow from `target`, and not to see them."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="blocks", db_index=False, verbose_name=_("user")
+    )
+    target = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="blocked_by", verbose_name=_("blocked")
+    )
+    created_at = models.DateTimeField(_("since"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("block")
+        verbose_name_plural = _("blocks")
+        constraints = [models.UniqueConstraint(fields=["user", "target"], name="feeds_block_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} ⊘ {self.target_id}"
+
+
+class Mute(models.Model):
+    """`user` does not want to see `target`, who is not told and may do as before."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="mutes", db_index=False, verbose_name=_("user")
+    )
+    target = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="muted_by", verbose_name=_("muted")
+    )
+    created_at = models.DateTimeField(_("since"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("mute")
+        verbose_name_plural = _("mutes")
+        constraints = [models.UniqueConstraint(fields=["user", "target"], name="feeds_mute_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} ∅ {self.target_id}"
