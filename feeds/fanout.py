@@ -43,6 +43,8 @@ def fan_out(post_id: int, *, after: int = 0) -> int | None:
         )
         return None
     readers = _readers(post, after)
+    if not readers:
+        return None
     rows = present().filter(pk__in=readers).exclude(pk=post.author_id).order_by("pk")
     _insert(rows.values_list("pk", Value(post.pk), Value(post.author_id), Value(post.published_at)))
     stride = max(1, len(readers) // TRIMMED)
@@ -91,7 +93,7 @@ def rebuild(user_id: int) -> None:
     followees = Follow.objects.filter(follower=user_id).values("followee")
     circles = Membership.objects.filter(user=user_id).values("circle")
     wanted = Post.objects.visible().filter(Q(author__in=followees) | Q(circle__in=circles))
-    _fill(user_id, wanted.exclude(author=user_id), limit=REBUILT)
+    _fill(user_id, wanted, limit=REBUILT)
 
 
 def trim(user_ids: list[int]) -> None:
@@ -125,7 +127,8 @@ def _members(post: Post) -> QuerySet[Membership]:
 
 
 def _fill(user_id: int, posts: QuerySet[Post], *, limit: int) -> None:
-    newest = posts.order_by("-published_at", "-pk")[:limit]
+    others = posts.exclude(author=user_id).exclude(Exists(PulledPost.objects.filter(post=OuterRef("pk"))))
+    newest = others.order_by("-published_at", "-pk")[:limit]
     _insert(newest.values_list(Value(user_id), "pk", "author_id", "published_at"))
     trim([user_id])
 

@@ -61,9 +61,11 @@ def _recount_chunk(drifts: list[Drift], entity_type: str, ids: Sequence[int], *,
         held = Delta(row.upvotes, row.downvotes, row.comments)
         true = held.plus(missing.get(row.entity_id, Delta()))
         row.upvotes, row.downvotes, row.comments = true
+        made_just_now = held == Delta() and row.hot == 0
         if held != true or counting.is_stale(row, found):
-            drifts.append(Drift(entity_type=entity_type, entity_id=row.entity_id, held=held, true=true))
             drifted.append(row)
+            if held != true or not made_just_now:
+                drifts.append(Drift(entity_type=entity_type, entity_id=row.entity_id, held=held, true=true))
     if repair:
         counting.store(drifted, found)
         if settle:
