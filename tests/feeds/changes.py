@@ -1,0 +1,263 @@
+"""Changes: every topic, the doors that lead to it, and what its event must say."""
+
+from collections.abc import Callable
+from types import SimpleNamespace as Scene
+from typing import Any, NamedTuple
+
+from events.bus import Event
+from feeds import actions, events
+from feeds.models import Comment, Follow, Membership, Post, User, Vote
+from tests.factories import (
+    CircleFactory,
+    CommentFactory,
+    FollowFactory,
+    MembershipFactory,
+    PostFactory,
+    UserFactory,
+    VoteFactory,
+)
+from tests.feeds.doors import add_in_admin, change_in_admin, delete_in_admin, save
+
+PASSWORD = "correct horse 1"
+
+
+class Change(NamedTuple):
+    """`arrange` makes a scene; each door, given the scene, makes one change, of which one event tells."""
+
+    event: type[Event]
+    arrange: Callable[[], Scene]
+    doors: dict[str, Callable[[Scene], Any]]
+    payload: Callable[[Scene], dict[str, Any]]
+
+    def __repr__(self) -> str:
+        return self.event.topic
+
+
+def of_post(scene: Scene) -> dict[str, Any]:
+    return {"post_id": scene.post.pk, "author_id": scene.post.author_id}
+
+
+def of_comment(scene: Scene) -> dict[str, Any]:
+    comment = scene.comment
+    return {"comment_id": comment.pk, "post_id": comment.post_id, "author_id": comment.author_id}
+
+
+def of_follow(scene: Scene) -> dict[str, Any]:
+    return {"follower_id": scene.fan.pk, "followee_id": scene.star.pk}
+
+
+def of_membership(scene: Scene) -> dict[str, Any]:
+    return {"circle_id": scene.circle.pk, "user_id": scene.user.pk}
+
+
+def of_vote(scene: Scene, vote_type: str) -> dict[str, Any]:
+    vote = getattr(scene, "vote_id", None) or Vote.objects.latest("pk").pk
+    post = scene.post.pk
+    return {"vote_id": vote, "user_id": scene.user.pk, "entity_type": "post", "entity_id": post, "vote_type": vote_type}
+
+
+def a_new_comment(scene: Scene) -> dict[str, Any]:
+    scene.comment = Comment.objects.latest("pk")
+    return {**of_comment(scene), "parent_id": scene.parent.pk, "content": "Why?"}
+
+
+def a_vote() -> Scene:
+    post, user = PostFactory(), UserFactory()
+    vote = VoteFactory(post=post, user=user, vote_type="up")
+    return Scene(post=post, user=user, vote=vote, vote_id=vote.pk)
+
+
+def a_reader_of(**rows: Any) -> Scene:
+    return Scene(user=UserFactory(), **rows)
+
+
+def a_follow() -> Scene:
+    fan, star = UserFactory(), UserFactory()
+    return Scene(fan=fan, star=star, follow=FollowFactory(follower=fan, followee=star))
+
+
+def a_membership() -> Scene:
+    user, circle = UserFactory(), CircleFactory()
+    return Scene(user=user, circle=circle, membership=MembershipFactory(circle=circle, user=user))
+
+
+CHANGES = [
+    Change(
+        events.UserRegistered,
+        Scene,
+        {
+            "model": lambda _: UserFactory(username="newcomer"),
+            "action": lambda _: actions.register(username="newcomer", password=PASSWORD),
+            "admin": lambda s: add_in_admin(
+                s.admin, User, username="newcomer", password1=PASSWORD, password2=PASSWORD, usable_password="true"
+            ),
+        },
+        lambda _: {"user_id": User.objects.get(username="newcomer").pk, "username": "newcomer"},
+    ),
+    Change(
+        events.PostPublished,
+        lambda: Scene(post=PostFactory(status="draft", title="Tea", circle=CircleFactory())),
+        {
+            "model": lambda s: save(s.post, status="published"),
+            "action": lambda s: actions.publish_post(s.post.author, post_id=s.post.pk),
+            "admin": lambda s: change_in_admin(s.admin, s.post, status="published"),
+        },
+        lambda s: {**of_post(s), "circle_id": s.post.circle_id, "title": "Tea"},
+    ),
+    Change(
+        events.PostUpdated,
+        lambda: Scene(post=PostFactory(), circle=CircleFactory()),
+        {
+            "model": lambda s: save(s.post, title="New", circle=s.circle),
+            "action": lambda s: actions.edit_post(s.post.author, post_id=s.post.pk, title="New", circle=s.circle.slug),
+            "admin": lambda s: change_in_admin(s.admin, s.post, title="New", circle=s.circle.pk),
+        },
+        lambda s: {**of_post(s), "changed": ("title", "circle")},
+    ),
+    Change(
+        events.PostDeleted,
+        lambda: Scene(post=PostFactory()),
+        {
+            "model": lambda s: s.post.delete(),
+            "action": lambda s: actions.delete_post(s.post.author, post_id=s.post.pk),
+            "admin": lambda s: delete_in_admin(s.admin, s.post),
+            "queryset": lambda s: Post.objects.filter(pk=s.post.pk).delete(),
+        },
+        of_post,
+    ),
+    Change(
+        events.PostVoted,
+        lambda: a_reader_of(post=PostFactory()),
+        {
+            "model": lambda s: VoteFactory(user=s.user, post=s.post),
+            "action": lambda s: actions.vote(s.user, entity_type="post", entity_id=s.post.pk, vote_type="up"),
+            "admin": lambda s: add_in_admin(
+                s.admin, Vote, user=s.user.pk, entity_type="post", entity_id=s.post.pk, vote_type="up"
+            ),
+        },
+        lambda s: {**of_post(s), "user_id": s.user.pk, "vote_type": "up"},
+    ),
+    Change(
+        events.CommentCreated,
+        lambda: a_reader_of(parent=CommentFactory()),
+        {
+            "model": lambda s: CommentFactory(author=s.user, post=s.parent.post, parent=s.parent, content="Why?"),
+            "action": lambda s: actions.comment(
+                s.user, post_id=s.parent.post_id, parent_id=s.parent.pk, content="Why?"
+            ),
+            "admin": lambda s: add_in_admin(
+                s.admin, Comment, author=s.user.pk, post=s.parent.post_id, parent=s.parent.pk, content="Why?"
+            ),
+        },
+        a_new_comment,
+    ),
+    Change(
+        events.CommentUpdated,
+        lambda: Scene(comment=CommentFactory()),
+        {
+            "model": lambda s: save(s.comment, content="Better."),
+            "action": lambda s: actions.edit_comment(s.comment.author, comment_id=s.comment.pk, content="Better."),
+            "admin": lambda s: change_in_admin(s.admin, s.comment, content="Better."),
+        },
+        of_comment,
+    ),
+    Change(
+        events.CommentDeleted,
+        lambda: Scene(comment=CommentFactory()),
+        {
+            "model": lambda s: s.comment.delete(),
+            "action": lambda s: actions.delete_comment(s.comment.author, comment_id=s.comment.pk),
+            "admin": lambda s: delete_in_admin(s.admin, s.comment),
+            "queryset": lambda s: Comment.objects.filter(pk=s.comment.pk).delete(),
+        },
+        of_comment,
+    ),
+    Change(
+        events.CommentVoted,
+        lambda: a_reader_of(comment=CommentFactory()),
+        {
+            "model": lambda s: VoteFactory(user=s.user, comment=s.comment, vote_type="down"),
+            "action": lambda s: actions.vote(s.user, entity_type="comment", entity_id=s.comment.pk, vote_type="down"),
+            "admin": lambda s: add_in_admin(
+                s.admin, Vote, user=s.user.pk, entity_type="comment", entity_id=s.comment.pk, vote_type="down"
+            ),
+        },
+        lambda s: {**of_comment(s), "user_id": s.user.pk, "vote_type": "down"},
+    ),
+    Change(
+        events.UserFollowed,
+        lambda: Scene(fan=UserFactory(), star=UserFactory()),
+        {
+            "model": lambda s: FollowFactory(follower=s.fan, followee=s.star),
+            "action": lambda s: actions.follow(s.fan, username=s.star.username),
+            "admin": lambda s: add_in_admin(s.admin, Follow, follower=s.fan.pk, followee=s.star.pk),
+        },
+        of_follow,
+    ),
+    Change(
+        events.UserUnfollowed,
+        a_follow,
+        {
+            "model": lambda s: s.follow.delete(),
+            "action": lambda s: actions.unfollow(s.fan, username=s.star.username),
+            "block": lambda s: actions.block(s.star, username=s.fan.username),
+            "admin": lambda s: delete_in_admin(s.admin, s.follow),
+            "queryset": lambda s: s.fan.follows.all().delete(),
+        },
+        of_follow,
+    ),
+    Change(
+        events.CircleJoined,
+        lambda: a_reader_of(circle=CircleFactory()),
+        {
+            "model": lambda s: MembershipFactory(circle=s.circle, user=s.user),
+            "action": lambda s: actions.join(s.user, slug=s.circle.slug),
+            "admin": lambda s: add_in_admin(s.admin, Membership, circle=s.circle.pk, user=s.user.pk),
+        },
+        of_membership,
+    ),
+    Change(
+        events.CircleLeft,
+        a_membership,
+        {
+            "model": lambda s: s.membership.delete(),
+            "action": lambda s: actions.leave(s.user, slug=s.circle.slug),
+            "admin": lambda s: delete_in_admin(s.admin, s.membership),
+            "queryset": lambda s: s.user.memberships.all().delete(),
+        },
+        of_membership,
+    ),
+    Change(
+        events.VoteCreated,
+        lambda: a_reader_of(post=PostFactory()),
+        {
+            "model": lambda s: VoteFactory(user=s.user, post=s.post),
+            "action": lambda s: actions.vote(s.user, entity_type="post", entity_id=s.post.pk, vote_type="up"),
+            "admin": lambda s: add_in_admin(
+                s.admin, Vote, user=s.user.pk, entity_type="post", entity_id=s.post.pk, vote_type="up"
+            ),
+        },
+        lambda s: of_vote(s, "up"),
+    ),
+    Change(
+        events.VoteUpdated,
+        a_vote,
+        {
+            "model": lambda s: save(s.vote, vote_type="down"),
+            "action": lambda s: actions.vote(s.user, entity_type="post", entity_id=s.post.pk, vote_type="down"),
+            "admin": lambda s: change_in_admin(s.admin, s.vote, vote_type="down"),
+        },
+        lambda s: {**of_vote(s, "down"), "previous_vote_type": "up"},
+    ),
+    Change(
+        events.VoteDeleted,
+        a_vote,
+        {
+            "model": lambda s: s.vote.delete(),
+            "action": lambda s: actions.retract_vote(s.user, entity_type="post", entity_id=s.post.pk),
+            "admin": lambda s: delete_in_admin(s.admin, s.vote),
+            "queryset": lambda s: Vote.objects.on("post", s.post.pk).delete(),
+        },
+        lambda s: of_vote(s, "up"),
+    ),
+]
