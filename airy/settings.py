@@ -25,9 +25,8 @@ def read(name: str, cast: type, default: Any, *, minimum: int | None = None, cho
     try:
         value = env.get_value(name, cast=cast, default=default)
     except (ValueError, TypeError) as error:
-        raise ImproperlyConfigured(
-            f"{name} must be {cast.__name__}-like, for example {name}={default}: {error}"
-        ) from None
+        kind = {int: "a whole number"}.get(cast, cast.__name__)
+        raise ImproperlyConfigured(f"{name} must be {kind}, for example {name}={default} ({error})") from None
     if minimum is not None and value < minimum:
         raise ImproperlyConfigured(f"{name} must be at least {minimum}, for example {name}={default}; it is {value}")
     if choices and value not in choices:

@@ -1,5 +1,6 @@
-"""What an event costs its producer on PostgreSQL: creating a post with its event beside the save alone, and beside the save
-and an unconfirmed dramatiq send. Interleaved rounds; the ratio of each round is taken, and the median of those printed.
+"""What an event costs its producer on PostgreSQL: creating a post with its event beside the save alone, and beside
+the save and an unconfirmed dramatiq send. Interleaved rounds; the ratio of each round is taken, and the median of
+those printed.
 
     python -m benchmarks.cost_of_an_event [--rounds 20] [--posts 60]
 """

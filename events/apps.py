@@ -1,6 +1,7 @@
 from typing import Any
 
 from django.apps import AppConfig
+from django.core.checks import register
 from django.db.models.signals import post_migrate
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
@@ -15,6 +16,7 @@ class EventsConfig(AppConfig):
         import dramatiq
 
         from events.actors import declare_actor
+        from events.checks import check_broker, check_database
         from events.middleware import DeliveryTimeLimit, Relaying, RetryOrDeadLetter
         from events.subscription import listeners, subscriptions
 
@@ -25,6 +27,8 @@ class EventsConfig(AppConfig):
         for subscription in list(subscriptions.values()):
             declare_actor(broker, subscription)
         autodiscover_modules("subscribers")
+        register(check_broker)
+        register(check_database)
         post_migrate.connect(_announce, sender=self)
 
 

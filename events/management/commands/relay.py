@@ -1,0 +1,29 @@
+"""`manage.py relay`: the relay alone, for workers that run without one or a place of its own."""
+
+import signal
+import threading
+from typing import Any
+
+import dramatiq
+from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
+
+from events.brokers.embedded import EmbeddedBroker
+from events.relay import RelayThread
+
+
+class Command(BaseCommand):
+    help = "Carries events from the outbox to the broker until SIGTERM or Ctrl-C. Several may run; one is active."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        broker = dramatiq.get_broker()
+        if isinstance(broker, EmbeddedBroker):
+            raise CommandError("The embedded broker delivers in its own process: run `manage.py rundramatiq` or `up`.")
+        stop = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
+        relay = RelayThread(broker, kind="relay")
+        relay.start()
+        self.stdout.write(_("Relaying — Ctrl-C stops it"))
+        stop.wait()
+        relay.stop()

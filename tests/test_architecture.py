@@ -1,0 +1,47 @@
+"""The architecture: imports go down only; files stay readable; the pieces we build on are there."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+ROOT = Path(settings.BASE_DIR)
+SOURCES = [
+    path
+    for app in ("airy", "events", "feeds", "notifications")
+    for path in (ROOT / app).rglob("*.py")
+    if "migrations" not in path.parts
+]
+
+
+def test_imports_go_down_only() -> None:
+    assert lint_imports(str(ROOT / "pyproject.toml"), no_cache=True) == EXIT_STATUS_SUCCESS
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_has_one_noun_or_verb(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    assert len(lines) <= 400
+    assert path.stem not in {"utils", "helpers", "common", "core", "base"} or path.parent.name == "sqlite"
+
+
+def test_migrations_match_the_models() -> None:
+    command = (sys.executable, "manage.py", "makemigrations", "--check", "--dry-run")
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True).returncode == 0
+
+
+def test_what_we_use_of_dramatiq_is_there() -> None:
+    """Hooks of its worker that are no documented contract: a new version must be read before it is taken."""
+    from dramatiq.middleware import TimeLimit
+    from dramatiq.worker import Worker, _WorkerMiddleware
+
+    assert hasattr(_WorkerMiddleware, "after_declare_queue")
+    assert {"emit_before", "emit_after"} <= set(
+        dir(Worker(__import__("dramatiq").get_broker(), worker_threads=1).broker)
+    )
+    manager = TimeLimit().manager
+    assert callable(manager.add_timeout)
+    assert callable(manager.remove_timeout)
