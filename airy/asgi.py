@@ -6,4 +6,19 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "airy.settings")
 
 from django.core.asgi import get_asgi_application
 
-application = get_asgi_application()
+http = get_asgi_application()  # sets Django up: what is imported below needs it
+
+from channels.auth import AuthMiddlewareStack
+from channels.routing import ProtocolTypeRouter
+from channels.security.websocket import AllowedHostsOriginValidator
+
+from notifications.draining import lifespan
+from notifications.routing import websockets
+
+application = ProtocolTypeRouter(
+    {
+        "http": http,
+        "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(websockets)),
+        "lifespan": lifespan,
+    }
+)
