@@ -30,7 +30,7 @@ from feeds.models import (
 )
 
 
-class Rows(admin.ModelAdmin):
+class Rows(admin.ModelAdmin):  # type: ignore[type-arg]
     """Large tables: no second count of all rows; what a row is about is set once."""
 
     show_full_result_count = False
@@ -39,7 +39,7 @@ class Rows(admin.ModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: models.Model | None = None) -> Any:
         return (*super().get_readonly_fields(request, obj), *(self.fixed if obj else ()))
 
-    def get_search_results(self, request: HttpRequest, queryset: models.QuerySet, search_term: str) -> Any:
+    def get_search_results(self, request: HttpRequest, queryset: models.QuerySet[Any], search_term: str) -> Any:
         """Names are compared by their folded form."""
         return super().get_search_results(request, queryset, search_term.casefold())
 
@@ -67,7 +67,7 @@ class Derived(Rows):
 
 
 @admin.register(User)
-class UserAdmin(Kept, AuthUserAdmin):
+class UserAdmin(Kept, AuthUserAdmin):  # type: ignore[type-arg]
     list_display = ("username", "email", "is_active", "is_staff", "date_joined", "last_seen_at")
     list_filter = ("is_active", "is_staff", "is_superuser")
     search_fields = ("username_folded__startswith", "email__istartswith")

@@ -43,7 +43,7 @@ def visible_entity(entity_type: str, entity_id: int) -> Post | Comment:
 
 def person(username: str) -> User:
     """A user who is neither banned nor gone."""
-    user = User.objects.active().named(username).first()
+    user: User | None = User.objects.active().named(username).first()
     if user is None:
         raise NotFound(_("There is no such user."))
     return user
@@ -51,7 +51,7 @@ def person(username: str) -> User:
 
 def anyone(username: str) -> User:
     """A user, banned ones too: ties to them can be cut."""
-    user = User.objects.named(username).first()
+    user: User | None = User.objects.named(username).first()
     if user is None:
         raise NotFound(_("There is no such user."))
     return user

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator
@@ -12,6 +14,9 @@ from feeds.models.posts import Post
 from feeds.models.retained import Retained
 from feeds.models.row_by_row import RowByRow
 
+if TYPE_CHECKING:
+    from feeds.models.users import User
+
 
 class CommentQuerySet(RowByRow["Comment"]):
     """Comments."""
@@ -20,7 +25,7 @@ class CommentQuerySet(RowByRow["Comment"]):
         """Not deleted, and of a post that is visible."""
         return self.filter(deleted_at=None, post__status=Post.Status.PUBLISHED, post__deleted_at=None)
 
-    def of(self, author: models.Model | int) -> CommentQuerySet:
+    def of(self, author: User | int) -> CommentQuerySet:
         """Those one person wrote."""
         return self.filter(author=author)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
 from django.core.validators import MaxLengthValidator
@@ -13,6 +13,9 @@ from django.utils.translation import gettext_lazy as _
 from feeds.models.retained import Retained
 from feeds.models.row_by_row import RowByRow
 
+if TYPE_CHECKING:
+    from feeds.models.users import User
+
 
 class PostQuerySet(RowByRow["Post"]):
     """Posts."""
@@ -21,11 +24,11 @@ class PostQuerySet(RowByRow["Post"]):
         """Published and not deleted."""
         return self.filter(Post.VISIBLE)
 
-    def of(self, author: models.Model | int) -> PostQuerySet:
+    def of(self, author: User | int) -> PostQuerySet:
         """Those one person wrote."""
         return self.filter(author=author)
 
-    def drafts_of(self, author: models.Model | int) -> PostQuerySet:
+    def drafts_of(self, author: User | int) -> PostQuerySet:
         """What a person has begun and not published, the latest first."""
         return self.of(author).filter(status=Post.Status.DRAFT, deleted_at=None).order_by("-updated_at", "-id")
 

@@ -33,7 +33,7 @@ class Retained(EventSource, models.Model):
             self.keep_what_happened(self.previous)
         if update_fields:
             update_fields = frozenset({*update_fields, "updated_at"})
-        super().save_base(*args, update_fields=update_fields, **kwargs)
+        super().save_base(*args, update_fields=update_fields, **kwargs)  # type: ignore[misc]
 
     def delete(self, using: str | None = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
         """Hide the row for good."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.models import UserManager as AuthUserManager
@@ -36,7 +36,8 @@ class UserManager(AuthUserManager.from_queryset(UserQuerySet)):  # type: ignore[
 
     def get_by_natural_key(self, username: str | None) -> User:
         """Signing in disregards case."""
-        return self.named(username or "").get()
+        user: User = self.named(username or "").get()
+        return user
 
 
 class User(EventSource, AbstractUser):
@@ -50,11 +51,11 @@ class User(EventSource, AbstractUser):
         help_text=_("Letters and digits of any script, “_” and “-”."),
     )
     username_folded = models.CharField(max_length=3 * MAX_LENGTH, unique=True, editable=False)
-    first_name = None
-    last_name = None
+    first_name = None  # type: ignore[assignment]
+    last_name = None  # type: ignore[assignment]
     last_seen_at = models.DateTimeField(_("last seen"), default=timezone.now)
 
-    objects = UserManager()
+    objects: ClassVar[UserManager] = UserManager()
 
     class Meta:
         verbose_name = _("user")

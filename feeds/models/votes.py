@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -52,7 +54,7 @@ class Vote(EventSource, models.Model):
 
     def clean(self) -> None:
         """Raises ValidationError when there is nothing visible to vote on."""
-        visible: dict[str, models.QuerySet] = {
+        visible: dict[str, models.QuerySet[Any]] = {
             Entity.POST: Post.objects.visible(),
             Entity.COMMENT: Comment.objects.visible(),
         }
