@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import structlog
+from django.db import connections
 from dramatiq.broker import Broker, MessageProxy
 from dramatiq.middleware import Middleware, TimeLimit
 from dramatiq.worker import Worker
@@ -71,3 +72,9 @@ class Relaying(Middleware):
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         if self._thread is not None:
             self._thread.stop()
+
+    def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        """Close psycopg's pools: left open, their threads hold up the end of the process for seconds."""
+        for connection in connections.all(initialized_only=True):
+            if getattr(connection, "pool", None):
+                connection.close_pool()
