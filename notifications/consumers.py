@@ -38,7 +38,7 @@ WATCHED = 100
 STRIKES = 3
 
 
-class NotificationConsumer(AsyncWebsocketConsumer):
+class NotificationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     """`/ws/notifications/`: what happened to the user's notices, in order, nothing missed and nothing twice.
 
     Frames are JSON objects of at most 4 KB with `op`. The client begins, within 5 seconds:
@@ -202,7 +202,7 @@ class NotificationConsumer(AsyncWebsocketConsumer):
         if frame.get("v") != 1:
             await self.end(4400)
             return
-        last = number(frame, "last_seq", default=None)
+        last = None if frame.get("last_seq") is None else number(frame, "last_seq")
         epoch = frame.get("epoch")
         async with self._lock:
             state = await off_loop(read_changes, self.user_id, after=last)

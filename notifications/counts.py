@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from django.db.models import Exists, F, OuterRef, Subquery, Sum
+from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Coalesce
 
 from feeds.models import EntityCounts, Post, Uncounted
@@ -14,7 +15,7 @@ def present(post_ids: Iterable[int]) -> list[dict[str, int]]:
     """The counts of those that are visible with what is not counted yet: one statement sees each action once."""
     waiting = Uncounted.objects.filter(entity_type="post", entity_id=OuterRef("entity_id")).order_by()
 
-    def with_waiting(name: str) -> Coalesce:
+    def with_waiting(name: str) -> CombinedExpression:
         total = waiting.values("entity_id").annotate(total=Sum(name)).values("total")
         return F(name) + Coalesce(Subquery(total), 0)
 

@@ -7,8 +7,9 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
+from django.http import HttpRequest
 from django.utils import translation
 
 from notifications import kinds
@@ -59,11 +60,9 @@ def parse(text: str | None) -> dict[str, Any]:
     return frame
 
 
-def number(frame: Mapping[str, Any], name: str, **default: Any) -> int:
-    """A whole number of a frame, or the default where there is none. Raises Malformed."""
+def number(frame: Mapping[str, Any], name: str) -> int:
+    """A whole number of a frame. Raises Malformed."""
     value = frame.get(name)
-    if value is None and "default" in default:
-        return default["default"]
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST:
         raise Malformed("bad_op")
     return value
@@ -73,7 +72,8 @@ def language_of(scope: Mapping[str, Any]) -> str:
     """The language that pages are in for this client."""
     headers = {name.decode("latin1").lower(): value.decode("latin1") for name, value in scope["headers"]}
     meta = {"HTTP_ACCEPT_LANGUAGE": headers.get("accept-language", "")}
-    return translation.get_language_from_request(SimpleNamespace(COOKIES=scope["cookies"], META=meta))
+    request = cast(HttpRequest, SimpleNamespace(COOKIES=scope["cookies"], META=meta))
+    return translation.get_language_from_request(request)
 
 
 def note(notice: Mapping[str, Any], *, language: str) -> dict[str, Any]:

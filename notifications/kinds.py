@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from django.utils.translation import gettext, ngettext
@@ -12,6 +12,9 @@ from django.utils.translation import gettext_lazy as _
 
 from feeds.models import Comment, Follow, Membership, Post, User
 from notifications.recipients import followers_with_bell, mentioned
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +26,10 @@ class Kind:
     """
 
     name: str
-    text: str
+    text: StrOrPromise
     link: Callable[[Mapping[str, Any]], str]
     to: Callable[[Any], Any]
-    text_on_comment: str = ""
+    text_on_comment: StrOrPromise = ""
     rank: int = 0
     grows: bool = False
 
@@ -120,7 +123,7 @@ def who(data: Mapping[str, Any]) -> str:
     """The names: "A", "A and B" or "A and 12 others"."""
     names, count = data.get("names") or [gettext("Someone")], data.get("count", 1)
     if count <= 1:
-        return names[0]
+        return str(names[0])
     if count == 2 and len(names) == 2:
         return gettext("%(first)s and %(second)s") % {"first": names[0], "second": names[1]}
     others = ngettext("%(name)s and %(count)d other", "%(name)s and %(count)d others", count - 1)

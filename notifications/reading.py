@@ -13,6 +13,7 @@ from django.db import close_old_connections
 
 from feeds.models import User
 from notifications.models import Notification, Stream
+from notifications.names import rename
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -56,7 +57,7 @@ def read_changes(user_id: int, *, after: int | None) -> State:
         unread=stream.unread,
         read_upto=stream.read_upto,
         epoch=stream.epoch,
-        rows=rows[:BACKFILL],
+        rows=list(rename(rows[:BACKFILL])),
         too_many=len(rows) > BACKFILL,
     )
 

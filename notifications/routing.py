@@ -3,7 +3,7 @@
 from typing import Any
 
 from channels.routing import URLRouter
-from django.urls import path, re_path
+from django.urls import re_path
 
 from notifications.consumers import NotificationConsumer
 
@@ -13,6 +13,9 @@ async def nothing_here(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "websocket.close", "code": 4404})
 
 
-websockets = URLRouter(
-    [path("ws/notifications/", NotificationConsumer.as_asgi()), re_path(r"^", nothing_here)]  # type: ignore[list-item]
-)
+def at(address: Any, application: Any) -> Any:
+    """An ASGI application under an address."""
+    return re_path(address, application)
+
+
+websockets = URLRouter([at(r"^ws/notifications/$", NotificationConsumer.as_asgi()), at(r"^", nothing_here)])

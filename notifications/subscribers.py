@@ -197,7 +197,7 @@ def is_news(event: Event, when: dt.datetime) -> bool:
 
 def by(actor: User, **data: Any) -> dict[str, Any]:
     """What a notice of one person's doing holds."""
-    return {"actor_id": actor.pk, "data": {**data, "names": [actor.username], "count": 1}}
+    return {"actor_id": actor.pk, "data": {**data, "actors": [actor.pk], "names": [actor.username], "count": 1}}
 
 
 def about(writing: Post | Comment, *kinds: str, way: Way = Way.RING) -> Iterator[Notice]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 from django.db.models import Count, Exists, F, OuterRef, QuerySet, Subquery, Window
 from django.db.models.functions import RowNumber
@@ -23,35 +24,41 @@ def notices_of_votes(ringing: Iterable[Key], correcting: Iterable[Key]) -> Itera
     ids = {model: [entity_id for kind, entity_id in ways if kind == model] for model in ("post", "comment")}
     held = hold(post_ids=ids["post"], comment_ids=ids["comment"])
     for kind, found in (("post", held.posts), ("comment", held.comments)):
-        counts, names = _upvotes(kind, ids[kind])
+        upvotes = _upvotes(kind, ids[kind])
         for entity_id in ids[kind]:
-            way, count = ways[kind, entity_id], counts.get(entity_id, 0)
-            if entity_id in found and (count or way is Way.CORRECT):
-                yield _notice(found[entity_id], count, names.get(entity_id, []), way)
+            way, votes = ways[kind, entity_id], upvotes.get(entity_id, Upvotes(0, {}))
+            if entity_id in found and (votes.total or way is Way.CORRECT):
+                yield _notice(found[entity_id], votes, way)
 
 
-def _notice(writing: Post | Comment, count: int, names: list[str], way: Way) -> Notice:
+class Upvotes(NamedTuple):
+    """How many something has, and from whom the newest are."""
+
+    total: int
+    newest: dict[int, str]
+
+
+def _notice(writing: Post | Comment, votes: Upvotes, way: Way) -> Notice:
     post = writing if isinstance(writing, Post) else writing.post
-    about = {"post_id": post.pk, "title": post.title, "count": count, "names": names}
+    about: dict[str, Any] = {"post_id": post.pk, "title": post.title, "count": votes.total}
+    about |= {"actors": list(votes.newest), "names": list(votes.newest.values())}
     if isinstance(writing, Comment):
         about["comment_id"] = writing.pk
     key = f"vote/{writing._meta.model_name}/{writing.pk}"
     return Notice(user_id=writing.author_id, kind="vote", key=key, data=about, way=way)
 
 
-def _upvotes(kind: str, entity_ids: Iterable[int]) -> tuple[dict[int, int], dict[int, list[str]]]:
-    """How many upvotes each has, and from whom the newest are; without the author's own and of those silenced."""
-    counts: dict[int, int] = {}
-    names: dict[int, list[str]] = {}
-    votes = _audible(kind, list(entity_ids)).annotate(
+def _upvotes(kind: str, entity_ids: list[int]) -> dict[int, Upvotes]:
+    """The upvotes of each that has any; without the author's own and those of people silenced."""
+    votes = _audible(kind, entity_ids).annotate(
         count=Window(Count("pk"), partition_by="entity_id"),
         place=Window(RowNumber(), partition_by="entity_id", order_by=[F("updated_at").desc(), F("pk").desc()]),
     )
-    newest = votes.filter(place__lte=NAMES).order_by("entity_id", "place")
-    for entity_id, count, name in newest.values_list("entity_id", "count", "user__username"):
-        counts[entity_id] = count
-        names.setdefault(entity_id, []).append(name)
-    return counts, names
+    newest = votes.filter(place__lte=NAMES).order_by("entity_id", "place").select_related("user")
+    found: dict[int, Upvotes] = {}
+    for vote in newest:
+        found.setdefault(vote.entity_id, Upvotes(vote.count, {})).newest[vote.user_id] = vote.user.username
+    return found
 
 
 def _audible(kind: str, entity_ids: list[int]) -> QuerySet[Vote]:

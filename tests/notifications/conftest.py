@@ -1,0 +1,16 @@
+"""What the tests of notifications share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from events.models import Delivery
+
+
+@pytest.fixture(autouse=True)
+def _no_dead_letters(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A subscriber of notifications that gives up during a test fails it, even if the effect looks right."""
+    yield
+    if request.node.get_closest_marker("django_db"):
+        dead = Delivery.objects.filter(state="dead", subscriber__startswith="notifications.")
+        assert not [f"{letter}: {letter.reason}" for letter in dead]
