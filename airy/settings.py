@@ -25,7 +25,7 @@ def read(name: str, cast: type, default: Any, *, minimum: int | None = None, cho
     try:
         value = env.get_value(name, cast=cast, default=default)
     except (ValueError, TypeError) as error:
-        kind = {int: "a whole number"}.get(cast, cast.__name__)
+        kind = "a whole number" if cast is int else cast.__name__
         raise ImproperlyConfigured(f"{name} must be {kind}, for example {name}={default} ({error})") from None
     if minimum is not None and value < minimum:
         raise ImproperlyConfigured(f"{name} must be at least {minimum}, for example {name}={default}; it is {value}")
@@ -69,8 +69,8 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 def secret_key() -> str:
     """SECRET_KEY, or with DEBUG a key generated once and kept beside the database."""
-    if key := env.get_value("SECRET_KEY", default=""):
-        return key
+    if key := read("SECRET_KEY", str, ""):
+        return str(key)
     if not DEBUG:
         raise ImproperlyConfigured(
             "SECRET_KEY is not set: export SECRET_KEY=… (or SECRET_KEY_FILE, or DEBUG=on at home)"
@@ -100,6 +100,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "channels",
+    "ninja",
 ]
 AUTH_USER_MODEL = "feeds.User"
 ROOT_URLCONF = "airy.urls"
@@ -110,6 +111,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
+    "airy.refusals.json_under_api",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -177,7 +179,7 @@ CACHES = {
 
 DRAMATIQ_AUTODISCOVER_MODULES = ("subscribers",)
 DRAMATIQ_IGNORED_MODULES = ["django_dramatiq.tasks"]
-DRAMATIQ_BROKER = {
+_BROKERS: dict[str, dict[str, Any]] = {
     "embedded": {"BROKER": "events.brokers.embedded.EmbeddedBroker"},
     "rabbitmq": {
         "BROKER": "events.brokers.rabbitmq.RabbitmqBroker",
@@ -191,7 +193,8 @@ DRAMATIQ_BROKER = {
             "queue_type": MQ_QUEUE_TYPE,
         },
     },
-}[AIRY_BROKER] | {"MIDDLEWARE": ["django_dramatiq.middleware.DbConnectionsMiddleware"]}
+}
+DRAMATIQ_BROKER = _BROKERS[AIRY_BROKER] | {"MIDDLEWARE": ["django_dramatiq.middleware.DbConnectionsMiddleware"]}
 
 # People -------------------------------------------------------------------------------------------------------------
 
@@ -210,6 +213,7 @@ LOGOUT_REDIRECT_URL = "/"
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
 LOCALE_PATHS = [BASE_DIR / "airy" / "locale"]
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "UTC"
@@ -223,14 +227,15 @@ WHITENOISE_AUTOREFRESH = DEBUG
 # Production ---------------------------------------------------------------------------------------------------------
 
 SECURE_SSL_REDIRECT = read_flag("SECURE_SSL_REDIRECT", False)
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if read_flag("BEHIND_PROXY", False) else None
+BEHIND_PROXY = read_flag("BEHIND_PROXY", False)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = read_flag("SECURE_COOKIES", SECURE_SSL_REDIRECT)
 SECURE_HSTS_SECONDS = read("SECURE_HSTS_SECONDS", int, 0, minimum=0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE_HSTS_SECONDS > 0
 
 # Logging ------------------------------------------------------------------------------------------------------------
 
-_shared = [
+_shared: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper("iso"),

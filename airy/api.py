@@ -1,0 +1,28 @@
+"""The JSON API under /api/: who may ask, how often, and how errors are answered; the routers are the apps' own."""
+
+from ninja import NinjaAPI
+
+from airy.me import router as me
+from airy.refusals import answer_refusals
+from feeds.api import router as feeds
+from feeds.api.auth import SIGNED_IN
+from feeds.api.throttle import Throttle
+
+DESCRIPTION = """
+Programs send `Authorization: Bearer <token>`, browsers their session cookie and, to change something, the CSRF token.
+Everyone may read what is public. A list is a page `{"items": […], "next_cursor": …}`; ask with `cursor` for the next.
+Errors are `{"detail": "…"}`: 401 sign in, 403 not allowed, 404 not there, 409 taken, 413 too large, 422 not valid
+(with `fields`), 429 too often (with `Retry-After`).
+PUT and DELETE of a vote, follow, membership, block, mute may be repeated.
+"""
+
+api = NinjaAPI(
+    title="Airy",
+    description=DESCRIPTION,
+    urls_namespace="api",
+    auth=SIGNED_IN,
+    throttle=[Throttle()],
+)
+api.add_router("", feeds)
+api.add_router("", me)
+answer_refusals(api)

@@ -1,0 +1,16 @@
+"""The JSON API of feeds, one router per noun: it parses and renders; feeds.actions write, timelines and others read."""
+
+from ninja import Router
+
+from feeds.api import accounts, circles, comments, feed, people, posts, search, tokens, votes
+
+router = Router()
+router.add_router("", accounts.router)
+router.add_router("/tokens", tokens.router)
+router.add_router("/posts", posts.router)
+router.add_router("", feed.router)
+router.add_router("", comments.router)
+router.add_router("", votes.router)
+router.add_router("/users", people.router)
+router.add_router("/circles", circles.router)
+router.add_router("", search.router)

@@ -1,0 +1,44 @@
+"""Comments: read a thread, answer, edit, delete."""
+
+from ninja import Router, Status
+
+from feeds import actions, threads
+from feeds.actions.finding import visible_post
+from feeds.api.auth import ANYBODY, OpenRequest, Request
+from feeds.api.schemas.comments import CommentIn, CommentOut, CommentPatch
+from feeds.api.schemas.shape import Optional, PageOut
+from feeds.models import Comment, User
+from feeds.presentation import present_comments
+
+router = Router(tags=["comments"])
+
+
+@router.get("/posts/{post_id}/comments", auth=ANYBODY, response=PageOut[CommentOut])
+def comments(request: OpenRequest, post_id: int, cursor: Optional = None) -> PageOut[CommentOut]:
+    """The thread in reading order: each level best first, answers beneath what they answer."""
+    page = threads.comments(visible_post(post_id), viewer=request.auth, cursor=cursor)
+    return PageOut.of(page, CommentOut.of)
+
+
+@router.post("/posts/{post_id}/comments", response={201: CommentOut})
+def create_comment(request: Request, post_id: int, comment: CommentIn) -> Status[CommentOut]:
+    """Answer a post or a comment."""
+    created = actions.comment(request.auth, post_id=post_id, **comment.model_dump())
+    return Status(201, _shown(created, request.auth))
+
+
+@router.patch("/comments/{comment_id}", response=CommentOut)
+def edit_comment(request: Request, comment_id: int, comment: CommentPatch) -> CommentOut:
+    """Change one's own comment."""
+    return _shown(actions.edit_comment(request.auth, comment_id=comment_id, content=comment.content), request.auth)
+
+
+@router.delete("/comments/{comment_id}", response={204: None})
+def delete_comment(request: Request, comment_id: int) -> Status[None]:
+    """Take a comment away: one's own, one in a circle of one's own, and staff any."""
+    actions.delete_comment(request.auth, comment_id=comment_id)
+    return Status(204, None)
+
+
+def _shown(comment: Comment, viewer: User) -> CommentOut:
+    return CommentOut.of(present_comments([comment], viewer=viewer)[0])

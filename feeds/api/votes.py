@@ -1,0 +1,49 @@
+"""Votes: give one, take it back. Both answer with how one voted now and with the numbers."""
+
+from ninja import Router
+
+from feeds import actions
+from feeds.api.auth import Request
+from feeds.api.schemas.votes import VoteIn, VoteOut, VoteType
+from feeds.models import Entity, User
+from feeds.presentation import Totals, totals
+
+router = Router(tags=["votes"])
+
+
+@router.put("/posts/{post_id}/vote", response=VoteOut)
+def vote_on_post(request: Request, post_id: int, vote: VoteIn) -> VoteOut:
+    """Vote on a post."""
+    return _vote(request.auth, Entity.POST, post_id, vote.vote_type)
+
+
+@router.delete("/posts/{post_id}/vote", response=VoteOut)
+def retract_vote_on_post(request: Request, post_id: int) -> VoteOut:
+    """Take one's vote on a post back."""
+    return _retract(request.auth, Entity.POST, post_id)
+
+
+@router.put("/comments/{comment_id}/vote", response=VoteOut)
+def vote_on_comment(request: Request, comment_id: int, vote: VoteIn) -> VoteOut:
+    """Vote on a comment."""
+    return _vote(request.auth, Entity.COMMENT, comment_id, vote.vote_type)
+
+
+@router.delete("/comments/{comment_id}/vote", response=VoteOut)
+def retract_vote_on_comment(request: Request, comment_id: int) -> VoteOut:
+    """Take one's vote on a comment back."""
+    return _retract(request.auth, Entity.COMMENT, comment_id)
+
+
+def _vote(user: User, entity_type: Entity, entity_id: int, vote_type: VoteType) -> VoteOut:
+    actions.vote(user, entity_type=entity_type, entity_id=entity_id, vote_type=vote_type)
+    return VoteOut.of(vote_type, _numbers(user, entity_type, entity_id))
+
+
+def _retract(user: User, entity_type: Entity, entity_id: int) -> VoteOut:
+    actions.retract_vote(user, entity_type=entity_type, entity_id=entity_id)
+    return VoteOut.of(None, _numbers(user, entity_type, entity_id))
+
+
+def _numbers(user: User, entity_type: Entity, entity_id: int) -> Totals:
+    return totals(entity_type, [entity_id], viewer=user).get(entity_id, Totals())

@@ -1,0 +1,34 @@
+"""Directory: the circles, as one viewer sees them."""
+
+from __future__ import annotations
+
+from django.db.models import Exists, OuterRef, Value
+from django.utils.translation import gettext as _
+
+from feeds.audience import Viewer, signed_in
+from feeds.errors import NotFound
+from feeds.models import Circle, Membership
+from feeds.models.circles import CircleQuerySet
+from feeds.pages import SIZE, Page, cursor_after, key_of, page_of
+
+
+def circles(*, viewer: Viewer = None, cursor: str | None = None, size: int = SIZE) -> Page[Circle]:
+    """All circles, the newest first, with `member_count is_member`. Raises BadCursorError."""
+    rows = _shown(viewer).order_by("-pk")
+    if cursor is not None:
+        rows = rows.filter(pk__lt=key_of(cursor, "circles", int)[0])
+    return page_of(rows[: size + 1], size=size, cursor=lambda last: cursor_after("circles", last.pk))
+
+
+def circle(slug: str, *, viewer: Viewer = None) -> Circle:
+    """One circle, with the same. Raises NotFound."""
+    found = _shown(viewer).at(slug).first()
+    if found is None:
+        raise NotFound(_("There is no such circle."))
+    return found
+
+
+def _shown(viewer: Viewer) -> CircleQuerySet:
+    user = signed_in(viewer)
+    joined = Exists(Membership.objects.filter(circle=OuterRef("pk"), user=user)) if user else Value(False)
+    return Circle.objects.with_member_count().annotate(is_member=joined).select_related("owner")
