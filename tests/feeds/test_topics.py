@@ -131,6 +131,14 @@ def test_what_a_partial_save_leaves_out_is_not_told() -> None:
     assert emitted(events.PostUpdated) == []
 
 
+@pytest.mark.django_db
+def test_a_row_written_over_by_its_key_is_a_change() -> None:
+    vote = VoteFactory(vote_type="up")
+    Vote(pk=vote.pk, user=vote.user, entity_type="post", entity_id=vote.entity_id, vote_type="down").save()
+    assert [event.previous_vote_type for event in emitted(events.VoteUpdated)] == ["up"]
+    assert len(emitted(events.VoteCreated)) == 1
+
+
 # What is no event ---------------------------------------------------------------------------------------------------
 
 
