@@ -54,8 +54,11 @@ class Admission:
     lane holds up no coroutine.
     """
 
-    def __init__(self, name: str, *, size: int, threads: int, max_waiting: int, nonblocking: bool) -> None:
+    def __init__(
+        self, name: str, *, size: int, threads: int, max_waiting: int, nonblocking: bool, workers: Callable[[], int]
+    ) -> None:
         self._name = name
+        self._workers = workers
         self._lock = threading.Lock()
         self._drained = threading.Condition(self._lock)
         self._numbers = count()
@@ -182,7 +185,7 @@ class Admission:
     # Under the lock ------------------------------------------------------------------------------------------------
 
     def _set_size(self, size: int, threads: int) -> None:
-        self.size, self._threads = size, threads
+        self.size = size
         self.functions.limit = min(size, 2 * threads)
         self.coroutines.limit = self.callers.limit = size
 
@@ -213,11 +216,13 @@ class Admission:
             waiter = min((next(iter(lane.waiters.values())) for lane in open_lanes), key=_number)
             self._dequeue(waiter)
             self._try_take(waiter.lane)
-            waiter.admitted = True
             try:
                 waiter.wake()
             except RuntimeError:
+                waiter.refusal = PoolError("the event loop that waited is closed")
                 self._undo_take(waiter.lane)
+            else:
+                waiter.admitted = True
         self._break_deadlocks()
 
     def _undo_take(self, lane: Lane) -> None:
@@ -281,7 +286,7 @@ class Admission:
     def _is_stuck(self, lane: Lane) -> bool:
         """Whether no task is left that could free a slot of a full lane."""
         functions = self.functions
-        functions_move = functions.running > functions.blocked and functions.blocked < self._threads
+        functions_move = functions.running > functions.blocked and functions.blocked < self._workers()
         if lane is functions and lane.running >= lane.limit:
             return not functions_move
         return not functions_move and all(other.running <= other.blocked for other in (self.coroutines, self.callers))

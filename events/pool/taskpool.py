@@ -70,7 +70,13 @@ class TaskPool(Executor):
         self._idle_timeout = idle_timeout
         self._logger = logger or logging.getLogger("events.pool")
         self._execution = Execution(name, logger=self._logger, on_error=on_error)
-        self._new_admission = partial(Admission, name, max_waiting=max_waiting, nonblocking=nonblocking)
+        self._new_admission = partial(
+            Admission,
+            name,
+            max_waiting=max_waiting,
+            nonblocking=nonblocking,
+            workers=lambda: self._threads.capacity,
+        )
         self._cancelling = False
         self._admission = self._new_admission(size=size, threads=self._threads_for(size))
         self._start_afresh()

@@ -48,6 +48,11 @@ class WorkerThreads(Generic[Job]):
         """Threads that exist, busy or idle."""
         return sum(thread.is_alive() for thread in list(self._threads))
 
+    @property
+    def capacity(self) -> int:
+        """Threads there can be, or still are after a `resize` to fewer."""
+        return max(self._limit, self._workers)
+
     def is_current_thread(self) -> bool:
         return threading.current_thread() in self._threads
 
