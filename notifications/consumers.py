@@ -28,8 +28,8 @@ logger = structlog.get_logger(__name__)
 
 #: Seconds between a client's pings.
 HEARTBEAT = 25
-#: Seconds until hello must have come; that one frame may take to leave.
-HELLO_WITHIN, SEND_WITHIN = 5.0, 5.0
+#: Seconds until hello must have come; that one frame, or the last one, may take to leave.
+HELLO_WITHIN, SEND_WITHIN, CLOSE_WITHIN = 5.0, 5.0, 1.0
 #: Frames in ten seconds; watch and unwatch are counted apart, for a page watches all of its posts at once.
 FRAMES, WATCH_FRAMES = 10, 100
 #: Posts that one socket may watch.
@@ -83,7 +83,7 @@ class NotificationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self._groups: set[str] = set()
         self._frames, self._watch_frames = Rate(FRAMES), Rate(WATCH_FRAMES)
         self._strikes = 0
-        self._ended = False
+        self._ended = self._stuck = False
         self._deadline: asyncio.Task[None] | None = None
 
     # The life of a socket
@@ -101,6 +101,8 @@ class NotificationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         except (DatabaseError, RedisError) as error:
             logger.warning("a socket could not be served", error=repr(error))
             await self.end(1013)
+        if self._stuck:
+            raise StopConsumer
 
     async def connect(self) -> None:
         await self.accept()
@@ -127,9 +129,11 @@ class NotificationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             return
         self._ended = True
         metrics.SOCKETS_CLOSED.labels(code=str(code)).inc()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1):
+        try:
+            async with asyncio.timeout(CLOSE_WITHIN):
                 await self.close(code)
+        except TimeoutError:
+            self._stuck = True
 
     async def drain(self, retry_ms: int) -> None:
         """Ask the client to come back: this server stops."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from events.models import Delivery
+from tests.notifications.tabs import Server
 
 
 @pytest.fixture(autouse=True)
@@ -14,3 +15,11 @@ def _no_dead_letters(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.node.get_closest_marker("django_db"):
         dead = Delivery.objects.filter(state="dead", subscriber__startswith="notifications.")
         assert not [f"{letter}: {letter.reason}" for letter in dead]
+
+
+@pytest.fixture
+def server(transactional_db: None) -> Iterator[Server]:
+    """The ASGI application on an event loop of its own, on committed data."""
+    running = Server()
+    yield running
+    running.stop()

@@ -1,0 +1,143 @@
+"""The rules of the socket: who may come in, and what is refused."""
+
+import pytest
+from django.test import Client
+
+from feeds.models import User
+from notifications.models import Stream
+from notifications.sockets import sockets
+from tests.factories import UserFactory
+
+
+def test_one_who_is_not_signed_in_is_accepted_and_told_so(server):
+    assert server.connect().hear_close() == 4401
+
+
+def test_a_session_that_does_not_exist_is_not_signed_in(server):
+    assert server.connect(cookie="sessionid=invented").hear_close() == 4401
+
+
+def test_a_banned_user_is_told_so(server):
+    client = Client()
+    client.force_login(user := UserFactory())
+    User.objects.filter(pk=user.pk).update(is_active=False)
+    assert server.connect(client=client).hear_close() == 4403
+
+
+def test_a_page_of_another_site_is_refused(server):
+    client = Client()
+    client.force_login(UserFactory())
+    refused = server.open(client, origin="https://evil.example").next()
+    assert refused["type"] == "websocket.close"
+
+
+def test_signing_out_closes_the_sockets_of_that_session_alone(server):
+    user, here, there = UserFactory(), Client(), Client()
+    here.force_login(user)
+    there.force_login(user)
+    tab, other = server.connect(client=here), server.connect(client=there)
+    tab.hello()
+    other.hello()
+    here.logout()
+    assert tab.hear_close() == 4401
+    other.assert_nothing_heard()
+
+
+def test_a_ban_closes_all_sockets_of_the_user(server):
+    user = UserFactory()
+    tabs = [server.connect(user) for _ in range(2)]
+    for tab in tabs:
+        tab.hello()
+    user.is_active = False
+    user.save()
+    assert [tab.hear_close() for tab in tabs] == [4403, 4403]
+
+
+def test_a_ban_behind_the_models_back_is_seen_by_the_round(server):
+    user = UserFactory()
+    tab = server.connect(user)
+    tab.hello()
+    User.objects.filter(pk=user.pk).update(is_active=False)
+    server.run(sockets.make_round())
+    assert tab.hear_close() == 4403
+
+
+def test_a_session_that_ended_is_seen_by_the_round(server):
+    client = Client()
+    client.force_login(UserFactory())
+    tab = server.connect(client=client)
+    tab.hello()
+    client.session.flush()
+    for socket in sockets:
+        socket.checked = -1000.0
+    server.run(sockets.make_round())
+    assert tab.hear_close() == 4401
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        ({"text": "no json"}, "bad_json"),
+        ({"text": "[1]"}, "bad_json"),
+        ({"text": '{"op": 7}'}, "bad_json"),
+        ({"text": "[" * 2000}, "bad_json"),
+        ({"bytes": b"{}"}, "bad_json"),
+        ({"text": '{"op": "' + "x" * 5000 + '"}'}, "too_large"),
+        ({"text": '{"op": "dance", "id": 3}'}, "bad_op"),
+        ({"text": '{"op": "read", "upto": "all"}'}, "bad_op"),
+        ({"text": '{"op": "read", "upto": -1}'}, "bad_op"),
+        ({"text": '{"op": "read", "upto": true}'}, "bad_op"),
+        ({"text": '{"op": "read", "upto": 99999999999999999999}'}, "bad_op"),
+        ({"text": '{"op": "watch"}'}, "bad_op"),
+    ],
+)
+def test_a_bad_frame_is_answered_by_what_is_wrong_with_it(server, raw, code):
+    tab = server.connect(UserFactory())
+    tab.hello()
+    tab.send(**raw)
+    error = tab.hear()
+    assert (error["op"], error["code"]) == ("error", code)
+    tab.assert_nothing_heard()
+
+
+def test_the_third_malformed_frame_is_the_last(server):
+    tab = server.connect(UserFactory())
+    tab.hello()
+    for _ in range(3):
+        tab.send(text="{")
+        assert tab.hear()["code"] == "bad_json"
+    assert tab.hear_close() == 4400
+
+
+@pytest.mark.parametrize("frame", [{"op": "read", "upto": 1}, {"op": "hello", "v": 2}, {"op": "watch", "post_id": 1}])
+def test_one_who_does_not_begin_with_hello_is_closed(server, frame):
+    tab = server.connect(UserFactory())
+    tab.say(**frame)
+    assert tab.hear_close() == 4400
+
+
+def test_too_many_frames_close_the_socket(server):
+    tab = server.connect(UserFactory())
+    tab.hello()
+    for _ in range(10):
+        tab.say("ping")
+    assert [tab.hear()["op"] for _ in range(9)] == ["pong"] * 9
+    assert tab.hear() == {"op": "error", "code": "rate_limited", "id": None}
+    assert tab.hear_close() == 4429
+
+
+def test_a_page_may_watch_all_of_its_posts_at_once(server):
+    tab = server.connect(UserFactory())
+    tab.hello()
+    for post_id in range(50):
+        tab.say("watch", post_id=post_id)
+    tab.assert_nothing_heard()
+
+
+def test_reading_beyond_the_end_reads_to_the_end(server):
+    user = UserFactory()
+    tab = server.connect(user)
+    tab.hello()
+    tab.say("read", upto=50, id=1)
+    assert tab.hear() == {"op": "ack", "id": 1}
+    assert Stream.objects.get(user=user).read_upto == 0
