@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -40,18 +40,25 @@ def emit(
 
 
 def emit_many(
-    events: Iterable[Event], *, priority: int = 0, delay: dt.timedelta | None = None, cause: Event | None = None
+    events: Iterable[Event],
+    *,
+    priority: int = 0,
+    delay: dt.timedelta | None = None,
+    cause: Event | Sequence[Event] | None = None,
 ) -> list[uuid.UUID]:
-    """Emit events in the order given (bulk_create, update() and m2m.add() send no signals); returns their ids. See
-    `emit`."""
+    """Emit events in the order given (bulk_create, update() and m2m.add() send no signals); returns their ids.
+
+    cause: as in `emit`, one for all; or one for each, as a batch subscriber has them.
+    """
     _require_transaction()
     if not 0 <= priority <= 9:
         raise ValueError(f"priority must be from 0 (normal) to 9 (first); it is {priority}")
     if delay is not None and delay < dt.timedelta(0):
         raise ValueError(f"delay must not be negative; it is {delay}")
-    origin = cause.meta if cause is not None else handling.get()
+    events = list(events)
+    origins = [one.meta for one in cause] if isinstance(cause, Sequence) else [_origin(cause)] * len(events)
     suppressed, now = _suppressed.get(), dt.datetime.now(dt.UTC)
-    lines = [_line(event, origin, now, suppressed) for event in events]
+    lines = [_line(event, origin, now, suppressed) for event, origin in zip(events, origins, strict=True)]
     StoredEvent.objects.append(lines, priority=priority, delay=delay)
     return [line.event_id for line in lines]
 
@@ -71,6 +78,10 @@ def suppressed(reason: str) -> Iterator[None]:
 def source() -> str:
     """The CloudEvents source of our events: a setting, so that several projects can share one exchange."""
     return getattr(settings, "EVENTS_SOURCE", "/airy")
+
+
+def _origin(cause: Event | None) -> Meta | None:
+    return cause.meta if cause is not None else handling.get()
 
 
 def _line(event: Event, origin: Meta | None, now: dt.datetime, reason: str) -> LogLine:

@@ -6,6 +6,7 @@ Every function reads current state and inserts with ON CONFLICT DO NOTHING: a re
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 from django.conf import settings
 from django.db import connections, router
@@ -54,7 +55,8 @@ def fan_out(post_id: int, *, after: int = 0) -> int | None:
 
 def present() -> QuerySet[User]:
     """The users whose feeds are kept: active and here lately."""
-    return User.objects.active().filter(last_seen_at__gte=timezone.now() - ABSENCE)
+    users: QuerySet[User] = User.objects.active()
+    return users.filter(last_seen_at__gte=timezone.now() - ABSENCE)
 
 
 def retract_post(post_id: int) -> None:
@@ -107,7 +109,7 @@ def trim(user_ids: list[int]) -> None:
 
 def _is_too_large(post: Post) -> bool:
     """Whether followers and members are more than FANOUT_THRESHOLD; never counts further than that."""
-    most = settings.FANOUT_THRESHOLD
+    most: int = settings.FANOUT_THRESHOLD
     followers = Follow.objects.filter(followee=post.author_id)[: most + 1].count()
     return followers > most or _members(post)[: most + 1 - followers].count() + followers > most
 
@@ -133,7 +135,7 @@ def _fill(user_id: int, posts: QuerySet[Post], *, limit: int) -> None:
     trim([user_id])
 
 
-def _insert(rows: QuerySet[object, tuple[object, ...]]) -> None:
+def _insert(rows: QuerySet[Any, Any]) -> None:
     """Insert (user, post, author, published) as selected: the rows never leave the database."""
     select, parameters = rows.query.sql_with_params()
     connection = connections[router.db_for_write(FeedEntry)]

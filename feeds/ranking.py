@@ -35,4 +35,4 @@ def controversy(upvotes: int, downvotes: int) -> float:
     """Many votes that nearly cancel out rank high; votes all of one kind are no controversy."""
     if upvotes <= 0 or downvotes <= 0:
         return 0.0
-    return (upvotes + downvotes) ** (min(upvotes, downvotes) / max(upvotes, downvotes))
+    return float((upvotes + downvotes) ** (min(upvotes, downvotes) / max(upvotes, downvotes)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from django.db.models import Count, F, Q, QuerySet, Value
 
@@ -81,11 +82,11 @@ def _missing(entity_type: str, ids: Sequence[int], *, settle: bool) -> dict[int,
     a vote between two would be seen by one of them alone."""
     up, down = Count("pk", filter=Q(vote_type="up")), Count("pk", filter=Q(vote_type="down"))
     votes = Vote.objects.filter(entity_type=entity_type, entity_id__in=ids).values_list("entity_id").order_by()
-    parts = [votes.annotate(up=up, down=down, comments=Value(0))]
+    parts: list[QuerySet[Any, Any]] = [votes.annotate(up=up, down=down, comments=Value(0))]
     if entity_type == Entity.POST:
         comments = Comment.objects.filter(post__in=ids, deleted_at=None).values_list("post").order_by()
         parts.append(comments.annotate(up=Value(0), down=Value(0), comments=Count("pk")))
-    taken = [_rows(entity_type, ids)]
+    taken: list[QuerySet[Any, Any]] = [_rows(entity_type, ids)]
     if not settle:
         taken.append(Uncounted.objects.filter(entity_type=entity_type, entity_id__in=ids))
     parts += [one.values_list("entity_id", -F("upvotes"), -F("downvotes"), -F("comments")) for one in taken]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from django.db import connections, router
 from django.db.models import QuerySet
@@ -77,16 +78,16 @@ def _matches(
     matches, parameters = (_on_postgresql if connection.vendor == "postgresql" else _on_sqlite)(terms)
     among, among_parameters = listed.filter(pk=RawSQL("found.post_id", ())).values("pk").query.sql_with_params()
     sql = f"SELECT rank, post_id FROM ({matches}) AS found WHERE EXISTS ({among})"
-    parameters += among_parameters
+    values: list[Any] = [*parameters, *among_parameters]
     if key is not None:
         sql += " AND rank <= %s AND (rank < %s OR post_id < %s)"
-        parameters += (key[0], key[0], key[1])
+        values += [key[0], key[0], key[1]]
     with connection.cursor() as cursor:
-        cursor.execute(f"{sql} ORDER BY rank DESC, post_id DESC LIMIT %s", (*parameters, limit))
-        return cursor.fetchall()
+        cursor.execute(f"{sql} ORDER BY rank DESC, post_id DESC LIMIT %s", [*values, limit])
+        return [(rank, post_id) for rank, post_id in cursor.fetchall()]
 
 
-def _on_postgresql(terms: Sequence[Term]) -> tuple[str, tuple[object, ...]]:
+def _on_postgresql(terms: Sequence[Term]) -> tuple[str, tuple[str, ...]]:
     parts, words = [], []
     for term in terms:
         # The words are letters and digits alone, so that they cannot be read as operators.
@@ -101,7 +102,7 @@ def _on_postgresql(terms: Sequence[Term]) -> tuple[str, tuple[object, ...]]:
     return matches, tuple(words)
 
 
-def _on_sqlite(terms: Sequence[Term]) -> tuple[str, tuple[object, ...]]:
+def _on_sqlite(terms: Sequence[Term]) -> tuple[str, tuple[str, ...]]:
     wanted = " AND ".join(_fts5(term) for term in terms if not term.excluded)
     unwanted = "".join(f" NOT {_fts5(term)}" for term in terms if term.excluded)
     matches = """

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from events.bus import Event, emit, subscriber
+from events.bus import Event, emit, emit_many, subscriber
 from feeds import counting, fanout, search
-from feeds.counting import Delta, Key
+from feeds.counting import Delta, Key, Target
 from feeds.events import (
     CircleJoined,
     CircleLeft,
@@ -92,19 +92,12 @@ def count_votes(events: list[VoteEvent]) -> None:
     """Votes move the counts and the rank of what they are on, and are announced to its author's side as post.voted."""
     deltas: dict[Key, Delta] = defaultdict(Delta)
     for event in events:
-        key = event.entity_type, event.entity_id
-        deltas[key] = deltas[key].plus(_vote_delta(event))
+        deltas[_key(event)] = deltas[_key(event)].plus(_vote_delta(event))
     found = counting.add(deltas)
     _settle(events)
-    for event in events:
-        target = found.get((event.entity_type, event.entity_id))
-        if target is None or not target.visible or isinstance(event, VoteDeleted):
-            continue
-        told = {"author_id": target.author_id, "user_id": event.user_id, "vote_type": event.vote_type}
-        if event.entity_type == "post":
-            emit(PostVoted(post_id=target.post_id, **told), cause=event)
-        else:
-            emit(CommentVoted(comment_id=event.entity_id, post_id=target.post_id, **told), cause=event)
+    visible = {key: target for key, target in found.items() if target.visible}
+    causes = [vote for vote in events if not isinstance(vote, VoteDeleted) and _key(vote) in visible]
+    emit_many((_voted(vote, visible[_key(vote)]) for vote in causes), cause=causes)
 
 
 @subscriber(CommentCreated, CommentDeleted, batch=200)
@@ -118,6 +111,23 @@ def count_comments(events: list[CommentCreated | CommentDeleted]) -> None:
             deltas["comment", event.comment_id] = deltas["comment", event.comment_id]
     counting.add(deltas)
     _settle(events)
+
+
+def _key(event: VoteEvent) -> Key:
+    return event.entity_type, event.entity_id
+
+
+def _voted(event: VoteEvent, target: Target) -> PostVoted | CommentVoted:
+    post_id, author_id = target.post_id, target.author_id
+    if event.entity_type == "post":
+        return PostVoted(post_id=post_id, author_id=author_id, user_id=event.user_id, vote_type=event.vote_type)
+    return CommentVoted(
+        comment_id=event.entity_id,
+        post_id=post_id,
+        author_id=author_id,
+        user_id=event.user_id,
+        vote_type=event.vote_type,
+    )
 
 
 def _vote_delta(event: VoteEvent) -> Delta:

@@ -1,7 +1,11 @@
 """Airy's settings and, as a project of its own would add one, an app whose subscribers leave countable effects."""
 
 from airy.settings import *  # noqa: F403
-from airy.settings import INSTALLED_APPS
+from airy.settings import DATABASES, INSTALLED_APPS, VAR_DIR
+from tests.environment import RUN
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.effects"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+if DATABASES["default"]["ENGINE"] == "airy.sqlite":
+    # Its own file, so that two runs at once do not pull it from under each other.
+    DATABASES["default"]["TEST"] = {"NAME": str(VAR_DIR / f"{RUN}.sqlite3")}
