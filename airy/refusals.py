@@ -54,7 +54,7 @@ def _as_json(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     return JsonResponse({"detail": _phrase(response.status_code)}, status=response.status_code, headers=kept)
 
 
-def _answer(status: int, detail: str, **fields: str) -> JsonResponse:
+def _answer(status: int, detail: str, /, **fields: str) -> JsonResponse:
     return JsonResponse({"detail": detail} | ({"fields": fields} if fields else {}), status=status)
 
 

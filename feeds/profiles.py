@@ -20,7 +20,7 @@ def profile(username: str, *, viewer: Viewer = None) -> User:
     """
     people = User.objects.active().named(username)
     people = people.annotate(follower_count=_count("followee"), following_count=_count("follower"))
-    person = people.annotate(**_ties(signed_in(viewer))).first()
+    person: User | None = people.annotate(**_ties(signed_in(viewer))).first()
     if person is None:
         raise NotFound(_("There is no such user."))
     return person
