@@ -19,6 +19,7 @@ from feeds.models import (
     EntityCounts,
     FeedEntry,
     Follow,
+    ImportedRow,
     Membership,
     Mute,
     Post,
@@ -206,3 +207,11 @@ class PostCopyAdmin(Derived):
     list_select_related = ("post",)
     search_fields = ("=post__id",)
     ordering = ("-post",)
+
+
+@admin.register(ImportedRow)
+class ImportedRowAdmin(Derived):
+    list_display = ("source", "kind", "external_id", "object_id")
+    list_filter = ("kind",)
+    search_fields = ("source__startswith", "=external_id", "=object_id")
+    ordering = ("-id",)

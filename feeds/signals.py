@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from django.db import models
 from django.db.models.signals import post_delete, post_save
 
-from events.bus import Event, emit
+from events.bus import Event, emit, emit_many
 from feeds import events
 from feeds.models import Comment, Entity, Follow, Membership, Post, Uncounted, User, Vote
 
@@ -140,6 +140,22 @@ def row_deleted(sender: type[models.Model], instance: Row, **_: Any) -> None:
 for _model in {change.model for change in CHANGES}:
     post_save.connect(row_saved, sender=_model)
     post_delete.connect(row_deleted, sender=_model)
+
+
+def tell_of_new(rows: Iterable[Row]) -> None:
+    """Tell of rows that bulk_create wrote, which sends no signals; in its transaction."""
+    told = [
+        (row, change.event(None, row))
+        for row in rows
+        for change in CHANGES
+        if isinstance(row, change.model) and change.happened(None, row)
+    ]
+    event_ids = emit_many(event for _, event in told)
+    Uncounted.objects.bulk_create(
+        Uncounted(event_id=event_id, **deltas)
+        for event_id, (row, _) in zip(event_ids, told, strict=True)
+        if (deltas := _deltas(None, row))
+    )
 
 
 def _tell(model: type[models.Model], before: Row, after: Row) -> None:

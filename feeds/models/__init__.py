@@ -6,6 +6,7 @@ from feeds.models.comments import Comment
 from feeds.models.counts import EntityCounts, Uncounted
 from feeds.models.entities import Entity
 from feeds.models.follows import Follow
+from feeds.models.imports import ImportedRow
 from feeds.models.posts import Post
 from feeds.models.pulled import PulledPost
 from feeds.models.search import SearchDocument
@@ -23,6 +24,7 @@ __all__ = [
     "EntityCounts",
     "FeedEntry",
     "Follow",
+    "ImportedRow",
     "Membership",
     "Mute",
     "Post",
