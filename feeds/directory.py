@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db.models import Exists, OuterRef, Value
+from django.db.models import Exists, F, OuterRef, Value
 from django.utils.translation import gettext as _
 
 from feeds.audience import Viewer, signed_in
@@ -18,6 +18,12 @@ def circles(*, viewer: Viewer = None, cursor: str | None = None, size: int = SIZ
     if cursor is not None:
         rows = rows.filter(pk__lt=key_of(cursor, "circles", int)[0])
     return page_of(rows[: size + 1], size=size, cursor=lambda last: cursor_after("circles", last.pk))
+
+
+def suggested(viewer: Viewer = None, *, size: int = 5) -> list[Circle]:
+    """The largest circles that the viewer has not joined, with the same."""
+    circles = _shown(viewer).filter(is_member=False)  # type: ignore[misc]
+    return list(circles.order_by(F("member_count").desc(), "pk")[:size])
 
 
 def circle(slug: str, *, viewer: Viewer = None) -> Circle:

@@ -22,8 +22,12 @@ class Place(NamedTuple):
     shown: bool
 
 
-def comments(post: Post, *, viewer: Viewer = None, cursor: str | None = None, size: int = SIZE) -> Page[Comment]:
+def comments(
+    post: Post, *, viewer: Viewer = None, cursor: str | None = None, focus: int | None = None, size: int = SIZE
+) -> Page[Comment]:
     """The comments in reading order with `depth upvotes downvotes score my_vote shown`.
+
+    Without a cursor the page is the first one, or the one where the comment `focus` is read in its thread.
 
     A deleted one, or one whose author the viewer is not to see, keeps its place while it has answers; its content is
     empty then and `shown` is False. A page may begin in the middle of a thread: `depth` and `parent_id` say where.
@@ -32,7 +36,7 @@ def comments(post: Post, *, viewer: Viewer = None, cursor: str | None = None, si
     rows = Comment.objects.filter(post=post)
     held = totals(Entity.COMMENT, rows.values("pk"), viewer=viewer)
     places = _reading_order(list(rows.values_list("pk", "parent_id", "author_id", "deleted_at")), held, viewer)
-    start = _start(places, cursor)
+    start = _start(places, cursor) if cursor is not None else _start_for(places, focus, size)
     part = places[start : start + size]
     found = Comment.objects.select_related("author").in_bulk([place.comment_id for place in part])
     items = []
@@ -86,10 +90,17 @@ def _confidence(numbers: Totals | None) -> float:
     return confidence(numbers.upvotes, numbers.downvotes) if numbers else 0.0
 
 
-def _start(places: list[Place], cursor: str | None) -> int:
+def _start(places: list[Place], cursor: str) -> int:
     """Where the page begins: after the last comment seen, or at its old position when it is gone."""
-    if cursor is None:
-        return 0
     last, position = key_of(cursor, "comments", int, int)
     after = (index + 1 for index, place in enumerate(places) if place.comment_id == last)
     return next(after, max(position, 0))
+
+
+def _start_for(places: list[Place], focus: int | None, size: int) -> int:
+    """Where the page with one comment begins: at the top, else where its thread does, else at itself."""
+    found = next((index for index, place in enumerate(places) if place.comment_id == focus), 0)
+    if found < size:
+        return 0
+    root = next(index for index in range(found, -1, -1) if places[index].depth == 0)
+    return root if found - root < size else found

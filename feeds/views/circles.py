@@ -1,0 +1,49 @@
+"""Circles: all of them, one of them, found one, join and leave."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from feeds import actions, directory
+from feeds.forms import CircleForm
+from feeds.views.entrances import UserRequest, go_back, signed_in
+from feeds.views.lists import Listing
+from feeds.views.posts import PAGES
+
+
+def circles(request: HttpRequest) -> HttpResponse:
+    """`/circles`: all, the newest first."""
+    page = directory.circles(viewer=request.user, cursor=request.GET.get("cursor"))
+    return render(request, "feeds/circles.html", {"page": page})
+
+
+def circle(request: HttpRequest, slug: str) -> HttpResponse:
+    """`/circles/{slug}`: its posts, the newest first unless asked otherwise."""
+    shown = directory.circle(slug, viewer=request.user)
+    context = Listing(request, "new", circle=shown).context()
+    return render(request, "feeds/circle.html", context | {"circle": shown})
+
+
+@PAGES
+@signed_in
+def new_circle(request: UserRequest) -> HttpResponse:
+    """`/circles/new`: found a circle."""
+    form = CircleForm(request.POST or None)
+    if request.method == "POST" and (founded := form.act(actions.create_circle, request.user)):
+        messages.success(request, _("The circle is open."), extra_tags="circle:new")
+        return redirect("feeds:circle", founded.slug)
+    return render(request, "feeds/circle_form.html", {"form": form}, status=422 if form.errors else 200)
+
+
+@require_POST
+@signed_in
+def membership(request: UserRequest, slug: str) -> HttpResponse:
+    """`/circles/{slug}/membership`: `verb` is join or leave."""
+    act = actions.leave if request.POST.get("verb") == "leave" else actions.join
+    act(request.user, slug=slug)
+    return go_back(request, reverse("feeds:circle", args=[slug]))

@@ -1,0 +1,73 @@
+"""Comments: answer, edit, delete."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+
+from feeds import actions
+from feeds.actions.finding import visible_comment
+from feeds.errors import NotAllowed
+from feeds.forms import CommentForm, ReplyForm
+from feeds.models import Comment
+from feeds.views import posts
+from feeds.views.entrances import UserRequest, signed_in
+from feeds.views.posts import PAGES
+
+
+@PAGES
+@signed_in
+def comments(request: UserRequest, post_id: int) -> HttpResponse:
+    """`/posts/{id}/comments`: answer the post or a comment of it."""
+    if request.method != "POST":
+        return redirect("feeds:post", post_id)
+    form = ReplyForm(request.POST)
+    written = form.act(actions.comment, request.user, post_id=post_id)
+    if written is None:
+        return posts.post(request, post_id, form=form)
+    _accepted(request, _("Your comment is there."), draft_key=f"comment:{post_id}:{written.parent_id or ''}")
+    return _to(written)
+
+
+def comment(request: UserRequest, comment_id: int) -> HttpResponse:
+    """`/comments/{id}`: to the comment in its thread."""
+    return _to(visible_comment(comment_id))
+
+
+@PAGES
+@signed_in
+def edit_comment(request: UserRequest, comment_id: int) -> HttpResponse:
+    """`/comments/{id}/edit`: change one's own comment."""
+    written = visible_comment(comment_id)
+    if written.author_id != request.user.pk:
+        raise NotAllowed(_("Only its author may edit a comment."))
+    form = CommentForm(request.POST or None, initial={"content": written.content})
+    key = f"comment:edit:{comment_id}"
+    if request.method == "POST" and (saved := form.act(actions.edit_comment, request.user, comment_id=comment_id)):
+        _accepted(request, _("Your comment is changed."), draft_key=key)
+        return _to(saved)
+    context = {"form": form, "comment": written, "draft_key": key}
+    return render(request, "feeds/comment_form.html", context, status=422 if form.errors else 200)
+
+
+@PAGES
+@signed_in
+def delete_comment(request: UserRequest, comment_id: int) -> HttpResponse:
+    """`/comments/{id}/delete`: asks, then deletes."""
+    doomed = visible_comment(comment_id)
+    if request.method == "POST":
+        actions.delete_comment(request.user, comment_id=comment_id)
+        messages.success(request, _("The comment is deleted."))
+        return redirect("feeds:post", doomed.post_id)
+    context = {"question": _("Delete this comment?"), "text": doomed.content, "back": f"/comments/{comment_id}"}
+    return render(request, "feeds/confirm.html", context)
+
+
+def _to(comment: Comment) -> HttpResponseRedirect:
+    return HttpResponseRedirect(f"/posts/{comment.post_id}?comment={comment.pk}#comment-{comment.pk}")
+
+
+def _accepted(request: UserRequest, message: str, *, draft_key: str) -> None:
+    messages.success(request, message, extra_tags=draft_key)

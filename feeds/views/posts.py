@@ -1,0 +1,118 @@
+"""Posts: read, write, edit, delete; one's drafts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from feeds import actions, threads, timeline
+from feeds.actions.finding import may_moderate
+from feeds.errors import NotAllowed
+from feeds.forms import PostForm, ReplyForm
+from feeds.models import Circle, Post
+from feeds.views.entrances import UserRequest, address_back, signed_in
+
+PAGES = require_http_methods(["GET", "HEAD", "POST"])
+
+
+def post(request: HttpRequest, post_id: int, *, form: ReplyForm | None = None) -> HttpResponse:
+    """`/posts/{id}`: a post and its comments. `?reply_to=` opens the form beneath a comment; `?comment=` finds one."""
+    shown = find(request, post_id)
+    reply_to = _number(request.POST or request.GET, "parent_id" if form else "reply_to")
+    focus = _number(request.GET, "comment") or reply_to
+    page = threads.comments(shown, viewer=request.user, cursor=request.GET.get("cursor"), focus=focus)
+    if not any(comment.pk == reply_to and comment.shown for comment in page.items):  # type: ignore[attr-defined]
+        reply_to = None
+    form = form or ReplyForm()
+    form.set_parent(reply_to)
+    context = {
+        "post": shown,
+        "page": page,
+        "form": form,
+        "reply_to": reply_to,
+        "may_moderate": request.user.is_authenticated and may_moderate(request.user, shown),
+    }
+    return render(request, "feeds/post.html", context, status=422 if form.errors else 200)
+
+
+@PAGES
+@signed_in
+def new_post(request: UserRequest) -> HttpResponse:
+    """`/posts/new`: write a post, look at it, publish it or keep it as a draft."""
+    circle = Circle.objects.at(request.GET.get("circle", "")).first()
+    form = PostForm(request.POST or None, user=request.user, circle=circle, initial={"circle": circle and circle.slug})
+    if request.method == "POST" and "preview" not in request.POST:
+        status = Post.Status.DRAFT if "draft" in request.POST else Post.Status.PUBLISHED
+        if written := form.act(actions.create_post, request.user, status=status):
+            return _accepted(request, written, draft_key="post:new")
+    return _form_page(request, form, draft_key="post:new")
+
+
+@PAGES
+@signed_in
+def edit_post(request: UserRequest, post_id: int) -> HttpResponse:
+    """`/posts/{id}/edit`: change one's own post, or publish a draft."""
+    written = find(request, post_id)
+    if written.author_id != request.user.pk:
+        raise NotAllowed(_("Only its author may edit a post."))
+    initial = {"title": written.title, "body": written.body, "circle": written.circle and written.circle.slug}
+    form = PostForm(request.POST or None, user=request.user, circle=written.circle, initial=initial)
+    key = f"post:{post_id}"
+    if request.method == "POST" and "preview" not in request.POST:
+        changes = {"status": Post.Status.PUBLISHED} if "publish" in request.POST else {}
+        if saved := form.act(actions.edit_post, request.user, post_id=post_id, **changes):
+            return _accepted(request, saved, draft_key=key)
+    return _form_page(request, form, draft_key=key, post=written)
+
+
+@PAGES
+@signed_in
+def delete_post(request: UserRequest, post_id: int) -> HttpResponse:
+    """`/posts/{id}/delete`: asks, then deletes."""
+    if request.method == "POST":
+        actions.delete_post(request.user, post_id=post_id)
+        messages.success(request, _("The post is deleted."))
+        return redirect("feeds:home")
+    doomed = find(request, post_id)
+    question = _("Delete “%(title)s”?") % {"title": doomed.title}
+    return render(request, "feeds/confirm.html", {"question": question, "back": f"/posts/{post_id}"})
+
+
+@signed_in
+def drafts(request: UserRequest) -> HttpResponse:
+    """`/drafts`: what one has begun."""
+    page = timeline.drafts(request.user, cursor=request.GET.get("cursor"))
+    return render(request, "feeds/drafts.html", {"page": page})
+
+
+def find(request: HttpRequest, post_id: int) -> Post:
+    """The post for this reader. Raises Http404."""
+    try:
+        return timeline.post(post_id, viewer=request.user)
+    except Post.DoesNotExist:
+        raise Http404 from None
+
+
+def _accepted(request: UserRequest, written: Post, *, draft_key: str) -> HttpResponse:
+    published = written.status == Post.Status.PUBLISHED
+    message = _("Your post is published.") if published else _("Your draft is kept.")
+    messages.success(request, message, extra_tags=draft_key)
+    return redirect("feeds:post", written.pk) if published else redirect("feeds:drafts")
+
+
+def _form_page(request: UserRequest, form: PostForm, *, draft_key: str, post: Post | None = None) -> HttpResponse:
+    context: dict[str, Any] = {"form": form, "post": post, "draft_key": draft_key, "back": address_back(request)}
+    if "preview" in request.POST and form.is_valid():
+        context["preview"] = form.cleaned_data
+    failed = request.method == "POST" and bool(form.errors)
+    return render(request, "feeds/post_form.html", context, status=422 if failed else 200)
+
+
+def _number(values: QueryDict, name: str) -> int | None:
+    value = values.get(name, "")
+    return int(value) if value.isascii() and value.isdecimal() and len(value) < 19 else None

@@ -1,0 +1,44 @@
+"""Refusals: what a page answers when an action or a read says no."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from feeds.errors import Invalid, NotAllowed, NotFound, Refused
+from feeds.pages import BadCursorError
+
+STATUS: dict[type[Exception], int] = {NotFound: 404, BadCursorError: 404, NotAllowed: 403, Invalid: 422}
+
+
+class TooOften(Refused):
+    """Somebody does something too often (429); in `wait` seconds it may be done again."""
+
+    def __init__(self, wait: int) -> None:
+        super().__init__("")
+        self.wait = wait
+
+
+class RefusalMiddleware:
+    """Turns the refusals that a page lets through into pages that say why."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self._get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """The page for a refusal; None for any other exception."""
+        if isinstance(error, TooOften):
+            response = render(request, "429.html", {"wait": error.wait}, status=429)
+            response["Retry-After"] = str(error.wait)
+            return response
+        for kind, status in STATUS.items():
+            if isinstance(error, kind):
+                why = error.message if isinstance(error, Refused) else ""
+                template = "404.html" if status == 404 else "403.html"
+                return render(request, template, {"why": why}, status=status)
+        return None

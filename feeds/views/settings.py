@@ -1,0 +1,92 @@
+"""Settings: one's own account, password, tokens, and whom one keeps away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth import logout, update_session_auth_hash
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from feeds import actions
+from feeds.forms import AccountForm, ActionForm, ConfirmedForm, PasswordForm, TokenForm
+from feeds.models import User
+from feeds.views.entrances import UserRequest, signed_in
+
+
+@signed_in
+def settings(request: UserRequest, *, secret: str = "", **forms: ActionForm) -> HttpResponse:
+    """`/settings`: all forms on one page; one that was refused comes with its errors."""
+    user = request.user
+    context: dict[str, Any] = {
+        "account": AccountForm(initial={"username": user.username, "email": user.email}),
+        "password": PasswordForm(user=user, prefix="password"),
+        "token": TokenForm(prefix="token"),
+        "leaving": ConfirmedForm(user=user, prefix="leaving"),
+    }
+    context |= forms | {
+        "secret": secret,
+        "tokens": user.tokens.order_by("-pk"),
+        "blocked": User.objects.filter(blocked_by__user=user).order_by("username"),
+        "muted": User.objects.filter(muted_by__user=user).order_by("username"),
+    }
+    return render(request, "feeds/settings.html", context, status=422 if any(f.errors for f in forms.values()) else 200)
+
+
+@require_POST
+@signed_in
+def account(request: UserRequest) -> HttpResponse:
+    """`/settings/account`: name and address."""
+    form = AccountForm(request.POST)
+    # A copy: what is refused must not stand in the head of the page.
+    if form.act(actions.change_account, User.objects.get(pk=request.user.pk)) is None:
+        return settings(request, account=form)
+    messages.success(request, _("Your account is changed."))
+    return redirect("feeds:settings")
+
+
+@require_POST
+@signed_in
+def password(request: UserRequest) -> HttpResponse:
+    """`/settings/password`: a new password; this session stays signed in, all others end."""
+    form = PasswordForm(request.POST, user=request.user, prefix="password")
+    changed = form.act(actions.change_account, request.user)
+    if changed is None:
+        return settings(request, password=form)
+    update_session_auth_hash(request, changed)
+    messages.success(request, _("Your password is changed."))
+    return redirect("feeds:settings")
+
+
+@require_POST
+@signed_in
+def new_token(request: UserRequest) -> HttpResponse:
+    """`/settings/tokens`: a new API token; its secret is shown this once."""
+    form = TokenForm(request.POST, prefix="token")
+    made = form.act(actions.create_token, request.user)
+    return settings(request, token=form) if made is None else settings(request, secret=made[1])
+
+
+@require_POST
+@signed_in
+def revoke_token(request: UserRequest, token_id: int) -> HttpResponse:
+    """`/settings/tokens/{id}`: make one worthless."""
+    actions.revoke_token(request.user, token_id=token_id)
+    messages.success(request, _("The token is worthless now."))
+    return redirect("feeds:settings")
+
+
+@require_POST
+@signed_in
+def leave(request: UserRequest) -> HttpResponse:
+    """`/settings/delete`: delete the account."""
+    form = ConfirmedForm(request.POST, user=request.user, prefix="leaving")
+    if not form.is_valid():
+        return settings(request, leaving=form)
+    actions.delete_account(request.user)
+    logout(request)
+    messages.success(request, _("Your account is deleted."))
+    return redirect("feeds:home")
