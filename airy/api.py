@@ -7,6 +7,7 @@ from airy.refusals import answer_refusals
 from feeds.api import router as feeds
 from feeds.api.auth import SIGNED_IN
 from feeds.api.throttle import Throttle
+from notifications.api import router as notifications
 
 DESCRIPTION = """
 Programs send `Authorization: Bearer <token>`, browsers their session cookie and, to change something, the CSRF token.
@@ -24,5 +25,6 @@ api = NinjaAPI(
     throttle=[Throttle()],
 )
 api.add_router("", feeds)
+api.add_router("", notifications)
 api.add_router("", me)
 answer_refusals(api)

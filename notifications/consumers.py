@@ -32,6 +32,8 @@ HEARTBEAT = 25
 HELLO_WITHIN, SEND_WITHIN, CLOSE_WITHIN = 5.0, 5.0, 1.0
 #: Frames in ten seconds; watch and unwatch are counted apart, for a page watches all of its posts at once.
 FRAMES, WATCH_FRAMES = 10, 100
+#: Seconds in which the posts are gathered whose present counts a page asks for.
+GATHER = 0.02
 #: Posts that one socket may watch.
 WATCHED = 100
 #: Malformed frames after which a client is not taken for one of ours.
@@ -85,6 +87,8 @@ class NotificationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self._strikes = 0
         self._ended = self._stuck = False
         self._deadline: asyncio.Task[None] | None = None
+        self._asked: set[int] = set()
+        self._answer: asyncio.Task[None] | None = None
 
     # The life of a socket
 
@@ -145,8 +149,9 @@ class NotificationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             await self.end(4408)
 
     async def _leave(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
+        for task in (self._deadline, self._answer):
+            if task is not None:
+                task.cancel()
         if hasattr(self, "user_id"):
             sockets.leave(self)
         with contextlib.suppress(RedisError):  # what is gone there is gone
@@ -245,8 +250,19 @@ class NotificationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             return
         await self._join(group)
         if frame.get("now") is True:
-            for found in await off_loop(counts.present, [post_id]):
+            self._asked.add(post_id)
+            if self._answer is None or self._answer.done():
+                self._answer = asyncio.create_task(self._tell_counts())
+
+    async def _tell_counts(self) -> None:
+        """The present counts of the posts asked for: a page asks for all its own at once, and one query tells."""
+        await asyncio.sleep(GATHER)
+        asked, self._asked = self._asked, set()
+        try:
+            for found in await off_loop(counts.present, asked):
                 await self._tell("counts", **found)
+        except DatabaseError as error:
+            logger.warning("counts could not be told", error=repr(error))
 
     async def _on_unwatch(self, frame: Mapping[str, Any]) -> None:
         group = push.post_group(number(frame, "post_id"))

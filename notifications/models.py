@@ -133,6 +133,11 @@ class Notification(models.Model):
         return f"{self.user_id}/{self.seq} {self.kind}"
 
     @property
+    def read(self) -> bool:
+        """Whether it was read."""
+        return self.read_at is not None
+
+    @property
     def is_unread(self) -> bool:
         """Whether it waits to be read."""
         return self.read_at is None and self.withdrawn_at is None

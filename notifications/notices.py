@@ -76,14 +76,20 @@ def notify(notices: Iterable[Notice]) -> None:
 def withdraw(*, post_ids: Iterable[int] = (), comment_ids: Iterable[int] = ()) -> bool:
     """Take back what was told of these posts and comments; True if more than one chunk is left to do."""
     about = Q(post_id__in=list(post_ids)) | Q(comment_id__in=list(comment_ids))
-    found = Notification.objects.shown().filter(about).order_by("user_id", "id").values_list("pk", "user_id")
+    found = Notification.objects.shown().filter(about).order_by("user_id", "id").values_list("pk", flat=True)
     chunk = list(found[: CHUNK + 1])
+    withdraw_rows(chunk[:CHUNK])
+    return len(chunk) > CHUNK
+
+
+def withdraw_rows(pks: Iterable[int]) -> None:
+    """Take these notices back, those that still are shown."""
     with transaction.atomic():
-        change = Change(user_id for _, user_id in chunk[:CHUNK])
-        for row in Notification.objects.shown().filter(pk__in=[pk for pk, _ in chunk[:CHUNK]]).order_by("id"):
+        rows = Notification.objects.shown().filter(pk__in=list(pks)).order_by("id")
+        change = Change(rows.order_by().values_list("user_id", flat=True))
+        for row in rows:
             change.withdraw(row)
         change.write()
-    return len(chunk) > CHUNK
 
 
 def mark_read(user_id: int, *, upto: int) -> Stream:

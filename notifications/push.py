@@ -57,7 +57,7 @@ def describe(row: Notification) -> dict[str, Any]:
         "id": row.pk,
         "kind": row.kind,
         "data": row.data,
-        "read": row.read_at is not None,
+        "read": row.read,
         "created_at": row.created_at.isoformat(),
         "withdrawn": row.withdrawn_at is not None,
     }

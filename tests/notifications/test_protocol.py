@@ -4,6 +4,7 @@ import pytest
 from django.test import Client
 
 from feeds.models import User
+from notifications.frames import Malformed, number
 from notifications.models import Stream
 from notifications.sockets import sockets
 from tests.factories import UserFactory
@@ -74,30 +75,36 @@ def test_a_session_that_ended_is_seen_by_the_round(server):
     assert tab.hear_close() == 4401
 
 
-@pytest.mark.parametrize(
-    ("raw", "code"),
-    [
-        ({"text": "no json"}, "bad_json"),
-        ({"text": "[1]"}, "bad_json"),
-        ({"text": '{"op": 7}'}, "bad_json"),
-        ({"text": "[" * 2000}, "bad_json"),
-        ({"bytes": b"{}"}, "bad_json"),
-        ({"text": '{"op": "' + "x" * 5000 + '"}'}, "too_large"),
-        ({"text": '{"op": "dance", "id": 3}'}, "bad_op"),
-        ({"text": '{"op": "read", "upto": "all"}'}, "bad_op"),
-        ({"text": '{"op": "read", "upto": -1}'}, "bad_op"),
-        ({"text": '{"op": "read", "upto": true}'}, "bad_op"),
-        ({"text": '{"op": "read", "upto": 99999999999999999999}'}, "bad_op"),
-        ({"text": '{"op": "watch"}'}, "bad_op"),
-    ],
-)
-def test_a_bad_frame_is_answered_by_what_is_wrong_with_it(server, raw, code):
-    tab = server.connect(UserFactory())
-    tab.hello()
-    tab.send(**raw)
-    error = tab.hear()
-    assert (error["op"], error["code"]) == ("error", code)
-    tab.assert_nothing_heard()
+def test_a_bad_frame_is_answered_by_what_is_wrong_with_it(server):
+    user = UserFactory()
+    for frames in (BAD_FRAMES[:2], BAD_FRAMES[2:4], BAD_FRAMES[4:6], BAD_FRAMES[6:8], BAD_FRAMES[8:]):
+        tab = server.connect(user)
+        tab.hello()
+        for raw, code in frames:
+            tab.send(**raw)
+            error = tab.hear()
+            assert (error["op"], error["code"]) == ("error", code), raw
+        tab.assert_nothing_heard()
+
+
+BAD_FRAMES = [
+    ({"text": "no json"}, "bad_json"),
+    ({"text": "[1]"}, "bad_json"),
+    ({"text": '{"op": 7}'}, "bad_json"),
+    ({"text": "[" * 2000}, "bad_json"),
+    ({"bytes": b"{}"}, "bad_json"),
+    ({"text": '{"op": "' + "x" * 5000 + '"}'}, "too_large"),
+    ({"text": '{"op": "dance", "id": 3}'}, "bad_op"),
+    ({"text": '{"op": "read", "upto": "all"}'}, "bad_op"),
+    ({"text": '{"op": "read", "upto": -1}'}, "bad_op"),
+    ({"text": '{"op": "watch", "post_id": true}'}, "bad_op"),
+]
+
+
+@pytest.mark.parametrize("value", [None, "1", -1, True, 1.5, 2**63, [1]])
+def test_a_number_is_a_whole_one_that_the_database_can_hold(value):
+    with pytest.raises(Malformed, match="bad_op"):
+        number({"upto": value}, "upto")
 
 
 def test_the_third_malformed_frame_is_the_last(server):

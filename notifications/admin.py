@@ -1,0 +1,77 @@
+"""Admin: notices and streams, to be looked at; a notice can be withdrawn, and a history begun anew."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from notifications import kinds
+from notifications.models import Notification, Stream
+from notifications.notices import withdraw_rows
+
+
+class Looked(admin.ModelAdmin):  # type: ignore[type-arg]
+    """What subscribers write: nothing is added or changed by hand."""
+
+    show_full_result_count = False
+    list_select_related = ("user",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Notification)
+class NotificationAdmin(Looked):
+    list_display = ("user", "seq", "kind", "says", "updated_at", "read_at", "withdrawn_at")
+    list_filter = ("kind", ("read_at", admin.EmptyFieldListFilter), ("withdrawn_at", admin.EmptyFieldListFilter))
+    search_fields = ("user__username_folded", "group_key")
+    ordering = ("-id",)
+
+    @admin.display(description=_("text"))
+    def says(self, notice: Notification) -> str:
+        """What the user reads."""
+        return kinds.text(notice.kind, notice.data)
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> Any:
+        """Names are compared by their folded form."""
+        return super().get_search_results(request, queryset, search_term.casefold())
+
+    def get_deleted_objects(self, objs: Iterable[Any], request: HttpRequest) -> Any:
+        """Deleting withdraws: nothing hangs on a notice."""
+        names = [str(one) for one in objs]
+        refused = set() if self.has_delete_permission(request) else {str(self.opts.verbose_name)}
+        return names, {self.opts.verbose_name_plural: len(names)}, refused, []
+
+    def delete_model(self, request: HttpRequest, obj: Notification) -> None:
+        withdraw_rows([obj.pk])
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Notification]) -> None:
+        withdraw_rows(queryset.values_list("pk", flat=True))
+
+
+@admin.register(Stream)
+class StreamAdmin(Looked):
+    list_display = ("user", "seq", "unread", "read_upto", "epoch")
+    search_fields = ("user__username_folded",)
+    ordering = ("-user_id",)
+    actions = ("begin_anew",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @admin.action(description=_("Begin a new epoch (after restoring a backup)"), permissions=["renew"])
+    def begin_anew(self, request: HttpRequest, queryset: QuerySet[Stream]) -> None:
+        """Clients that know more than the restored stream reload."""
+        queryset.update(epoch=uuid.uuid4())
+
+    def has_renew_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_superuser)

@@ -1,0 +1,78 @@
+"""The JSON API of notifications: the list, the same cursor as the socket's for those without one, and reading."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Any
+
+from ninja import Query, Router
+from pydantic import BaseModel, Field
+
+from feeds.api.auth import Request
+from feeds.api.schemas.shape import Input, Optional, PageOut
+from notifications.inbox import inbox, news
+from notifications.models import Notification, Stream
+from notifications.notices import mark_read
+
+router = Router(tags=["notifications"])
+
+#: A number of a stream, as large as the database can hold.
+Number = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class NotificationOut(BaseModel):
+    """A notice, with what it says in the language asked for."""
+
+    seq: int
+    id: int
+    kind: str
+    data: dict[str, Any]
+    read: bool
+    created_at: dt.datetime
+    text: str
+    link: str
+
+    @classmethod
+    def of(cls, notice: Notification) -> NotificationOut:
+        """From a notice with its words."""
+        return cls.model_validate(notice, from_attributes=True)
+
+
+class NotificationsOut(PageOut[NotificationOut]):
+    """A page of notices, and how many are unread in all."""
+
+    unread: int
+
+
+class ReadIn(Input):
+    """All up to a number is read."""
+
+    upto: Number
+
+
+class ReadOut(BaseModel):
+    """Where the stream stands now."""
+
+    unread: int
+    read_upto: int
+
+
+@router.get("/notifications", response=NotificationsOut)
+def list_notifications(
+    request: Request, after_seq: Annotated[Number | None, Query()] = None, cursor: Optional = None
+) -> NotificationsOut:
+    """The latest first; with `after_seq` what happened since, in order."""
+    if after_seq is None:
+        page = inbox(request.auth, cursor=cursor)
+    else:
+        page = news(request.auth, after=after_seq, cursor=cursor)
+    unread = Stream.objects.filter(user=request.auth).values_list("unread", flat=True).first()
+    items = [NotificationOut.of(notice) for notice in page.items]
+    return NotificationsOut(items=items, next_cursor=page.next_cursor, unread=unread or 0)
+
+
+@router.post("/notifications/read", response=ReadOut)
+def read_notifications(request: Request, read: ReadIn) -> ReadOut:
+    """Mark all up to a number as read; repeated or lower, it changes nothing."""
+    stream = mark_read(request.auth.pk, upto=read.upto)
+    return ReadOut(unread=stream.unread, read_upto=stream.read_upto)
