@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.exceptions import NotRegistered
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -22,11 +23,11 @@ from events.models import Attempt, DeadLetter, Delivery, OutboxMessage, Process,
 from events.subscriptions import backlogs
 
 # Its task list would cost 14 statements a message, and renders what users wrote unescaped.
-with suppress(admin.sites.NotRegistered):
+with suppress(NotRegistered):
     admin.site.unregister(Task)
 
 
-def preformatted(text: str) -> SafeString:
+def preformatted(text: object) -> SafeString:
     """Text as it stands, escaped."""
     return format_html('<pre style="white-space: pre-wrap; margin: 0">{}</pre>', text)
 
@@ -79,11 +80,11 @@ class StoredEventAdmin(ReadOnlyAdmin):
                 )
                 for one in found
             ),
-        ) or _("none yet")
+        ) or preformatted(_("none yet"))
 
     @admin.display(description=_("still owed"))
     def owed(self, event: StoredEvent) -> str:
-        rows = OutboxMessage.objects.filter(event_id=event.event_id)
+        rows = OutboxMessage.objects.filter(event=event)
         return ", ".join(f"{row.subscriber or '*'} ({row.due or _('now')})" for row in rows) or "—"
 
     @admin.display(description=_("caused"))
@@ -109,7 +110,8 @@ class AttemptInline(admin.TabularInline):
     """The failed runs of a delivery."""
 
     model = Attempt
-    fields = readonly_fields = ["number", "at", "duration", "error", "trace"]
+    fields = ("number", "at", "duration", "error", "trace")
+    readonly_fields = fields
     extra = 0
     can_delete = False
 
@@ -141,7 +143,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
     def the_event(self, delivery: Delivery) -> SafeString | str:
         event = delivery.stored_event
         if event is None:
-            return _("not in this log")
+            return str(_("not in this log"))
         return format_html('<a href="{}">{}</a>', reverse("admin:events_storedevent_change", args=[event.pk]), event)
 
     @admin.display(description=_("bytes"))

@@ -40,7 +40,7 @@ def check_database(**kwargs: Any) -> list[CheckMessage]:
             )
         )
     pool = options.get("pool")
-    if isinstance(pool, dict) and pool.get("max_size", pool.get("min_size", 4)) < 12:
+    if isinstance(pool, dict) and (pool.get("max_size") or pool.get("min_size", 4)) < 12:
         found.append(
             Warning(
                 "The database's connection pool is smaller than a worker's threads (8, the relay and the heartbeat).",

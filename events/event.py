@@ -69,9 +69,9 @@ class Event(BaseModel):
                     f"{cls.__name__}.{name}: the name belongs to the event itself; call the field otherwise"
                 )
             _require_plain(cls, name, cls.model_fields[name].annotation)
-        for _, name, _, _ in string.Formatter().parse(cls.subject_format):
-            if name is not None and name not in cls.model_fields:
-                raise TypeError(f"{cls.__name__}: subject={cls.subject_format!r} names {name!r}, which is no field")
+        for _, named, _, _ in string.Formatter().parse(cls.subject_format):
+            if named is not None and named not in cls.model_fields:
+                raise TypeError(f"{cls.__name__}: subject={cls.subject_format!r} names {named!r}, which is no field")
         if topic:
             _enter_in_catalogue(cls)
 

@@ -16,7 +16,7 @@ from events.pool import get_pool
 def beat(kind: str, **figures: Any) -> None:
     """Write this process's row."""
     pool = get_pool().stats()
-    figures["pool"] = asdict(pool) if is_dataclass(pool) else pool._asdict()  # type: ignore[attr-defined]
+    figures["pool"] = asdict(pool) if is_dataclass(pool) else pool._asdict()
     Process.objects.update_or_create(
         kind=kind, host=socket.gethostname(), pid=os.getpid(), defaults={"beat_at": Now(), "figures": figures}
     )

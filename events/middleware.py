@@ -77,4 +77,4 @@ class Relaying(Middleware):
         """Close psycopg's pools: left open, their threads hold up the end of the process for seconds."""
         for connection in connections.all(initialized_only=True):
             if getattr(connection, "pool", None):
-                connection.close_pool()
+                connection.close_pool()  # type: ignore[attr-defined]

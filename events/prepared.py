@@ -24,6 +24,6 @@ def _cursor_class() -> type:
 
     class PreparingCursor(ServerBindingCursor):
         def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
-            return super().execute(query, params, **options | {"prepare": True})
+            return super().execute(query, params, **options | {"prepare": True})  # type: ignore[misc]
 
     return PreparingCursor

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from events.prepared import prepared_cursor
 
 if TYPE_CHECKING:
-    from events.models import Delivery, OutboxMessage
+    from events.models import Delivery, OutboxMessage, Process, StoredEvent
 
 #: The pair that names the advisory lock a sleeping relay holds ("airy", "wake").
 WAKE_LOCK = (0x61697279, 0x77616B65)

@@ -22,17 +22,17 @@ class EventSource:
         assert isinstance(self, models.Model)
         using = using or router.db_for_write(type(self), instance=self)
         with transaction.atomic(using=using):
-            self.previous = None if self._state.adding and self.pk is None else self._locked_row(using)
+            self.previous = None if self._state.adding and self.pk is None else self._locked_row(using)  # type: ignore[assignment]
             super().save(*args, using=using, **kwargs)  # type: ignore[misc]
 
     def delete(self, using: str | None = None, keep_parents: bool = False) -> Any:
         assert isinstance(self, models.Model)
         using = using or router.db_for_write(type(self), instance=self)
         with transaction.atomic(using=using):
-            self.previous = self._locked_row(using)
+            self.previous = self._locked_row(using)  # type: ignore[assignment]
             return super().delete(using=using, keep_parents=keep_parents)  # type: ignore[misc]
 
     def _locked_row(self, using: str) -> Self | None:
         assert isinstance(self, models.Model)
         rows = type(self)._base_manager.using(using).filter(pk=self.pk)
-        return rows.select_for_update(no_key=True).first()  # type: ignore[return-value]
+        return rows.select_for_update(no_key=True).first()

@@ -69,5 +69,5 @@ def _run(name: str, arrivals: list[Arrival]) -> None:
         record(failed)
     # In a TestCase the wrapping transaction never commits, so that what was left to its commit is run here.
     left, callbacks[before:] = callbacks[before:], []
-    for _, callback, _ in left:
-        callback()
+    for entry in left:
+        entry[1]()

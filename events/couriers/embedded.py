@@ -49,7 +49,9 @@ class EmbeddedCourier:
 
     def _expand(self) -> int:
         fresh = list(
-            OutboxMessage.objects.fresh().values_list("pk", "event_id", "event__topic", "priority")[:ROWS_PER_PASS]
+            OutboxMessage.objects.fresh().values_list("pk", "event__event_id", "event__topic", "priority")[
+                :ROWS_PER_PASS
+            ]
         )
         if not fresh:
             return 0

@@ -100,7 +100,7 @@ def act_in_shell(person: User, dice: random.Random) -> Callable[[], None]:
                     vote.vote_type = dice.choice(["up", "down"])
                     vote.save()
             case 3:
-                Vote.objects.filter(user=person)[:1].delete() if dice.random() < 0.2 else None
+                Vote.objects.filter(user=person, vote_type="down").delete()
             case 4:
                 circle = Circle.objects.order_by("?").values_list("slug", flat=True)[0]
                 dice.choice([actions.join, actions.leave])(person, slug=circle)
