@@ -3,8 +3,8 @@
 import asyncio
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -41,7 +41,7 @@ class Lane:
     admission: "Admission"
     limit: int = 0
     running: int = 0
-    #: How many of the running ones wait without limit for another slot.
+    #: How many of the running ones wait without limit for another slot or task of the pool.
     blocked: int = 0
     waiters: OrderedDict[int, Waiter] = field(default_factory=OrderedDict)
 
@@ -127,6 +127,9 @@ class Admission:
             self.tasks.discard(task)
             if task.blocked:
                 lane.blocked -= 1
+            for waiter in task.awaited_by or ():
+                self._unblock(waiter)
+            task.awaited_by = None
             if failed:
                 self._failed += 1
             elif cancelled:
@@ -134,6 +137,22 @@ class Admission:
             else:
                 self._completed += 1
             self._give_back(lane)
+
+    @contextmanager
+    def held_up(self, waiter: TaskHandle[Any], *, on: TaskHandle[Any]) -> Iterator[None]:
+        """While a task waits for another to end, it cannot free its own slot."""
+        with self._lock:
+            if waiter.lane in self._lanes and on.lane in self._lanes:
+                self._block(waiter)
+                on.awaited_by = [*(on.awaited_by or ()), waiter]
+                self._break_deadlocks()
+        try:
+            yield
+        finally:
+            with self._lock:
+                if on.awaited_by is not None and waiter in on.awaited_by:
+                    on.awaited_by.remove(waiter)
+                    self._unblock(waiter)
 
     def resize(self, size: int, threads: int) -> None:
         with self._lock:

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -54,8 +55,10 @@ class TaskHandle(LightFuture[T]):
         self.context: Context | None = None if runner is None else copy_context()
         #: Where the task holds its slot; None once it has given the slot back.
         self.lane: Lane | None = lane
-        #: In how many waits without limit for a slot of its own pool the task is.
+        #: In how many waits without limit, for a slot or another task of its own pool, the task is.
         self.blocked = 0
+        #: The tasks of its own pool that wait without limit for this one to end.
+        self.awaited_by: list[TaskHandle[Any]] | None = None
 
     def cancel(self) -> bool:
         """Keep a waiting task from starting, or ask a running one to stop; False if it has already ended.
@@ -82,22 +85,40 @@ class TaskHandle(LightFuture[T]):
 
     def result(self, timeout: float | None = None) -> T:
         """As `Future.result`. A task that waits so for a function of its pool that has not started runs it itself."""
-        self._before_waiting(timeout)
-        return super().result(timeout)
+        if timeout is not None or self.done():
+            return super().result(timeout)
+        with self._waited_for(self._help):
+            return super().result()
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """As `Future.exception`; helps as `result` does."""
-        self._before_waiting(timeout)
-        return super().exception(timeout)
+        if timeout is not None or self.done():
+            return super().exception(timeout)
+        with self._waited_for(self._help):
+            return super().exception()
 
     def __await__(self) -> Generator[Any, None, T]:
-        return asyncio.wrap_future(self).__await__()
+        return self._awaited().__await__()
 
-    def _before_waiting(self, timeout: float | None) -> None:
-        if timeout is not None or self.done() or (waiter := current.get()) is None:
+    async def _awaited(self) -> T:
+        with self._waited_for():
+            return await asyncio.wrap_future(self)
+
+    @contextmanager
+    def _waited_for(self, meanwhile: Callable[["TaskHandle[Any]"], None] | None = None) -> Iterator[None]:
+        """Let the pool know which task waits in this block, so that it sees when nothing moves any more."""
+        waiter, lane = current.get(), self.lane
+        if waiter is None or lane is None:
+            yield
             return
         if waiter is self:
             raise PoolDeadlockError("a task that waits for its own result would wait for ever")
+        with lane.admission.held_up(waiter, on=self):
+            if meanwhile is not None:
+                meanwhile(waiter)
+            yield
+
+    def _help(self, waiter: "TaskHandle[Any]") -> None:
         if self._runner is not None and self._runner is waiter._runner:
             self._runner.help(self)
 

@@ -40,6 +40,7 @@ class WorkerThreads(Generic[Job]):
         self._idle: dict[threading.Lock, None] = {}
         self._threads: list[threading.Thread] = []
         self._workers = 0
+        self._helping = 0
         self._waking = False
         self._stopping = False
 
@@ -50,8 +51,8 @@ class WorkerThreads(Generic[Job]):
 
     @property
     def capacity(self) -> int:
-        """Threads there can be, or still are after a `resize` to fewer."""
-        return max(self._limit, self._workers)
+        """How many jobs can be under way: on threads there may be, or still are after a `resize`, and by helping."""
+        return max(self._limit, self._workers) + self._helping
 
     def is_current_thread(self) -> bool:
         return threading.current_thread() in self._threads
@@ -81,7 +82,13 @@ class WorkerThreads(Generic[Job]):
     def help(self, job: Job) -> None:
         """Run a job that no worker has taken up, if the caller is a worker: it may be the one the job needs."""
         if self.is_current_thread() and self.withdraw(job):
-            self._run(job)
+            with self._lock:
+                self._helping += 1
+            try:
+                self._run(job)
+            finally:
+                with self._lock:
+                    self._helping -= 1
 
     def prestart(self) -> None:
         """Start all threads now."""

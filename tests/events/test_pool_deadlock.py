@@ -157,6 +157,39 @@ def test_tasks_that_wait_for_children_which_no_thread_is_left_for_run_them_thems
         assert all(task.result(20).startswith("taskpool-") for task in [pool.submit(parent) for _ in range(3)])
 
 
+@pytest.mark.parametrize("waits_in", ["thread", "loop"])
+def test_a_task_that_waits_for_one_that_waits_for_a_slot_can_free_none(waits_in: str) -> None:
+    with TaskPool(2) as pool:
+
+        async def needs_a_slot() -> str:
+            try:
+                return await (await pool.asubmit(asyncio.sleep, 0, "admitted"))
+            except PoolDeadlockError:
+                return "told"
+
+        async def parent_async() -> str:
+            return await (await pool.asubmit(needs_a_slot))
+
+        def parent() -> str:
+            return pool.submit(needs_a_slot).result()
+
+        assert pool.submit(parent if waits_in == "thread" else parent_async).result(20) == "told"
+        assert (pool.running, pool.waiting) == (0, 0)
+
+
+def test_a_task_whose_child_has_just_ended_counts_as_one_that_moves() -> None:
+    with TaskPool(2) as pool:
+
+        async def parent() -> int:
+            ended = 0
+            for _ in range(200):
+                ended += await (await pool.asubmit(asyncio.sleep, 0, 1))
+            return ended
+
+        tasks = [pool.submit(parent)]
+        assert [task.result(20) for task in tasks] == [200]
+
+
 def test_a_chain_of_tasks_on_one_thread_ends() -> None:
     with TaskPool(1000, max_threads=1) as pool:
 
