@@ -23,6 +23,8 @@ from notifications.models import Notification, Stream
 
 #: Notices withdrawn in one transaction.
 CHUNK = 1000
+#: What may change of a notice.
+MUTABLE = ["seq", "kind", "data", "post_id", "comment_id", "updated_at", "read_at", "withdrawn_at"]
 
 
 class Way(enum.Enum):
@@ -151,8 +153,10 @@ class Change:
         if not rows:
             return
         Notification.objects.bulk_create(self._new)
-        fields = ["seq", "kind", "data", "post_id", "comment_id", "updated_at", "read_at", "withdrawn_at"]
-        Notification.objects.bulk_update(self._changed, fields, batch_size=200)
+        # An upsert of known rows: bulk_update would send a CASE per row and column, for thousands of rows many seconds.
+        Notification.objects.bulk_create(
+            self._changed, update_conflicts=True, unique_fields=["id"], update_fields=MUTABLE
+        )
         changed_users = {row.user_id for row in rows}
         Stream.objects.advance({user_id: self._step(user_id) for user_id in changed_users})
         rings = [push.Ring.of(self.streams[row.user_id], row) for row in rows]
