@@ -60,6 +60,7 @@ MQ_QUEUE_PREFIX = read("MQ_QUEUE_PREFIX", str, "airy.")
 MQ_QUEUE_TYPE = read("MQ_QUEUE_TYPE", str, "classic", choices=("classic", "quorum"))
 MQ_API_URL = read("MQ_API_URL", str, "")
 REDIS_URL = read("REDIS_URL", str, "")
+REDIS_PREFIX = read("REDIS_PREFIX", str, "airy")
 GOROUTINE_POOL_SIZE = read("GOROUTINE_POOL_SIZE", int, 10_000, minimum=1)
 FANOUT_THRESHOLD = read("FANOUT_THRESHOLD", int, 20_000, minimum=0)
 RATE_LIMITS = read_flag("RATE_LIMITS", True)
@@ -163,7 +164,7 @@ CHANNEL_LAYERS = {
     "default": (
         {
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {"hosts": [REDIS_URL], "prefix": read("REDIS_PREFIX", str, "airy")},
+            "CONFIG": {"hosts": [REDIS_URL], "prefix": REDIS_PREFIX},
         }
         if REDIS_URL
         else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
@@ -171,7 +172,7 @@ CHANNEL_LAYERS = {
 }
 CACHES = {
     "default": (
-        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "airy"}
+        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": REDIS_PREFIX}
         if REDIS_URL
         else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
     )

@@ -1,11 +1,10 @@
 """The API: posts, feed and search."""
 
 import datetime as dt
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
 from events.testing import deliver
 from feeds import actions
@@ -255,7 +254,7 @@ def test_search_finds_words_in_any_script_and_marks_them() -> None:
     ],
 )
 def test_a_list_asks_the_same_few_questions_however_long_it_is(
-    alice: Program, django_assert_num_queries: Callable[..., Any], path: str, signed_in: int, stranger: int | None
+    alice: Program, django_assert_num_queries: DjangoAssertNumQueries, path: str, signed_in: int, stranger: int | None
 ) -> None:
     alice.get("/me")  # notes that the token is in use, once in a while
     for number, length in ((2, 2), (18, 20)):
