@@ -6,12 +6,13 @@ Every function reads current state and inserts with ON CONFLICT DO NOTHING: a re
 from __future__ import annotations
 
 import datetime as dt
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.conf import settings
 from django.db import connections, router
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value, Window
-from django.db.models.functions import RowNumber
+from django.db.models import Exists, OuterRef, Q, QuerySet, Value
 from django.utils import timezone
 
 from feeds.models import FeedEntry, Follow, Membership, Post, PulledPost, User
@@ -100,11 +101,14 @@ def rebuild(user_id: int) -> None:
 
 def trim(user_ids: list[int]) -> None:
     """Cut these feeds to their newest entries."""
-    newest_first = [F("published_at").desc(), F("post").desc()]
-    places = FeedEntry.objects.filter(user__in=user_ids).annotate(
-        place=Window(RowNumber(), partition_by="user", order_by=newest_first)
-    )
-    FeedEntry.objects.filter(pk__in=places.filter(place__gt=KEPT).values("pk")).delete()
+    own = FeedEntry.objects.filter(user=OuterRef("pk")).order_by("-published_at", "-post")
+    users = User.objects.filter(pk__in=user_ids).annotate(first_too_many=own.values("published_at")[KEPT : KEPT + 1])
+    surplus = [
+        Q(user=user_id, published_at__lte=moment)
+        for user_id, moment in users.exclude(first_too_many=None).values_list("pk", "first_too_many")
+    ]
+    if surplus:
+        FeedEntry.objects.filter(reduce(or_, surplus)).delete()
 
 
 def _is_too_large(post: Post) -> bool:

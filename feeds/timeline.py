@@ -52,7 +52,10 @@ def home(viewer: User, *, cursor: str | None = None, size: int = SIZE) -> Page[P
     visible = without_hidden(Post.objects.visible(), viewer)
     theirs = Exists(visible.filter(pk=OuterRef("post_id")))
     entries = FeedEntry.objects.filter(theirs, followed | joined, user=viewer).values_list("published_at", "post_id")
-    pulled = PulledPost.objects.filter(theirs, followed | joined).values_list("published_at", "post_id")
+    wanted = Q(author_id__in=viewer.follows.values("followee")) | Q(
+        post__circle__in=viewer.memberships.values("circle")
+    )
+    pulled = PulledPost.objects.filter(theirs, wanted).values_list("published_at", "post_id")
     own = visible.of(viewer).values_list("published_at", "pk")
     key = _moment_key(cursor, "home")
     keys: set[Key] = set()

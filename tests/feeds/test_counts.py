@@ -1,10 +1,12 @@
 """Counts: by delta, in any order, exactly once; and repaired when they have drifted all the same."""
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
 
 import pytest
 from django.core.management import call_command
-from django.db import transaction
+from django.db import connection, transaction
 
 from events.bus import emit, suppressed
 from events.testing import deliver, emitted
@@ -185,6 +187,25 @@ def test_a_batch_takes_a_fixed_number_of_statements_but_for_its_announcements(dj
     with django_assert_max_num_queries(4):
         counting.add(deltas)
     assert all(counts(post) == (1, 0, 1, 0) for post in posts)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_who_count_at_once_lose_nothing_and_never_wait_in_a_circle():
+    keys = [("post", PostFactory().pk) for _ in range(6)] + [("comment", CommentFactory().pk) for _ in range(6)]
+
+    def count(seed):
+        shuffled = Random(seed)
+        try:
+            for _ in range(10):
+                with transaction.atomic():
+                    counting.add({key: Delta(upvotes=1) for key in shuffled.sample(keys, len(keys))})
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as counters:
+        list(counters.map(count, range(4)))
+    assert set(EntityCounts.objects.values_list("upvotes", "score")) == {(40, 40)}
+    assert EntityCounts.objects.count() == len(keys)
 
 
 # Recount
