@@ -15,8 +15,9 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
 from feeds.cjk import CHARACTER
+from feeds.usernames import PATTERN
 
-USERNAME = re.compile(r"[\w-]{1,30}(?![\w-])")
+USERNAME = re.compile(rf"{PATTERN}(?![\w-])")
 INLINE_TAGS = {"a", "br", "code", "em", "s", "strong"}
 BLOCK_TAGS = {"blockquote", "hr", "li", "ol", "p", "pre", "ul"} | {f"h{level}" for level in range(1, 7)}
 TABLE_TAGS = {"table", "tbody", "td", "th", "thead", "tr"}

@@ -1,6 +1,7 @@
 """Mentions: the people a text addresses by @name."""
 
 from feeds.markdown import parse
+from feeds.usernames import folded
 
 #: More names than this in one text are ignored: nobody can call a crowd.
 LIMIT = 10
@@ -15,5 +16,5 @@ def mentions(text: str) -> tuple[str, ...]:
     for block in parse(text):
         for token in block.children or ():
             if token.type == "mention":
-                names.setdefault(token.content.casefold(), token.content)
+                names.setdefault(folded(token.content), token.content)
     return tuple(names.values())[:LIMIT]

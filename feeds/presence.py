@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import suppress
 
 from django.db import transaction
 from django.utils import timezone
 
+from events.pool import PoolError, get_pool
 from feeds import fanout
 from feeds.models import User
 
@@ -15,18 +17,22 @@ RESOLUTION = dt.timedelta(minutes=10)
 
 
 def seen(user: User) -> None:
-    """Note that a user is here. Back after long absence, their feed is built anew: fan-out had passed it over."""
+    """Note that a user is here. Back after long absence, their feed is built anew first: fan-out had passed it over."""
     now = timezone.now()
-    if now - user.last_seen_at < RESOLUTION:
-        return
-    with transaction.atomic():
-        # Fan-out and this agree by the same column, so that a feed is either kept or built anew.
-        User.objects.filter(pk=user.pk).update(last_seen_at=now)
-        if now - user.last_seen_at >= fanout.ABSENCE:
+    away = now - user.last_seen_at
+    if away >= fanout.ABSENCE:
+        # Fan-out goes by the same column, so that a feed is always either kept or built anew.
+        with transaction.atomic():
+            _note(user.pk, now)
             fanout.rebuild(user.pk)
+    elif away >= RESOLUTION:
+        # A time that gets lost is noted by the next request: nobody waits for it.
+        with suppress(PoolError):
+            get_pool().try_submit(_note, user.pk, now)
+    else:
+        return
     user.last_seen_at = now
 
 
-def is_back(user: User) -> bool:
-    """Whether the feed of a user has not been kept and is to be built before it is read."""
-    return timezone.now() - user.last_seen_at >= fanout.ABSENCE
+def _note(user_id: int, now: dt.datetime) -> None:
+    User.objects.filter(pk=user_id, last_seen_at__lt=now).update(last_seen_at=now)

@@ -45,8 +45,7 @@ def home(viewer: User, *, cursor: str | None = None, size: int = SIZE) -> Page[P
 
     Raises BadCursorError.
     """
-    if presence.is_back(viewer):
-        presence.seen(viewer)
+    presence.seen(viewer)
     followed = Exists(Follow.objects.filter(follower=viewer, followee=OuterRef("author_id")))
     joined = Exists(Membership.objects.filter(user=viewer, circle=OuterRef("post__circle")))
     visible = without_hidden(Post.objects.visible(), viewer)

@@ -18,6 +18,7 @@ from feeds.mentions import mentions
         ("谢谢@张三，再见", ("张三",)),
         ("@Жанна @josé_1 @x-y", ("Жанна", "josé_1", "x-y")),
         ("@alice's post", ("alice",)),
+        ("@हिन्दी, @ไทย", ("हिन्दी", "ไทย")),
         ("@alice. @bob:", ("alice", "bob")),
     ],
 )

@@ -1,0 +1,174 @@
+"""What one finds in one's feed, whatever the subscribers have or have not done yet."""
+
+import datetime as dt
+
+import pytest
+from django.utils import timezone
+
+from events.testing import deliver
+from feeds import timeline
+from feeds.fanout import BACKFILL, KEPT
+from feeds.models import FeedEntry, Follow, Post, PulledPost, User
+from tests.factories import (
+    BlockFactory,
+    CircleFactory,
+    FollowFactory,
+    MembershipFactory,
+    MuteFactory,
+    PostFactory,
+    UserFactory,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def test_the_feed_has_the_followed_the_circles_and_oneself():
+    reader, circle = UserFactory(), CircleFactory()
+    followed = FollowFactory(follower=reader).followee
+    MembershipFactory(user=reader, circle=circle)
+    theirs, inside = PostFactory(author=followed), PostFactory(circle=circle)
+    PostFactory()
+    deliver()
+    mine = PostFactory(author=reader)
+    assert timeline.home(reader).items == [mine, inside, theirs]
+
+
+def test_a_post_of_a_followed_author_in_ones_circle_comes_once():
+    membership = MembershipFactory()
+    author = FollowFactory(follower=membership.user).followee
+    post = PostFactory(author=author, circle=membership.circle)
+    deliver(times=2)
+    assert timeline.home(membership.user).items == [post]
+    assert FeedEntry.objects.filter(user=membership.user).count() == 1
+
+
+def test_ones_own_post_is_in_ones_feed_with_no_worker_running():
+    post = PostFactory()
+    assert timeline.home(post.author).items == [post]
+
+
+def test_the_feed_is_paged_across_all_its_sources(settings):
+    settings.FANOUT_THRESHOLD = 1
+    reader = UserFactory()
+    small, large = (FollowFactory(follower=reader).followee for _ in range(2))
+    FollowFactory(followee=large)
+    posts = [PostFactory(author=author) for author in (small, large, reader) * 3]
+    deliver()
+    assert PulledPost.objects.count() == 3
+    read, page = [], timeline.home(reader, size=2)
+    while page.next_cursor:
+        read += page.items
+        page = timeline.home(reader, size=2, cursor=page.next_cursor)
+    assert read + page.items == posts[::-1]
+
+
+def test_deleted_blocked_muted_and_unfollowed_authors_leave_the_feed_at_once():
+    reader = UserFactory()
+    follows = [FollowFactory(follower=reader) for _ in range(5)]
+    deleted, blocked, muted, unfollowed, kept = (PostFactory(author=follow.followee) for follow in follows)
+    deliver()
+    assert len(timeline.home(reader).items) == 5
+    deleted.delete()
+    BlockFactory(user=reader, target=blocked.author)
+    MuteFactory(user=reader, target=muted.author)
+    Follow.objects.get(follower=reader, followee=unfollowed.author).delete()
+    assert timeline.home(reader).items == [kept]
+
+
+def test_following_brings_the_newest_posts_and_unfollowing_takes_them_away():
+    author, reader = UserFactory(), UserFactory()
+    posts = [PostFactory(author=author) for _ in range(3)]
+    deliver()
+    follow = FollowFactory(follower=reader, followee=author)
+    deliver()
+    assert timeline.home(reader).items == posts[::-1]
+    follow.delete()
+    deliver()
+    assert not FeedEntry.objects.filter(user=reader).exists()
+
+
+def test_a_feed_that_was_not_kept_for_long_absence_is_built_on_return():
+    follow = FollowFactory()
+    deliver()
+    long_ago = timezone.now() - dt.timedelta(days=8)
+    User.objects.filter(pk=follow.follower_id).update(last_seen_at=long_ago)
+    post = PostFactory(author=follow.followee)
+    deliver()
+    assert not FeedEntry.objects.exists()
+    reader = User.objects.get(pk=follow.follower_id)
+    assert timeline.home(reader).items == [post]
+    assert FeedEntry.objects.filter(user=reader, post=post).exists()
+    later = PostFactory(author=follow.followee)
+    deliver()
+    assert timeline.home(User.objects.get(pk=reader.pk)).items == [later, post]
+
+
+def test_a_large_audience_is_merged_at_read_and_not_fanned_out(settings):
+    settings.FANOUT_THRESHOLD = 2
+    author = UserFactory()
+    readers = [FollowFactory(followee=author).follower for _ in range(3)]
+    deliver()
+    post = PostFactory(author=author)
+    deliver()
+    assert not FeedEntry.objects.exists()
+    assert all(timeline.home(reader).items == [post] for reader in readers)
+    assert timeline.home(UserFactory()).items == []
+
+
+def test_an_author_who_crosses_the_threshold_leaves_no_gap_and_no_double(settings):
+    settings.FANOUT_THRESHOLD = 1
+    follow = FollowFactory()
+    before = PostFactory(author=follow.followee)
+    deliver()
+    second = FollowFactory(followee=follow.followee)
+    after = PostFactory(author=follow.followee)
+    deliver()
+    for reader in (follow.follower, second.follower):
+        assert timeline.home(reader).items == [after, before]
+
+
+def test_a_feed_takes_a_fixed_number_of_queries(django_assert_num_queries):
+    follow = FollowFactory()
+    circle = CircleFactory()
+    for _ in range(5):
+        PostFactory(author=follow.followee, circle=circle)
+    deliver()
+    with django_assert_num_queries(6):
+        for post in timeline.home(follow.follower).items:
+            assert post.author.username
+            assert post.circle.slug
+
+
+def test_a_feed_keeps_its_newest_entries():
+    follow = FollowFactory()
+    posts = Post.objects.bulk_create(
+        Post(author=follow.followee, title=str(n), published_at=timezone.now() - dt.timedelta(hours=1 + n))
+        for n in range(KEPT + 2)
+    )
+    FeedEntry.objects.bulk_create(
+        FeedEntry(user=follow.follower, post=post, author_id=post.author_id, published_at=post.published_at)
+        for post in posts
+    )
+    newest = PostFactory(author=follow.followee)
+    deliver()
+    assert FeedEntry.objects.filter(user=follow.follower).count() == KEPT
+    assert timeline.home(follow.follower, size=1).items == [newest]
+
+
+def test_following_backfills_no_more_than_a_hundred():
+    author = UserFactory()
+    Post.objects.bulk_create(
+        Post(author=author, title=str(n), published_at=timezone.now() - dt.timedelta(hours=n))
+        for n in range(BACKFILL + 5)
+    )
+    follow = FollowFactory(followee=author)
+    deliver()
+    assert FeedEntry.objects.filter(user=follow.follower).count() == BACKFILL
+    assert [post.title for post in timeline.home(follow.follower, size=2).items] == ["0", "1"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_reading_the_feed_is_being_here(eventually):
+    reader = UserFactory(last_seen_at=timezone.now() - dt.timedelta(hours=1))
+    timeline.home(reader)
+    eventually(lambda: timezone.now() - User.objects.get().last_seen_at < dt.timedelta(minutes=1))
