@@ -1,0 +1,99 @@
+"""Dump: the tables of a folder, read row by row, in the CSV form or in the official XML form."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from xml.etree import ElementTree
+
+from rich.progress import Progress
+
+Row = Mapping[str, str]
+
+#: The columns an import cannot do without, by table. What the XML form leaves out of a row is empty.
+COLUMNS = {
+    "Posts": ("Id", "PostTypeId", "ParentId", "CreationDate", "OwnerUserId", "Title", "Body"),
+    "Comments": ("Id", "PostId", "CreationDate", "UserId", "Text"),
+    "Votes": ("Id", "PostId", "VoteTypeId", "CreationDate"),
+}
+#: A table that a dump may lack; without it people are named by their numbers.
+OPTIONAL = {"Users": ("Id", "DisplayName", "CreationDate")}
+
+
+class BadDump(Exception):
+    """A dump, or a graph, that cannot be read; the message says what to do."""
+
+
+class Dump:
+    """A folder with Posts, Comments, Votes and perhaps Users, each as .csv or .xml. Raises BadDump."""
+
+    def __init__(self, folder: Path, *, progress: Progress) -> None:
+        self._progress = progress
+        self._paths = _find_tables(folder)
+        for table, path in self._paths.items():
+            if path.suffix.lower() == ".csv":
+                self._require_columns(table, path)
+
+    def has(self, table: str) -> bool:
+        """Whether an optional table is there."""
+        return table in self._paths
+
+    def rows(self, table: str, *, label: str) -> Iterator[Row]:
+        """The rows of a table, read as they are asked for, under a progress bar of this label. Raises BadDump."""
+        path = self._paths[table]
+        try:
+            if path.suffix.lower() == ".csv":
+                yield from self._csv_rows(path, label)
+            else:
+                yield from self._xml_rows(table, path, label)
+        except (UnicodeDecodeError, csv.Error, ElementTree.ParseError) as error:
+            raise BadDump(f"{path} is damaged, or not in UTF-8: {error}; extract it anew from the archive") from error
+
+    def _csv_rows(self, path: Path, label: str) -> Iterator[Row]:
+        csv.field_size_limit(sys.maxsize)
+        with self._progress.open(path, "r", encoding="utf-8-sig", newline="", description=label) as file:
+            yield from csv.DictReader(file)
+
+    def _xml_rows(self, table: str, path: Path, label: str) -> Iterator[Row]:
+        with self._progress.open(path, "rb", description=label) as file:
+            parsing = ElementTree.iterparse(file, events=("start", "end"))
+            _, root = next(parsing)
+            if root.tag != table.lower():
+                raise BadDump(f"{path} holds <{root.tag}>, not <{table.lower()}>; is it that file of the dump?")
+            for event, element in parsing:
+                if event == "end" and element is not root:
+                    yield dict(element.attrib)
+                    root.clear()
+
+    def _require_columns(self, table: str, path: Path) -> None:
+        columns = (COLUMNS | OPTIONAL)[table]
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                header = next(csv.reader(file), [])
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise BadDump(f"{path} cannot be read as CSV in UTF-8: {error}") from error
+        if missing := [column for column in columns if column not in header]:
+            raise BadDump(
+                f"{path} lacks the column(s) {', '.join(missing)}; its first line must name {', '.join(columns)} "
+                "(others may stand between them): export it again with these"
+            )
+
+
+def _find_tables(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise BadDump(f"{folder} is no folder; name the one that holds {_files()}")
+    files = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_file()}
+    found = {}
+    for table in (*COLUMNS, *OPTIONAL):
+        path = files.get(f"{table.lower()}.csv") or files.get(f"{table.lower()}.xml")
+        if path is not None:
+            found[table] = path
+        elif table in COLUMNS:
+            raise BadDump(f"{folder} has neither {table}.csv nor {table}.xml; an import needs {_files()}")
+    return found
+
+
+def _files() -> str:
+    return f"{', '.join(COLUMNS)} (and, if there is one, {', '.join(OPTIONAL)}), each as .csv or .xml"

@@ -1,0 +1,50 @@
+"""Graph: who follows whom, read from a file of edges."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.progress import Progress
+
+from feeds.stackexchange.dump import BadDump
+
+#: Two nodes, or what stands in a line instead.
+Edge = tuple[str, ...]
+
+
+class Graph:
+    """A text file with an edge per line: "A B", A follows B. Lines that begin with # say something else."""
+
+    def __init__(self, path: Path, *, progress: Progress) -> None:
+        self._path = path
+        self._progress = progress
+        if not path.is_file():
+            raise BadDump(
+                f"{path} is no file; --graph takes a text file with two nodes, A and B, in a line: A follows B"
+            )
+
+    def edges(self, *, label: str) -> Iterator[Edge]:
+        """What the lines hold, in the order of the file; not everything must be two nodes."""
+        try:
+            with self._progress.open(self._path, "r", encoding="utf-8-sig", description=label) as file:
+                for line in file:
+                    if line.strip() and not line.startswith("#"):
+                        yield tuple(line.replace(",", " ").split())
+        except UnicodeDecodeError as error:
+            raise BadDump(f"{self._path} is not in UTF-8: {error}") from error
+
+    def in_degrees(self, *, label: str) -> Counter[str]:
+        """Every node, with the number of those who follow it."""
+        degrees: Counter[str] = Counter()
+        for edge in self.edges(label=label):
+            if is_edge(edge):
+                degrees[edge[0]] += 0
+                degrees[edge[1]] += 1
+        return degrees
+
+
+def is_edge(edge: Edge) -> bool:
+    """Whether a line holds two nodes."""
+    return len(edge) == 2

@@ -1,0 +1,43 @@
+"""Importing: a dump and a graph, step by step. It can be broken off at any moment and started again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.db import IntegrityError
+from rich.progress import Progress
+
+from feeds.stackexchange.dump import BadDump, Dump
+from feeds.stackexchange.follows import Follows
+from feeds.stackexchange.graph import Graph
+from feeds.stackexchange.people import Authors, Nodes
+from feeds.stackexchange.report import Report
+from feeds.stackexchange.survey import Survey
+from feeds.stackexchange.votes import Votes
+from feeds.stackexchange.writings import Answers, Comments, Questions
+
+
+def import_dump(folder: Path, *, source: str, graph: Path | None = None, progress: Progress) -> Report:
+    """Load what is not here yet; `source` tells the dumps apart whose ids mean different rows.
+
+    Every row's event is emitted now and says what happened then: dates are the dump's, and subscribers that tell
+    people of news go by them. Raises BadDump.
+    """
+    dump = Dump(folder, progress=progress)
+    edges = Graph(graph, progress=progress) if graph else None
+    survey = Survey(dump, edges)
+    report = Report()
+    try:
+        Authors(source, report, dump=dump, survey=survey, progress=progress).run()
+        if edges:
+            Nodes(source, report, survey=survey, progress=progress).run()
+            Follows(source, report, graph=edges, survey=survey).run()
+        for written in (Questions, Answers, Comments):
+            written(source, report, dump=dump).run()
+        Votes(source, report, dump=dump).run()
+    except IntegrityError as error:
+        raise BadDump(
+            f"something else wrote the same rows at the same time ({error}). Is {source!r} being imported elsewhere? "
+            "When that has ended, start this again: it goes on where it stopped"
+        ) from error
+    return report

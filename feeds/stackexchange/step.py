@@ -1,0 +1,121 @@
+"""Step: load the rows of one kind, a chunk per transaction, each once."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, ClassVar, Generic, TypeVar
+
+from django.db import models, transaction
+from django.db.models import F
+
+from feeds.models import ImportedRow
+from feeds.signals import tell_of_new
+from feeds.stackexchange.report import Report, Tally
+from feeds.stackexchange.values import Skip
+
+#: Rows per transaction.
+SIZE = 500
+
+R = TypeVar("R")
+
+
+class Step(ABC, Generic[R]):
+    """One kind of rows. What a chunk brings, its events and the note that it is here are committed together."""
+
+    #: What ImportedRow calls them.
+    kind: ClassVar[str]
+    #: What people call them.
+    label: ClassVar[str]
+
+    def __init__(self, source: str, report: Report) -> None:
+        self.source = source
+        self.tally: Tally = report[self.label]
+
+    @abstractmethod
+    def rows(self) -> Iterable[R]:
+        """All of them, read as they are asked for."""
+
+    @abstractmethod
+    def key(self, row: R) -> str:
+        """The id that the source has for a row. Raises Skip."""
+
+    @abstractmethod
+    def look_up(self, rows: dict[str, R]) -> None:
+        """Get what `build` needs to know of these rows, by key, in a query per table."""
+
+    @abstractmethod
+    def build(self, row: R) -> models.Model:
+        """The row as it is to be here: a new one, or one that is here already and is only noted. Raises Skip."""
+
+    def run(self) -> None:
+        """Load what is not here yet."""
+        rows = iter(self.rows())
+        while chunk := list(islice(rows, SIZE)):
+            with transaction.atomic():
+                self._load(chunk)
+
+    def known(self, kind: str, external_ids: Iterable[str]) -> dict[str, int]:
+        """What rows of the source are here."""
+        return ImportedRow.objects.objects_of(self.source, kind, external_ids)
+
+    def _load(self, chunk: list[R]) -> None:
+        self.tally.read += len(chunk)
+        rows = self._by_key(chunk)
+        known = self.known(self.kind, rows)
+        self.tally.already += len(known)
+        rows = {key: row for key, row in rows.items() if key not in known}
+        if rows:
+            self.look_up(rows)
+            self._write(dict(self._built(rows)))
+
+    def _by_key(self, chunk: list[R]) -> dict[str, R]:
+        rows: dict[str, R] = {}
+        for row in chunk:
+            try:
+                key = self.key(row)
+                if len(key) > ImportedRow.EXTERNAL_ID_LENGTH:
+                    raise Skip("the Id is too long")
+            except Skip as skip:
+                self.tally.skipped[skip.reason] += 1
+                continue
+            if key in rows:
+                self.tally.already += 1
+            rows.setdefault(key, row)
+        return rows
+
+    def _built(self, rows: dict[str, R]) -> Iterator[tuple[str, models.Model]]:
+        for key, row in rows.items():
+            try:
+                yield key, self.build(row)
+            except Skip as skip:
+                self.tally.skipped[skip.reason] += 1
+
+    def _write(self, built: dict[str, models.Model]) -> None:
+        new = [row for row in built.values() if row.pk is None]
+        if new:
+            _create(new)
+        ImportedRow.objects.bulk_create(
+            ImportedRow(source=self.source, kind=self.kind, external_id=key, object_id=row.pk)
+            for key, row in built.items()
+        )
+        tell_of_new(new)
+        self.tally.imported += len(new)
+        self.tally.already += len(built) - len(new)
+
+
+def _create(rows: list[Any]) -> None:
+    """Insert rows of one model. Inserting sets `updated_at` to now, so that it is put right afterwards."""
+    manager = type(rows[0])._base_manager
+    updated = [getattr(row, "updated_at", None) for row in rows]
+    manager.bulk_create(rows)
+    if updated[0] is None:
+        return
+    manager.filter(pk__in=[row.pk for row in rows]).update(updated_at=F("created_at"))
+    edited = []
+    for row, moment in zip(rows, updated, strict=True):
+        row.updated_at = moment
+        if moment != row.created_at:
+            edited.append(row)
+    manager.bulk_update(edited, ["updated_at"])
