@@ -1,11 +1,15 @@
 """The JSON API under /api/: who may ask, how often, and how errors are answered; the routers are the apps' own."""
 
+from typing import Any
+
 from ninja import NinjaAPI
+from ninja.openapi.schema import OpenAPISchema
 
 from airy.me import router as me
 from airy.refusals import answer_refusals
 from feeds.api import router as feeds
 from feeds.api.auth import SIGNED_IN
+from feeds.api.schemas.shape import Problem
 from feeds.api.throttle import Throttle
 from notifications.api import router as notifications
 
@@ -17,7 +21,24 @@ Errors are `{"detail": "…"}`: 401 sign in, 403 not allowed, 404 not there, 409
 PUT and DELETE of a vote, follow, membership, block, mute may be repeated.
 """
 
-api = NinjaAPI(
+REFUSED = {"$ref": "#/components/schemas/Problem"}
+
+
+class Api(NinjaAPI):
+    """django-ninja's, whose description tells of every route that it may refuse, and how."""
+
+    def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
+        schema = super().get_openapi_schema(**options)
+        schema["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+        for operation in (one for path in schema["paths"].values() for one in path.values()):
+            operation["responses"]["4XX"] = {
+                "description": "Refused",
+                "content": {"application/json": {"schema": REFUSED}},
+            }
+        return schema
+
+
+api = Api(
     title="Airy",
     description=DESCRIPTION,
     urls_namespace="api",

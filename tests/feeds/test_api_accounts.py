@@ -3,8 +3,9 @@
 import pytest
 from django.test import Client
 
+from events.testing import deliver
 from feeds.models import ApiToken, User
-from tests.factories import PostFactory, UserFactory
+from tests.factories import FollowFactory, PostFactory, UserFactory
 from tests.feeds.program import PASSWORD, Program, says, signed_up
 
 pytestmark = pytest.mark.django_db
@@ -153,6 +154,15 @@ def test_the_address_is_changed_and_nothing_else() -> None:
     says(program.patch("/me", {"email": "nowhere"}), 422, "email")
     says(program.patch("/me", {"is_staff": True}), 422, "is_staff")
     assert program.get("/me").json()["email"] == "new@example.org"
+
+
+def test_one_is_told_how_many_notices_are_unread() -> None:
+    program = Program(UserFactory(username="alice"))
+    deliver()
+    before = program.get("/me").json()["unread"]
+    FollowFactory(followee=program.user)
+    deliver()
+    assert program.get("/me").json()["unread"] == before + 1
 
 
 def test_leaving_needs_the_password_and_leaves_the_posts() -> None:

@@ -96,9 +96,10 @@ def test_all_that_is_wrong_is_told_at_once(program: Program) -> None:
 
 
 def test_refusals_are_worded_in_the_language_of_the_reader() -> None:
-    response = Program(headers={"Accept-Language": "de"}).get("/me")
-    says(response, 401, "Sign in")
-    assert response.headers["Content-Language"] == "en"
+    reader = Program(headers={"Accept-Language": "zh-CN,zh;q=0.9,en;q=0.5"})
+    response = reader.post("/register", {"username": "小明", "password": "1234"})
+    says(response, 422, "密码")
+    assert response.headers["Content-Language"] == "zh-hans"
 
 
 @pytest.mark.parametrize("debug", [True, False])
@@ -139,7 +140,8 @@ def test_no_route_breaks_whatever_its_body(program: Program, known: dict[str, ob
 
 def test_the_description_of_the_api_and_its_page_are_served_from_here() -> None:
     schema = Client().get("/api/openapi.json").json()
-    assert "/api/posts/{post_id}/vote" in schema["paths"]
+    assert "4XX" in schema["paths"]["/api/posts/{post_id}/vote"]["put"]["responses"]
+    assert set(schema["components"]["schemas"]["Problem"]["properties"]) == {"detail", "fields"}
     page = Client().get("/api/docs")
     assert page.status_code == 200
     assert b"https://" not in page.content
