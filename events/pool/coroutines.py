@@ -101,7 +101,7 @@ class CoroutineLoop:
     def _start(self) -> asyncio.AbstractEventLoop:
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=self._work, args=(loop,), name=f"{self._name}-loop", daemon=True)
-        self._loop = loop
+        self._loop, self._scheduled = loop, False
         try:
             thread.start()
         except RuntimeError:
@@ -150,10 +150,8 @@ class CoroutineLoop:
 
     async def _run(self, task: TaskHandle[Any]) -> Any:
         try:
-            if not connections.in_use():
-                return await (task.call() if task.timeout is None else self._run_limited(task))
-            async with self._lanes.assigned():
-                return await (task.call() if task.timeout is None else self._run_limited(task))
+            work = task.call() if task.timeout is None else self._run_limited(task)
+            return await (self._lanes.run(work) if connections.in_use() else work)
         except (SystemExit, KeyboardInterrupt) as error:
             return _Exit(error)
 

@@ -5,9 +5,8 @@ each, ten thousand coroutines would open ten thousand connections. So a task get
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, Future
-from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -42,15 +41,14 @@ class DatabaseLanes:
     def alive(self) -> int:
         return sum(lane.threads.alive for lane in self._lanes)
 
-    @asynccontextmanager
-    async def assigned(self) -> AsyncIterator[None]:
-        """Within this block the thread-sensitive calls of the running asyncio task go to one lane."""
+    async def run(self, work: Awaitable[T]) -> T:
+        """Await the work of a task with a lane for its thread-sensitive calls."""
         from asgiref.sync import ThreadSensitiveContext
 
         executor = LaneExecutor(self._lanes)
         try:
             async with ThreadSensitiveContext(executor=executor):
-                yield
+                return await work
         finally:
             executor.leave()
 

@@ -180,7 +180,7 @@ class TaskPool(Executor):
 
     # Changing, ending, starting again ------------------------------------------------------------------------------
 
-    def resize(self, size: int, /, *, max_threads: int | None = None) -> None:
+    def resize(self, size: int, *, max_threads: int | None = None) -> None:
         """Change the number of slots, and with it the threads, unless their number was given.
 
         More slots admit waiting submitters at once. With fewer, what runs finishes, and nothing is admitted until the
