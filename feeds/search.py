@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.db import connections, router
+from django.db import connections, router, transaction
 from django.db.models import QuerySet
 from django.db.models.expressions import RawSQL
 
@@ -18,8 +18,9 @@ from feeds.queries import Term, indexed, terms_of
 from feeds.snippets import snippet
 
 
+@transaction.atomic
 def index_posts(ids: Iterable[int]) -> None:
-    """Bring these posts up to date in the index: visible ones in, all others out. Needs a transaction.
+    """Bring these posts up to date in the index: visible ones in, all others out.
 
     The posts are locked meanwhile, so that of two who index one post the later writes what is newer.
     """
