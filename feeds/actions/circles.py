@@ -17,6 +17,8 @@ from feeds.errors import Invalid, Taken
 from feeds.models import Circle, Membership, User
 
 SLUG_LENGTH, NAME_LENGTH, DESCRIPTION_LENGTH = 50, 100, 2_000
+#: At /circles/new stands the form.
+RESERVED = {"new"}
 
 
 @verb
@@ -49,4 +51,6 @@ def _slug(slug: str) -> str:
         validate_unicode_slug(slug)
     except ValidationError:
         raise Invalid("slug", _("A slug has letters, digits, “_” and “-” only.")) from None
+    if slug in RESERVED:
+        raise Taken("slug", _("This address is taken; choose another."))
     return texts.line(slug, field="slug", most=SLUG_LENGTH)
