@@ -85,7 +85,8 @@ class StoredEventAdmin(ReadOnlyAdmin):
     @admin.display(description=_("still owed"))
     def owed(self, event: StoredEvent) -> str:
         rows = OutboxMessage.objects.filter(event=event)
-        return ", ".join(f"{row.subscriber or '*'} ({row.due or _('now')})" for row in rows) or "—"
+        now = _("now")
+        return ", ".join(f"{row.subscriber or '*'} ({row.due or now})" for row in rows) or "—"
 
     @admin.display(description=_("caused"))
     def caused(self, event: StoredEvent) -> SafeString:
