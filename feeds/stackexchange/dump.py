@@ -21,6 +21,8 @@ COLUMNS = {
 #: A table that a dump may lack; without it people are named by their numbers.
 OPTIONAL = {"Users": ("Id", "DisplayName", "CreationDate")}
 
+UNREADABLE = (UnicodeDecodeError, csv.Error, ElementTree.ParseError)
+
 
 class BadDump(Exception):
     """A dump, or a graph, that cannot be read; the message says what to do."""
@@ -48,8 +50,8 @@ class Dump:
                 yield from self._csv_rows(path, label)
             else:
                 yield from self._xml_rows(table, path, label)
-        except (UnicodeDecodeError, csv.Error, ElementTree.ParseError) as error:
-            raise BadDump(f"{path} is damaged, or not in UTF-8: {error}; extract it anew from the archive") from error
+        except UNREADABLE as error:
+            raise _damaged(path, error) from error
 
     def _csv_rows(self, path: Path, label: str) -> Iterator[Row]:
         csv.field_size_limit(sys.maxsize)
@@ -72,13 +74,17 @@ class Dump:
         try:
             with path.open(encoding="utf-8-sig", newline="") as file:
                 header = next(csv.reader(file), [])
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise BadDump(f"{path} cannot be read as CSV in UTF-8: {error}") from error
+        except UNREADABLE as error:
+            raise _damaged(path, error) from error
         if missing := [column for column in columns if column not in header]:
             raise BadDump(
                 f"{path} lacks the column(s) {', '.join(missing)}; its first line must name {', '.join(columns)} "
                 "(others may stand between them): export it again with these"
             )
+
+
+def _damaged(path: Path, error: Exception) -> BadDump:
+    return BadDump(f"{path} is damaged, or not in UTF-8: {error}; extract it anew from the archive")
 
 
 def _find_tables(folder: Path) -> dict[str, Path]:

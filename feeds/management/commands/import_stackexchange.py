@@ -35,6 +35,8 @@ class Command(BaseCommand):
                 report = import_dump(folder, source=source, graph=graph, progress=progress)
         except BadDump as error:
             raise CommandError(str(error)) from error
+        except KeyboardInterrupt:
+            raise CommandError("stopped; what is here stays, and the same command goes on from there") from None
         console = Console(width=None if self.stdout.isatty() else 120)
         with console.capture() as table:
             console.print(report.table())
