@@ -67,7 +67,7 @@ class Manage:
             process = subprocess.Popen(
                 (sys.executable, "manage.py", *arguments),
                 cwd=settings.BASE_DIR,
-                env=os.environ | {"DATABASE_URL": database_url()} | environment,
+                env=os.environ | {"DATABASE_URL": database_url(), "AIRY_TEST_CHILD": "on"} | environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

@@ -43,20 +43,32 @@ def why_missing(service: str) -> str | None:
 MISSING = {service: why for service in (*SERVICES, "chromium") if (why := why_missing(service))}
 REQUIRED = {name for name in os.environ.get("AIRY_REQUIRE", "").split(",") if name}
 
-os.environ.setdefault("SECRET_KEY", "only-for-tests")
-os.environ.setdefault("RATE_LIMITS", "off")
-os.environ.setdefault("LOG_LEVEL", "ERROR")
-os.environ.setdefault("ALLOWED_HOSTS", "testserver,localhost,127.0.0.1")
-if "postgres" not in MISSING:
-    os.environ["DATABASE_URL"] = f"{SERVICES['postgres']}/{RUN}"
-if "redis" not in MISSING:
-    os.environ |= {"REDIS_URL": SERVICES["redis"], "REDIS_PREFIX": f"{RUN}-{WORKER}"}
-if "rabbitmq" not in MISSING:
-    _url = urlparse(SERVICES["rabbitmq"])
-    os.environ |= {
-        "MQ_HOST": _url.hostname or "",
-        "MQ_PORT": str(_url.port),
-        "MQ_USER": _url.username or "guest",
-        "MQ_PASSWORD": _url.password or "guest",
-        "MQ_VHOST": f"{RUN}-{WORKER}",
-    }
+
+def set_up() -> None:
+    """Point the settings at this run's own places."""
+    for name, value in HOME.items():
+        os.environ.setdefault(name, value)
+    if "postgres" not in MISSING:
+        os.environ["DATABASE_URL"] = f"{SERVICES['postgres']}/{RUN}"
+    if "redis" not in MISSING:
+        os.environ |= {"REDIS_URL": SERVICES["redis"], "REDIS_PREFIX": f"{RUN}-{WORKER}"}
+    if "rabbitmq" not in MISSING:
+        url = urlparse(SERVICES["rabbitmq"])
+        os.environ |= {
+            "MQ_HOST": url.hostname or "",
+            "MQ_PORT": str(url.port),
+            "MQ_USER": url.username or "guest",
+            "MQ_PASSWORD": url.password or "guest",
+            "MQ_VHOST": f"{RUN}-{WORKER}",
+        }
+
+
+HOME = {
+    "SECRET_KEY": "only-for-tests",
+    "RATE_LIMITS": "off",
+    "LOG_LEVEL": "ERROR",
+    "ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
+}
+#: A process that a test starts is told everything by its environment.
+if os.environ.get("AIRY_TEST_CHILD") != "on":
+    set_up()

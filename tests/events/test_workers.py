@@ -48,9 +48,9 @@ def test_workers_do_each_event_once_per_subscriber(manage: Manage, eventually: E
 def test_killed_workers_lose_nothing_and_double_nothing(manage: Manage, eventually: Eventually) -> None:
     dice = random.Random(7)
     total = 0
-    for _ in range(5):
-        ring(400, start=total)
-        total += 400
+    for _ in range(4):
+        ring(200, start=total)
+        total += 200
         worker = manage.worker()
         goal = dice.randrange(total * 4)
         eventually(lambda goal=goal: Delivery.objects.count() >= goal, within=60)
