@@ -63,9 +63,13 @@ class Manage:
         self._started: list[subprocess.Popen] = []
 
     def __call__(self, *arguments: str, **environment: str) -> subprocess.Popen:
+        return self.start(sys.executable, "manage.py", *arguments, **environment)
+
+    def start(self, *command: str, **environment: str) -> subprocess.Popen:
+        """Any command, in the project's folder."""
         with (self._folder / "manage.log").open("ab") as log:
             process = subprocess.Popen(
-                (sys.executable, "manage.py", *arguments),
+                command,
                 cwd=settings.BASE_DIR,
                 env=os.environ | {"DATABASE_URL": database_url(), "AIRY_TEST_CHILD": "on"} | environment,
                 stdout=log,
