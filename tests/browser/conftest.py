@@ -1,0 +1,151 @@
+"""Browsers: Airy as people run it, in a process and a database of its own, and Chromium windows on it.
+
+On services the site uses them, too: its own PostgreSQL database, this run's vhost of RabbitMQ, Redis.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from tests.environment import CHROMIUM, MISSING, RUN, SERVICES, WORKER
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+PASSWORD = "correct horse battery"
+#: Milliseconds that anything may take on a busy machine.
+PATIENCE = 20_000
+
+Page = playwright.Page
+Enter = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def database() -> Iterator[str]:
+    """The address of a database for the site alone."""
+    if "postgres" in MISSING:
+        yield ""
+        return
+    import psycopg
+
+    name = f"{RUN}_{WORKER}_browser"
+    with psycopg.connect(f"{SERVICES['postgres']}/postgres", autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+        yield f"{SERVICES['postgres']}/{name}"
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def site(database: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[str]:
+    """`manage.py up` on a free port; yields its address."""
+    folder = tmp_path_factory.mktemp("site")
+    if settings.AIRY_BROKER == "rabbitmq":
+        request.getfixturevalue("vhost")
+    environment = os.environ | {
+        "DJANGO_SETTINGS_MODULE": "airy.settings",
+        "DATABASE_URL": database or f"sqlite:///{folder}/site.sqlite3",
+        "ALLOWED_HOSTS": "127.0.0.1",
+        "RATE_LIMITS": "off",
+        "LOG_LEVEL": "WARNING",
+    }
+    run = {"cwd": settings.BASE_DIR, "env": environment}
+    subprocess.run((sys.executable, "manage.py", "migrate", "--verbosity", "0"), check=True, **run)
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    log = folder / "up.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            (sys.executable, "manage.py", "up", f"127.0.0.1:{port}"), stdout=out, stderr=out, **run
+        )
+    try:
+        wait_until_up(address, process, log)
+        yield address
+    finally:
+        process.terminate()
+        try:
+            process.wait(45)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def free_port() -> int:
+    """A port that nobody has."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until_up(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Until the site answers; fails with what it said."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            urllib.request.urlopen(f"{address}/healthz", timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail(f"the site did not come up:\n{log.read_text(errors='replace')[-3000:]}")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[playwright.Browser]:
+    """One browser per module: while it lives, this thread has an event loop, and Django's ORM refuses to work."""
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def windows(chromium: playwright.Browser, site: str) -> Iterator[Callable[..., playwright.BrowserContext]]:
+    """Open a window that shares nothing with the others; what a page reports as an error fails the test."""
+    opened, complaints = [], []
+
+    def window(**options: object) -> playwright.BrowserContext:
+        context = chromium.new_context(**{"base_url": site, "locale": "en-GB"} | options)
+        context.set_default_timeout(PATIENCE)
+        context.on("weberror", lambda error: complaints.append(str(error.error)))
+        context.on("console", lambda said: complaints.append(said.text) if "Content Security" in said.text else None)
+        opened.append(context)
+        return context
+
+    yield window
+    for context in opened:
+        context.close()
+    assert not complaints
+
+
+@pytest.fixture
+def enter(windows: Callable[..., playwright.BrowserContext]) -> Enter:
+    """Open a window with somebody new signed in, whose name begins as given; the page has `.name`."""
+
+    def somebody(name: str, **options: object) -> Page:
+        context = windows(**options)
+        name = f"{name}-{secrets.token_hex(4)}"
+        answer = context.request.post("/api/register", data={"username": name, "password": PASSWORD})
+        assert answer.status == 201, answer.text()
+        page = context.new_page()
+        page.name = name
+        return page
+
+    return somebody
