@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, ClassVar, Generic, TypeVar
 
-from django.db import models, transaction
+from django.db import models, reset_queries, transaction
 from django.db.models import F
 
 from feeds.models import ImportedRow
@@ -55,6 +55,7 @@ class Step(ABC, Generic[R]):
         while chunk := list(islice(rows, SIZE)):
             with transaction.atomic():
                 self._load(chunk)
+            reset_queries()  # with DEBUG=on Django keeps thousands of statements, here large ones
 
     def known(self, kind: str, external_ids: Iterable[str]) -> dict[str, int]:
         """What rows of the source are here."""
