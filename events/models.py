@@ -4,6 +4,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from events.envelope import Envelope
 from events.querysets import DeliveryQuerySet, OutboxQuerySet, ProcessQuerySet, StoredEventQuerySet
 
 
@@ -36,6 +37,22 @@ class StoredEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.sequence} {self.topic} {self.subject}"
+
+    def envelope(self) -> Envelope:
+        """The event as it travels."""
+        return Envelope(
+            id=self.event_id,
+            topic=self.topic,
+            version=self.version,
+            source=self.source,
+            subject=self.subject,
+            time=self.time,
+            data=self.data,
+            correlation_id=self.correlation_id,
+            causation_id=self.causation_id,
+            traceparent=self.traceparent,
+            sequence=self.sequence,
+        )
 
 
 class OutboxMessage(models.Model):

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from events.prepared import prepared_cursor
 
 if TYPE_CHECKING:
-    from events.models import Delivery, OutboxMessage, Process, StoredEvent
+    from events.models import Delivery, OutboxMessage, Process, StoredEvent  # noqa: F401 - in class headers
 
 #: The pair that names the advisory lock a sleeping relay holds ("airy", "wake").
 WAKE_LOCK = (0x61697279, 0x77616B65)
@@ -140,6 +140,15 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
     def owed_to(self, subscriber: str) -> OutboxQuerySet:
         """Rows expanded to one subscriber and not yet handed to it."""
         return self.filter(subscriber=subscriber, due__isnull=True, claimed=False).order_by("-priority", "id")
+
+    def creditors(self) -> list[str]:
+        """The subscribers that rows are owed to and not yet handed."""
+        owed = self.filter(due__isnull=True, claimed=False).exclude(subscriber="")
+        return list(owed.order_by("subscriber").values_list("subscriber", flat=True).distinct())
+
+    def movable(self) -> OutboxQuerySet:
+        """Rows that could be moved now."""
+        return self.filter(models.Q(due__isnull=True) | models.Q(due__lte=Now()), claimed=False)
 
     def locked(self) -> OutboxQuerySet:
         """The same rows under lock, leaving out those another transaction holds."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import traceback
+from collections.abc import Sequence
 
 import structlog
 from django.db import connections, router, transaction
@@ -13,11 +14,13 @@ from events.arrival import Arrival
 from events.delivery import DeliveryFailed, ExhaustedError, Failure, key_of
 from events.envelope import UndecodableError
 from events.models import Attempt, Delivery, OutboxMessage, StoredEvent
-from events.querysets import LogLine, database_now
+from events.querysets import DeliveryKey, LogLine, database_now
 from events.subscription import PermanentFailure, RetryAfter, Subscription
 
 log = structlog.get_logger("events.delivery")
 
+#: Why a row that names a subscriber nobody has is a dead letter.
+UNKNOWN = "no subscriber of this name: give the renamed one name= as before and requeue, or discard"
 #: No retry can help these.
 HOPELESS = (PermanentFailure, UndecodableError, ExhaustedError)
 
@@ -32,6 +35,15 @@ def record(failed: DeliveryFailed) -> None:
             if (retry := _record_one(failed.subscription, failure, now))
         ]
         OutboxMessage.objects.schedule(retries)
+
+
+def bury(rows: Sequence[OutboxMessage], *, reason: str) -> None:
+    """Make dead letters of rows that are owed to nobody, in the caller's transaction; they leave the outbox."""
+    for row in rows:
+        key = DeliveryKey(row.event_id, row.subscriber, row.run)
+        Delivery.objects.fail(key, attempts=row.attempt, dead=True, reason=reason, body=row.event.envelope().encode())
+        log.error("dead letter", event_id=str(row.event_id), subscriber=row.subscriber, error=reason)
+    OutboxMessage.objects.filter(pk__in=[row.pk for row in rows]).delete()
 
 
 def _record_one(subscription: Subscription, failure: Failure, now: dt.datetime) -> OutboxMessage | None:

@@ -67,7 +67,7 @@ class Subscription:
     @property
     def queue(self) -> str:
         """The queue's name: the prefix of the project and the subscriber's name."""
-        return f"{getattr(settings, 'MQ_QUEUE_PREFIX', 'airy.')}{self.name}"
+        return queue_of(self.name)
 
     @property
     def together(self) -> int:
@@ -115,6 +115,11 @@ def subscriber(*what: type[Event] | str, **options: Any) -> Callable[[Function],
         return function
 
     return declare
+
+
+def queue_of(name: str) -> str:
+    """The queue of a subscriber, known here or not."""
+    return f"{getattr(settings, 'MQ_QUEUE_PREFIX', 'airy.')}{name}"
 
 
 def interested_in(topic: str) -> list[Subscription]:

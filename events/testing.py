@@ -8,7 +8,6 @@ from typing import TypeVar
 from django.db import connections, router, transaction
 
 from events.arrival import Arrival
-from events.couriers.wire import envelope_of
 from events.delivery import DeliveryFailed, process
 from events.event import Event
 from events.models import OutboxMessage, StoredEvent
@@ -22,7 +21,7 @@ E = TypeVar("E", bound=Event)
 def emitted(event: type[E]) -> list[E]:
     """The events of a class emitted in this test, oldest first."""
     stored = StoredEvent.objects.filter(topic=event.topic).order_by("sequence")
-    return [envelope_of(one).event(attempt=1, run=0) for one in stored]  # type: ignore[misc]
+    return [one.envelope().event(attempt=1, run=0) for one in stored]  # type: ignore[misc]
 
 
 def deliver(*, times: int = 1) -> int:
@@ -54,7 +53,7 @@ def _take() -> dict[str, list[Arrival]]:
         for row in taken:
             names = [row.subscriber] if row.subscriber else [one.name for one in interested_in(row.event.topic)]
             for name in names:
-                envelope = envelope_of(row.event)
+                envelope = row.event.envelope()
                 work[name].append(Arrival(envelope=envelope, body=envelope.encode(), run=row.run, attempt=row.attempt))
         OutboxMessage.objects.filter(pk__in=[row.pk for row in taken]).delete()
     return dict(work)

@@ -78,6 +78,10 @@ class EmbeddedBroker(EventBroker):
         """Note that a row's delivery has its outcome."""
         self._settled.append(row)
 
+    def has_settled(self) -> bool:
+        """Whether rows have been settled since they were last taken."""
+        return bool(self._settled)
+
     def settled(self, most: int) -> list[int]:
         """The rows settled since the last call."""
         return [self._settled.popleft() for _ in range(min(most, len(self._settled)))]

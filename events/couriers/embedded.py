@@ -6,9 +6,9 @@ from django.db import router, transaction
 
 from events.arrival import Arrival
 from events.brokers.embedded import CAPACITY, EmbeddedBroker
-from events.couriers.wire import envelope_of
 from events.models import OutboxMessage
-from events.subscription import interested_in
+from events.recording import UNKNOWN, bury
+from events.subscription import interested_in, subscriptions
 
 ROWS_PER_PASS = 500
 
@@ -23,6 +23,8 @@ class EmbeddedCourier:
         OutboxMessage.objects.filter(claimed=True).update(claimed=False, due=None)
 
     def carry(self) -> int:
+        if not self._broker.has_settled() and not OutboxMessage.objects.movable().exists():
+            return 0
         with transaction.atomic(using=router.db_for_write(OutboxMessage)):
             settled = self._delete_settled()
             ripened = self._ripen()
@@ -68,13 +70,15 @@ class EmbeddedCourier:
 
     def _claim(self) -> dict[str, list[Arrival]]:
         handed: dict[str, list[Arrival]] = {}
-        for queue, mailbox in self._broker.mailboxes.items():
-            room = CAPACITY - len(mailbox)
-            if room <= 0:
+        for name in OutboxMessage.objects.creditors():
+            subscription = subscriptions.get(name)
+            if subscription is None:
+                bury(OutboxMessage.objects.owed_to(name).with_events(), reason=UNKNOWN)
                 continue
-            rows = OutboxMessage.objects.owed_to(self._broker.subscriptions[queue].name)[:room].with_events()
-            if rows:
-                handed[queue] = [self._arrival(row) for row in rows]
+            room = CAPACITY - len(self._broker.mailboxes[subscription.queue])
+            if room > 0:
+                rows = OutboxMessage.objects.owed_to(name)[:room].with_events()
+                handed[subscription.queue] = [self._arrival(row) for row in rows]
         claimed = [arrival.tag for arrivals in handed.values() for arrival in arrivals]
         if claimed:
             OutboxMessage.objects.filter(pk__in=claimed).update(claimed=True)
@@ -84,7 +88,7 @@ class EmbeddedCourier:
         redelivered = row.pk in self._redelivered
         self._redelivered.discard(row.pk)
         return Arrival(
-            envelope=envelope_of(row.event),
+            envelope=row.event.envelope(),
             body=b"",
             run=row.run,
             attempt=row.attempt,

@@ -7,9 +7,9 @@ from django.db import router, transaction
 
 from events.brokers.publisher import Outgoing, Publisher
 from events.brokers.rabbitmq import RabbitmqBroker
-from events.couriers.wire import envelope_of
 from events.models import OutboxMessage
-from events.subscription import interested_in, subscriptions
+from events.recording import UNKNOWN, bury
+from events.subscription import interested_in, queue_of, subscriptions
 
 log = structlog.get_logger("events.relay")
 
@@ -33,10 +33,10 @@ class RabbitmqCourier:
             rows = OutboxMessage.objects.fresh().locked()[:BATCH].with_events()
             room = max(RIPE_SHARE, BATCH - len(rows))
             rows += OutboxMessage.objects.ripe().locked()[:room].with_events()
-            if rows:
-                returned = self._publisher.publish([self._outgoing(row) for row in rows])
-                self._delete(rows, returned)
-        return len(rows)
+            if not rows:
+                return 0
+            returned = self._publisher.publish([self._outgoing(row) for row in rows])
+            return self._delete(rows, returned)
 
     def pause(self, seconds: float) -> None:
         self._publisher.pump()
@@ -45,28 +45,31 @@ class RabbitmqCourier:
         self._publisher.close()
 
     def _outgoing(self, row: OutboxMessage) -> Outgoing:
-        subscription = subscriptions.get(row.subscriber)
-        queue = subscription.queue if subscription else row.subscriber
         return Outgoing(
             exchange="" if row.subscriber else self._broker.exchange,
-            routing_key=queue if row.subscriber else row.event.topic,
-            body=envelope_of(row.event).encode(),
+            routing_key=queue_of(row.subscriber) if row.subscriber else row.event.topic,
+            body=row.event.envelope().encode(),
             message_id=f"{row.pk}",
             priority=row.priority,
             headers={"run": row.run, "attempt": row.attempt},
         )
 
-    def _delete(self, rows: list[OutboxMessage], returned: set[str]) -> None:
-        """Delete what arrived or has no one to go to; keep what should have found a queue."""
-        gone = [row for row in rows if str(row.pk) not in returned]
-        for row in rows:
-            if str(row.pk) in returned:
-                if row.subscriber or interested_in(row.event.topic):
-                    log.error(
-                        "no queue took an event that has subscribers", event_id=str(row.event_id), topic=row.event.topic
-                    )
-                else:
-                    gone.append(row)
-        OutboxMessage.objects.filter(pk__in=[row.pk for row in gone]).delete()
-        if len(gone) < len(rows):
-            self._publisher.close()  # the next batch declares all queues anew
+    def _delete(self, rows: list[OutboxMessage], returned: set[str]) -> int:
+        """Delete what arrived or has no one to go to, bury what is for a subscriber nobody has; returns how many.
+
+        What should have found a queue stays; the next batch declares all queues anew.
+        """
+        strays = [row for row in rows if str(row.pk) in returned]
+        unknown = [row for row in strays if row.subscriber and row.subscriber not in subscriptions]
+        lost = [row for row in strays if row.subscriber in subscriptions or _has_subscribers(row)]
+        bury(unknown, reason=UNKNOWN)
+        kept = {row.pk for row in (*unknown, *lost)}
+        OutboxMessage.objects.filter(pk__in=[row.pk for row in rows if row.pk not in kept]).delete()
+        if lost:
+            log.error("no queue took events that have subscribers", events=len(lost), first=str(lost[0].event_id))
+            self._publisher.close()
+        return len(rows) - len(lost)
+
+
+def _has_subscribers(row: OutboxMessage) -> bool:
+    return not row.subscriber and bool(interested_in(row.event.topic))

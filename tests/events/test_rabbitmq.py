@@ -45,7 +45,11 @@ def test_any_language_can_bind_to_the_exchange_and_reads_cloudevents(
     wire = json.loads(body)
     stored = StoredEvent.objects.get(event_id=event_id)
     assert method.routing_key == "bell.rang"
-    assert (properties.content_type, properties.delivery_mode, properties.priority) == ("application/cloudevents+json", 2, 4)
+    assert (properties.content_type, properties.delivery_mode, properties.priority) == (
+        "application/cloudevents+json",
+        2,
+        4,
+    )
     assert wire.pop("time") == stored.time.isoformat()
     assert int(wire.pop("sequence")) == stored.sequence
     assert wire == {
@@ -67,7 +71,13 @@ def test_what_others_publish_is_worked_off_and_what_cannot_be_read_is_kept(
     manage.worker()
     ring(1)
     eventually(lambda: all_done(1), within=40)
-    foreign = {"specversion": "1.0", "id": str(uuid.uuid4()), "source": "/x", "type": "bell.rang", "data": {"number": 5}}
+    foreign = {
+        "specversion": "1.0",
+        "id": str(uuid.uuid4()),
+        "source": "/x",
+        "type": "bell.rang",
+        "data": {"number": 5},
+    }
     channel.basic_publish("airy.events", "bell.rang", json.dumps(foreign).encode())
     channel.basic_publish("airy.events", "bell.rang", b"\x00 gibberish")
     eventually(lambda: Effect.objects.filter(number=5).count() == 4, within=20)

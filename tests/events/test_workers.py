@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from django.db import transaction
+from django.utils import timezone
 
 from events.bus import emit, emit_many
 from events.models import Attempt, Delivery, OutboxMessage, Process, Subscription
@@ -91,3 +92,16 @@ def test_a_message_that_kills_its_worker_ends_as_a_dead_letter_and_its_neighbour
     assert sorted(Effect.objects.filter(subscriber="moody").values_list("number", flat=True)) == [
         number for number in range(41) if number != 20
     ]
+
+
+def test_what_is_owed_to_a_subscriber_nobody_has_becomes_a_dead_letter(manage: Manage, eventually: Eventually) -> None:
+    ring(1)
+    event_id = OutboxMessage.objects.get().event_id
+    due = timezone.now()
+    OutboxMessage.objects.schedule([OutboxMessage(event_id=event_id, subscriber="effects.renamed", due=due, attempt=2)])
+    manage.worker()
+    eventually(lambda: Delivery.objects.filter(subscriber="effects.renamed", state="dead").exists(), within=60)
+    dead = Delivery.objects.get(subscriber="effects.renamed")
+    assert "name= as before" in dead.reason
+    assert b"bell.rang" in bytes(dead.body)
+    eventually(lambda: not OutboxMessage.objects.exists(), within=30)
