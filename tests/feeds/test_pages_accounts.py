@@ -110,7 +110,7 @@ def test_a_refused_name_stands_in_its_field_alone():
     alice = window(UserFactory(username="alice"))
     page = shown(alice.send("/settings/account", username="Taken", email=""), 422)
     assert "This name is taken." in page
-    assert "<summary>alice</summary>" in page
+    assert '<span class="me">alice</span>' in page
     assert 'value="Taken"' in page
 
 
