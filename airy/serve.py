@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
+
+from notifications.sockets import sockets as open_sockets
 
 #: Seconds that open requests and sockets get to finish.
 GRACE = 5
@@ -38,6 +41,10 @@ class Server(uvicorn.Server):
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await open_sockets.drain()
+        await super().shutdown(sockets)
 
 
 def serve(host: str, port: int, *, ready: Callable[[], None]) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 from notifications.sockets import sockets
@@ -22,25 +23,26 @@ async def lifespan(scope: Any, receive: Any, send: Any) -> None:
 
 
 def drain_on_signals() -> Callable[[], None]:
-    """Drain on SIGTERM and SIGINT, before what the server does on them; returns what undoes it."""
+    """Drain on SIGTERM and SIGINT, then do what the server does on them; returns what undoes it."""
     if threading.current_thread() is not threading.main_thread():
         return lambda: None
     loop = asyncio.get_running_loop()
     draining: set[asyncio.Task[None]] = set()
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    servers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    ours = {number: handler for number, handler in servers.items() if callable(handler)}
 
-    def handle(number: int, frame: Any) -> None:
-        loop.call_soon_threadsafe(lambda: draining.add(loop.create_task(sockets.drain())))
-        next_handler = before[signal.Signals(number)]
-        if callable(next_handler):
-            next_handler(number, frame)
+    async def drain_first(number: int, frame: FrameType | None) -> None:
+        await sockets.drain()
+        ours[signal.Signals(number)](number, frame)
 
-    ours = [number for number, handler in before.items() if callable(handler)]
+    def handle(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(lambda: draining.add(loop.create_task(drain_first(number, frame))))
+
     for number in ours:
         signal.signal(number, handle)
 
     def restore() -> None:
-        for number in ours:
-            signal.signal(number, before[number])
+        for number, handler in ours.items():
+            signal.signal(number, handler)
 
     return restore

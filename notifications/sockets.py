@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Protocol
 
 import structlog
@@ -26,6 +27,8 @@ PER_USER, PER_PROCESS = 10, 2_000
 ROUND, LOCAL_ROUND = 30.0, 2.0
 #: Seconds after which a socket's session is looked at again.
 SESSION_ROUND = 300.0
+#: Seconds that telling all sockets to come back may take.
+DRAIN_WITHIN = 1.0
 #: Users asked for in one query.
 CHUNK = 500
 
@@ -100,7 +103,10 @@ class Sockets:
 
     async def drain(self) -> None:
         """The server is about to stop: tell all to come back, not all at once."""
-        await asyncio.gather(*(socket.drain(random.randint(500, 5_000)) for socket in self), return_exceptions=True)
+        told = [socket.drain(random.randint(500, 5_000)) for socket in self]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_WITHIN):
+                await asyncio.gather(*told, return_exceptions=True)
 
     async def _make_rounds(self) -> None:
         while self._of:
