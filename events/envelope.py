@@ -15,6 +15,10 @@ from events.event import Event, Meta, event_class
 CONTENT_TYPE = "application/cloudevents+json"
 
 
+#: Attributes that the log keeps, and how many characters of each.
+LONGEST = {"type": 100, "source": 200, "subject": 200, "traceparent": 55}
+
+
 class UndecodableError(ValueError):
     """Bytes that are no event of ours, or not of the shape the topic's class declares."""
 
@@ -64,10 +68,15 @@ class Envelope:
         Raises UndecodableError.
         """
         try:
+            if b"\\u0000" in body:
+                raise ValueError("a NUL character, which PostgreSQL cannot keep")
             wire = json.loads(body)
             event_id, data = uuid.UUID(wire["id"]), wire["data"]
             if not isinstance(data, dict):
                 raise ValueError("data is no object")
+            for name, longest in LONGEST.items():
+                if len(str(wire.get(name, ""))) > longest:
+                    raise ValueError(f"{name} is longer than {longest} characters")
             topic = str(wire["type"])
             schema = str(wire.get("dataschema", "")).rsplit("/", 1)[-1]
             correlation, causation = wire.get("correlationid"), wire.get("causationid")

@@ -49,7 +49,7 @@ def bury(rows: Sequence[OutboxMessage], *, reason: str) -> None:
 def _record_one(subscription: Subscription, failure: Failure, now: dt.datetime) -> OutboxMessage | None:
     arrival, error = failure.arrival, failure.error
     dead = isinstance(error, HOPELESS) or failure.attempt > subscription.max_retries
-    reason = "".join(traceback.format_exception_only(error)).strip()
+    reason = _text(traceback.format_exception_only(error)).strip()
     delivery = Delivery.objects.fail(
         key_of(subscription, arrival), attempts=failure.attempt, dead=dead, reason=reason, body=arrival.body
     )
@@ -60,7 +60,7 @@ def _record_one(subscription: Subscription, failure: Failure, now: dt.datetime) 
         number=failure.attempt,
         duration=failure.duration,
         error=reason[:500],
-        traceback="".join(traceback.format_exception(error)),
+        traceback=_text(traceback.format_exception(error)),
     )
     outcome = log.error if dead else log.warning
     outcome(
@@ -82,6 +82,11 @@ def _record_one(subscription: Subscription, failure: Failure, now: dt.datetime) 
         attempt=failure.attempt + 1,
         claimed=False,
     )
+
+
+def _text(lines: list[str]) -> str:
+    """What an error says, without what PostgreSQL cannot keep."""
+    return "".join(lines).replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _backoff(subscription: Subscription, failure: Failure) -> dt.timedelta:

@@ -34,19 +34,17 @@ class Relay:
         self._broker = broker
         self._stop = stop
         self.active = False
+        self._errors = 0
 
     def run(self) -> None:
         """Take turns until stopped."""
-        errors = 0
         while not self._stop.is_set():
             try:
                 self._turn()
-                errors = 0
             except Exception as error:  # noqa: BLE001 - the relay must outlive whatever database and broker do
-                errors = errors + 1 if not self.active else 1
-                pause = min(BACKOFF[1], BACKOFF[0] * 2 ** (errors - 1)) * random.uniform(0.5, 1.0)
+                pause = min(BACKOFF[1], BACKOFF[0] * 2**self._errors) * random.uniform(0.5, 1.0)
+                self._errors += 1
                 log.warning("relay interrupted", error=repr(error), again_in=round(pause, 1))
-                self.active = False
                 self._stop.wait(pause)
 
     def _turn(self) -> None:
@@ -57,16 +55,19 @@ class Relay:
                     return
             courier = courier_for(self._broker)
             log.info("relay active")
+            self.active = True
             try:
                 while not self._stop.is_set():
-                    if not courier.carry():
+                    moved = courier.carry()
+                    self._errors = 0
+                    if not moved:
                         with seat.asleep() as asleep:
                             # What was committed before the alarm was set did not raise it.
                             if not courier.carry():
-                                self.active = True
                                 seat.wait(STANDBY_POLL if asleep else SHORT_POLL)
                         courier.pause(STANDBY_POLL)
             finally:
+                self.active = False
                 courier.close()
         finally:
             seat.close()

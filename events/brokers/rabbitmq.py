@@ -124,8 +124,8 @@ class RabbitmqConsumer(Consumer):
         headers = properties.headers or {}
         return Arrival.read(
             body,
-            run=int(headers.get("run", 0)),
-            attempt=int(headers.get("attempt", 1)),
+            run=_counted(headers, "run", 0),
+            attempt=_counted(headers, "attempt", 1),
             redelivered=method.redelivered,
             tag=method.delivery_tag,
         )
@@ -185,6 +185,12 @@ class RabbitmqConsumer(Consumer):
             self._connection.close()
         except LOST as error:
             raise ConnectionClosed(error) from None
+
+
+def _counted(headers: dict[str, Any], name: str, default: int) -> int:
+    """A number the relay put into the headers; what another publisher put there is no matter of ours."""
+    value = headers.get(name)
+    return value if isinstance(value, int) and default <= value < 2**15 else default
 
 
 def declare(channel: Any, broker: RabbitmqBroker, subscriptions: Sequence[Subscription]) -> None:

@@ -120,6 +120,22 @@ def test_undecodable_bytes_are_kept_under_an_id_that_follows_from_them() -> None
     assert all("not a CloudEvent" in one.reason for one in dead)
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b'{"id":"01a209ff-c11a-769e-83f3-dc498197041b","source":"/x","type":"bell.rang","data":{"mood":"\\u0000"}}',
+        b'{"id":"01a209ff-c11a-769e-83f3-dc498197041b","source":"/x","type":"' + b"long." * 40 + b'","data":{}}',
+        b'{"id":"no uuid","source":"/x","type":"bell.rang","data":{}}',
+        b'{"id":"01a209ff-c11a-769e-83f3-dc498197041b","source":"/x","type":"bell.rang","data":[1]}',
+        b"[]",
+        b"",
+    ],
+)
+def test_what_the_log_could_not_keep_is_a_dead_letter_at_once(broken: bytes) -> None:
+    fail("effects.moody", Arrival.read(broken))
+    assert bytes(DeadLetter.objects.get().body) == broken
+
+
 def test_a_payload_that_does_not_fit_its_class_is_a_dead_letter() -> None:
     fail("effects.moody", arrival(number="many"))
     dead = DeadLetter.objects.get()
