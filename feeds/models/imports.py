@@ -33,9 +33,7 @@ class ImportedRow(models.Model):
     class Meta:
         verbose_name = _("imported row")
         verbose_name_plural = _("imported rows")
-        constraints = [
-            models.UniqueConstraint(fields=["source", "kind", "external_id"], name="feeds_importedrow_once")
-        ]
+        constraints = [models.UniqueConstraint(fields=["source", "kind", "external_id"], name="feeds_importedrow_once")]
 
     def __str__(self) -> str:
         return f"{self.source}: {self.kind}/{self.external_id} = {self.object_id}"
