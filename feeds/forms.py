@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from django import forms
+from django.contrib.auth.forms import AuthenticationForm
 from django.utils.translation import gettext_lazy as _
 
 from feeds.actions.circles import DESCRIPTION_LENGTH, NAME_LENGTH, SLUG_LENGTH
@@ -106,6 +107,12 @@ class RegisterForm(ActionForm):
     email = forms.CharField(
         label=_("E-mail (may stay empty)"), required=False, widget=forms.EmailInput({"autocomplete": "email"})
     )
+
+
+class LoginForm(AuthenticationForm):
+    """Who signs in."""
+
+    error_messages = {**AuthenticationForm.error_messages, "invalid_login": _("Wrong username or password.")}
 
 
 class AccountForm(ActionForm):

@@ -249,7 +249,7 @@ const remembered = (() => {
 })();
 const stream = { seq: Number(document.body.dataset.seq || 0), epoch: document.body.dataset.epoch || "" };
 if (remembered && remembered.epoch === stream.epoch) stream.seq = Math.max(stream.seq, remembered.seq);
-let socket, tries = 0, beat, answer, poll, again;
+let socket, tries = 0, pause, beat, answer, poll, again;
 
 function remember(seq) {
   stream.seq = Math.max(stream.seq, seq);
@@ -285,7 +285,7 @@ const hears = {
   unread(frame) { ring(frame.unread); },
   counts: showCounts,
   reset() { stream.seq = 0; if (notices) show(say(words.new, unread)); },
-  drain(frame) { clearTimeout(again); again = setTimeout(() => socket.close(), frame.retry_ms * Math.random()); },
+  drain(frame) { pause = frame.retry_ms; },
   pong() { clearTimeout(answer); },
 };
 
@@ -318,7 +318,8 @@ function connect() {
     if (mine !== socket || [4400, 4401, 4403].includes(event.code)) return;
     tries += 1;
     if (tries >= 3 && !poll) { poll = setInterval(ask, 15000); ask(); }
-    again = setTimeout(connect, Math.min(60000, 1000 * 2 ** (tries - 1)) * (0.5 + Math.random()));
+    again = setTimeout(connect, pause ?? Math.min(60000, 1000 * 2 ** (tries - 1)) * (0.5 + Math.random()));
+    pause = undefined;
   });
 }
 

@@ -13,7 +13,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
 from feeds import actions, limits
-from feeds.forms import RegisterForm
+from feeds.forms import LoginForm, RegisterForm
 from feeds.views.entrances import address_back, go_back, spend
 from feeds.views.posts import PAGES
 
@@ -38,6 +38,7 @@ class Login(auth.LoginView):
     """`/login`."""
 
     template_name = "feeds/login.html"
+    authentication_form = LoginForm
     redirect_authenticated_user = True
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:

@@ -18,10 +18,9 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from playwright import sync_api as playwright
 
 from tests.environment import CHROMIUM, MISSING, RUN, SERVICES, WORKER
-
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 QUIET = (
     "--no-sandbox",
@@ -54,57 +53,65 @@ def database() -> Iterator[str]:
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
+class Site:
+    """`manage.py up` on a port of its own."""
+
+    def __init__(self, folder: Path, database: str) -> None:
+        with closing(socket.socket()) as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port = probe.getsockname()[1]
+        self.address = f"http://127.0.0.1:{self._port}"
+        self._log = folder / "site.log"
+        self._environment = os.environ | {
+            "DJANGO_SETTINGS_MODULE": "airy.settings",
+            "DATABASE_URL": database or f"sqlite:///{folder}/site.sqlite3",
+            "ALLOWED_HOSTS": "127.0.0.1",
+            "RATE_LIMITS": "off",
+            "LOG_LEVEL": "WARNING",
+        }
+        self._manage("migrate", "--verbosity", "0").wait()
+
+    def start(self) -> None:
+        """Until it answers; fails with what it said."""
+        self._process = self._manage("up", f"127.0.0.1:{self._port}")
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                urllib.request.urlopen(f"{self.address}/healthz", timeout=5).close()
+                return
+            except OSError:
+                time.sleep(0.1)
+        pytest.fail(f"the site did not come up:\n{self._log.read_text(errors='replace')[-3000:]}")
+
+    def stop(self) -> None:
+        """SIGTERM, and wait."""
+        self._process.terminate()
+        try:
+            self._process.wait(45)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _manage(self, *arguments: str) -> subprocess.Popen[bytes]:
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                (sys.executable, "manage.py", *arguments),
+                cwd=settings.BASE_DIR,
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+            )
+
+
 @pytest.fixture(scope="session")
-def site(database: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[str]:
-    """`manage.py up` on a free port; yields its address."""
-    folder = tmp_path_factory.mktemp("site")
+def site(database: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Site]:
+    """Airy, running."""
     if settings.AIRY_BROKER == "rabbitmq":
         request.getfixturevalue("vhost")
-    environment = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "airy.settings",
-        "DATABASE_URL": database or f"sqlite:///{folder}/site.sqlite3",
-        "ALLOWED_HOSTS": "127.0.0.1",
-        "RATE_LIMITS": "off",
-        "LOG_LEVEL": "WARNING",
-    }
-    run = {"cwd": settings.BASE_DIR, "env": environment}
-    subprocess.run((sys.executable, "manage.py", "migrate", "--verbosity", "0"), check=True, **run)
-    port = free_port()
-    address = f"http://127.0.0.1:{port}"
-    log = folder / "up.log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            (sys.executable, "manage.py", "up", f"127.0.0.1:{port}"), stdout=out, stderr=out, **run
-        )
-    try:
-        wait_until_up(address, process, log)
-        yield address
-    finally:
-        process.terminate()
-        try:
-            process.wait(45)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def free_port() -> int:
-    """A port that nobody has."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_until_up(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Until the site answers; fails with what it said."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            urllib.request.urlopen(f"{address}/healthz", timeout=5).close()
-            return
-        except OSError:
-            time.sleep(0.1)
-    pytest.fail(f"the site did not come up:\n{log.read_text(errors='replace')[-3000:]}")
+    running = Site(tmp_path_factory.mktemp("site"), database)
+    running.start()
+    yield running
+    running.stop()
 
 
 @pytest.fixture(scope="module")
@@ -117,12 +124,12 @@ def chromium() -> Iterator[playwright.Browser]:
 
 
 @pytest.fixture
-def windows(chromium: playwright.Browser, site: str) -> Iterator[Callable[..., playwright.BrowserContext]]:
+def windows(chromium: playwright.Browser, site: Site) -> Iterator[Callable[..., playwright.BrowserContext]]:
     """Open a window that shares nothing with the others; what a page reports as an error fails the test."""
     opened, complaints = [], []
 
     def window(**options: object) -> playwright.BrowserContext:
-        context = chromium.new_context(**{"base_url": site, "locale": "en-GB"} | options)
+        context = chromium.new_context(**{"base_url": site.address, "locale": "en-GB"} | options)
         context.set_default_timeout(PATIENCE)
         context.on("weberror", lambda error: complaints.append(str(error.error)))
         context.on("console", lambda said: complaints.append(said.text) if "Content Security" in said.text else None)

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Enter
+from tests.browser.conftest import Enter, Site
 from tests.browser.deeds import BELL, ask, comment, connected, follow, settled, write
 
 pytestmark = pytest.mark.chromium
@@ -37,8 +37,12 @@ def test_a_post_rings_the_followers_bell_and_waits_behind_a_button(alice: Page, 
     offer = bob.get_by_role("button", name="1 new")
     expect(offer).to_be_visible()
     expect(bob.get_by_role("heading", name="Fresh from the garden")).to_have_count(0)
-    offer.click()
-    expect(bob.get_by_role("heading", name="Fresh from the garden")).to_be_visible()
+    write(alice, "And another")
+    write(alice, "And a third")
+    bob.get_by_role("button", name="3 new").click()
+    for title in ("Fresh from the garden", "And another", "And a third"):
+        expect(bob.get_by_role("heading", name=title)).to_be_visible()
+    expect(offer).to_be_hidden()
 
 
 def test_an_answer_rings_the_bell_of_who_is_answered(alice: Page, bob: Page) -> None:
@@ -137,6 +141,17 @@ def test_a_socket_that_was_cut_misses_nothing_and_tells_nothing_twice(alice: Pag
     comment(bob, write(alice, "While away"), "Where are you?")
     expect(alice.locator(BELL)).to_have_text("2")
     connected(alice)
+    assert alice.evaluate("told") == ["follow", "comment"]
+
+
+def test_an_open_page_goes_on_after_the_server_was_restarted(alice: Page, bob: Page, site: Site) -> None:
+    settled(alice, "/circles")
+    alice.evaluate("() => { told = []; tell = (note) => told.push(note.kind); }")
+    site.stop()
+    site.start()
+    follow(bob, alice.name)
+    comment(bob, write(alice, "Back again"), "So am I")
+    expect(alice.locator(BELL)).to_have_text("2")
     assert alice.evaluate("told") == ["follow", "comment"]
 
 

@@ -66,7 +66,7 @@ def test_signing_in_leads_nowhere_else():
 def test_a_wrong_password_says_so():
     with_password(username="alice")
     page = shown(Window().send("/login", username="alice", password="wrong"))
-    assert "Please enter a correct username and password" in page
+    assert "Wrong username or password." in page
 
 
 def test_a_banned_user_cannot_sign_in():
