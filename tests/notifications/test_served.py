@@ -1,10 +1,7 @@
 """Live push between processes: a server, a worker, and a client over the network."""
 
 import json
-import os
-import signal
 import socket
-import subprocess
 import sys
 from contextlib import closing
 from datetime import timedelta
@@ -16,8 +13,8 @@ from django.utils import timezone
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from tests.conftest import Manage, database_url
-from tests.factories import CommentFactory, PostFactory, UserFactory
+from tests.conftest import Manage
+from tests.factories import CommentFactory, PostFactory
 
 
 @pytest.fixture
@@ -60,11 +57,6 @@ def hear(opened, op, within=60):
             return frame
 
 
-def served(manage, port):
-    """A server on this port."""
-    return manage("runserver", f"127.0.0.1:{port}", "--noreload")
-
-
 def assert_sent_away(tab):
     """The server says when to come back, then that it restarts."""
     assert hear(tab, "drain")["retry_ms"] >= 500
@@ -73,10 +65,10 @@ def assert_sent_away(tab):
     assert closed.value.rcvd.code == 1012
 
 
-def test_a_worker_of_its_own_rings_and_a_restart_loses_nothing(manage: Manage, eventually, port):
+def test_a_worker_of_its_own_rings_and_a_restart_on_plain_uvicorn_loses_nothing(manage: Manage, eventually, port):
     post = PostFactory(author__date_joined=timezone.now() - timedelta(days=1))  # no longer welcomed
     screen, opened = Screen(post.author, port), []
-    server = served(manage, port)
+    server = manage("runserver", f"127.0.0.1:{port}", "--noreload")
     manage.worker(threads=2)
     eventually(lambda: opened.append(screen.open()) or opened[-1], within=90)
     tab = opened[-1]
@@ -89,25 +81,11 @@ def test_a_worker_of_its_own_rings_and_a_restart_loses_nothing(manage: Manage, e
     assert_sent_away(tab)
     server.wait(30)
     missed = [CommentFactory(post=post).pk for _ in range(3)]
-    served(manage, port)
+    server = manage.start(sys.executable, "-m", "uvicorn", "airy.asgi:application", "--port", str(port))
     eventually(lambda: opened.append(screen.open(note["seq"])) or opened[-1], within=90)
     tab = opened[-1]
     notes = [hear(tab, "note") for _ in missed]
     assert [one["seq"] for one in notes] == [note["seq"] + number for number in (1, 2, 3)]
     assert {one["data"]["comment_id"] for one in notes} == set(missed)
-    tab.close()
-
-
-@pytest.mark.django_db(transaction=True)
-def test_plain_uvicorn_sends_its_sockets_away_before_it_stops(eventually, port):
-    screen, opened = Screen(UserFactory(), port), []
-    command = (sys.executable, "-m", "uvicorn", "airy.asgi:application", "--port", str(port))
-    environment = os.environ | {"DATABASE_URL": database_url()}
-    with subprocess.Popen(command, env=environment, cwd=settings.BASE_DIR) as server:
-        try:
-            eventually(lambda: opened.append(screen.open()) or opened[-1], within=90)
-            hear(opened[-1], "ready")
-        finally:
-            server.terminate()
-        assert_sent_away(opened[-1])
-    assert server.returncode in (0, -signal.SIGTERM)
+    server.terminate()
+    assert_sent_away(tab)
