@@ -44,15 +44,22 @@ class Tab:
         """The next thing the server does. Raises what the application raised."""
         return self._server.run(self._next())
 
-    async def _next(self) -> dict[str, Any]:
+    def listen(self, within: float) -> bool:
+        """Whether something comes in so many seconds; it is taken."""
+        try:
+            return bool(self._server.run(self._next(within)))
+        except TimeoutError:
+            return False
+
+    async def _next(self, within: float = WITHIN) -> dict[str, Any]:
         said = asyncio.ensure_future(self.communicator.output_queue.get())
-        await asyncio.wait({said, self.communicator.future}, timeout=WITHIN, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({said, self.communicator.future}, timeout=within, return_when=asyncio.FIRST_COMPLETED)
         if said.done():
             return said.result()
         said.cancel()
         if self.communicator.future.done():
             self.communicator.future.result()
-        raise TimeoutError(f"the server said nothing for {WITHIN} s")
+        raise TimeoutError(f"the server said nothing for {within} s")
 
     def hear(self) -> dict[str, Any]:
         """The next frame."""
