@@ -17,7 +17,7 @@ help:  ## This list
 run: .venv/run  ## Everything in one process with demo data, at http://127.0.0.1:8000 (PORT= for another)
 	@DEBUG=on $(BIN)/python manage.py migrate --verbosity 0
 	@DEBUG=on $(BIN)/python manage.py demo
-	@DEBUG=on $(BIN)/python manage.py up 127.0.0.1:$(PORT)
+	@DEBUG=on LOG_LEVEL=$${LOG_LEVEL:-WARNING} $(BIN)/python manage.py up 127.0.0.1:$(PORT)
 
 test: .venv/test check  ## Every check and every test; services that do not answer are named at the end
 	$(BIN)/python -m tests

@@ -6,13 +6,15 @@ Every function reads current state and inserts with ON CONFLICT DO NOTHING: a re
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Set
 from functools import reduce
 from operator import or_
 from typing import Any
 
 from django.conf import settings
 from django.db import connections, router
-from django.db.models import Exists, OuterRef, Q, QuerySet, Value
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value, Window
+from django.db.models.functions import RowNumber
 from django.utils import timezone
 
 from feeds.models import FeedEntry, Follow, Membership, Post, PulledPost, User
@@ -67,16 +69,30 @@ def retract_post(post_id: int) -> None:
         PulledPost.objects.filter(post=post_id).delete()
 
 
-def backfill_author(user_id: int, author_id: int) -> None:
-    """Put the newest posts of an author into the feed of someone who follows them."""
-    if Follow.objects.filter(follower=user_id, followee=author_id).exists():
-        _fill(user_id, Post.objects.visible().of(author_id), limit=BACKFILL)
+def backfill_authors(pairs: Set[tuple[int, int]]) -> None:
+    """Put the newest posts of authors into the feeds of those who follow them; pairs are (follower, followee)."""
+    followers, authors = {follower for follower, _ in pairs}, {author for _, author in pairs}
+    places = (
+        _pushed()
+        .filter(author__in=authors)
+        .annotate(place=Window(RowNumber(), partition_by="author", order_by=[F("published_at").desc(), F("pk").desc()]))
+    )
+    posts = list(places.filter(place__lte=BACKFILL).values_list("pk", flat=True))
+    follows = Follow.objects.filter(follower__in=followers, followee__in=authors).values_list(
+        "pk", "follower", "followee"
+    )
+    wanted = [pk for pk, follower, author in follows if (follower, author) in pairs] if posts else []
+    if not wanted:
+        return
+    filled = Follow.objects.filter(pk__in=wanted, followee__posts__in=posts).order_by("follower", "followee__posts")
+    _insert(filled.values_list("follower_id", "followee__posts__id", "followee_id", "followee__posts__published_at"))
+    trim(sorted(followers))
 
 
 def backfill_circle(user_id: int, circle_id: int) -> None:
     """Put the newest posts of a circle into the feed of a member."""
     if Membership.objects.filter(user=user_id, circle=circle_id).exists():
-        _fill(user_id, Post.objects.visible().filter(circle=circle_id), limit=BACKFILL)
+        _fill(user_id, _pushed().filter(circle=circle_id), limit=BACKFILL)
 
 
 def retract_unwanted(user_id: int, *, author_id: int | None = None, circle_id: int | None = None) -> None:
@@ -95,7 +111,7 @@ def rebuild(user_id: int) -> None:
     """Put the newest posts that belong into a feed there, all sources together."""
     followees = Follow.objects.filter(follower=user_id).values("followee")
     circles = Membership.objects.filter(user=user_id).values("circle")
-    wanted = Post.objects.visible().filter(Q(author__in=followees) | Q(circle__in=circles))
+    wanted = _pushed().filter(Q(author__in=followees) | Q(circle__in=circles))
     _fill(user_id, wanted, limit=REBUILT)
 
 
@@ -132,9 +148,13 @@ def _members(post: Post) -> QuerySet[Membership]:
     return Membership.objects.filter(circle=post.circle_id) if post.circle_id else Membership.objects.none()
 
 
+def _pushed() -> QuerySet[Post]:
+    """The visible posts that are put into feeds, not merged in on reading."""
+    return Post.objects.visible().exclude(Exists(PulledPost.objects.filter(post=OuterRef("pk"))))
+
+
 def _fill(user_id: int, posts: QuerySet[Post], *, limit: int) -> None:
-    others = posts.exclude(author=user_id).exclude(Exists(PulledPost.objects.filter(post=OuterRef("pk"))))
-    newest = others.order_by("-published_at", "-pk")[:limit]
+    newest = posts.exclude(author=user_id).order_by("-published_at", "-pk")[:limit]
     _insert(newest.values_list(Value(user_id), "pk", "author_id", "published_at"))
     trim([user_id])
 

@@ -63,10 +63,10 @@ def retract_post(event: PostDeleted) -> None:
     fanout.retract_post(event.post_id)
 
 
-@subscriber(UserFollowed, replayable=True)
-def backfill_followed(event: UserFollowed) -> None:
+@subscriber(UserFollowed, batch=100, replayable=True)
+def backfill_followed(events: list[UserFollowed]) -> None:
     """Following somebody brings their newest posts into the feed."""
-    fanout.backfill_author(event.follower_id, event.followee_id)
+    fanout.backfill_authors({(event.follower_id, event.followee_id) for event in events})
 
 
 @subscriber(UserUnfollowed, replayable=True)
