@@ -36,7 +36,6 @@ format: .venv/test  ## Put the code into its form
 	$(BIN)/ruff check --fix .
 
 bench: .venv/test  ## The benchmarks beside their peers, small
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	$(BIN)/python -m benchmarks
 
 .PHONY: help run test check format bench

@@ -39,6 +39,7 @@ class Command(BaseCommand):
 
         def ready() -> None:
             self.stdout.write(_("Serving at %(url)s") % {"url": f"http://{host}:{port}/"})
+            self.stdout.flush()
 
         if not serve(host, port, ready=ready):
             raise CommandError(

@@ -24,6 +24,7 @@ class Command(BaseCommand):
 
         def ready() -> None:
             self.stdout.write(_("Airy is up at %(url)s — Ctrl-C stops it") % {"url": f"http://{host}:{port}/"})
+            self.stdout.flush()
 
         with running_worker(threads=threads):
             started = serve(host, port, ready=ready)
