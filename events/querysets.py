@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import threading
 import uuid
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 #: The pair that names the advisory lock a sleeping relay holds ("airy", "wake").
 WAKE_LOCK = (0x61697279, 0x77616B65)
 WAKE_CHANNEL = "events_outbox"
+#: Set when a transaction of this process committed an event to a database that has no notifications.
+local_wakeup = threading.Event()
 ROWS_PER_STATEMENT = 100
 
 LOG_COLUMNS = (
@@ -91,9 +94,6 @@ def _append_statement(count: int) -> str:
 
 
 def _append_elsewhere(connection: Any, lines: Sequence[LogLine], priority: int, delay: dt.timedelta | None) -> None:
-    from events.models import OutboxMessage
-    from events.wakeup import local_wakeup
-
     adapt = connection.ops.adapt_datetimefield_value
     with connection.cursor() as cursor:
         cursor.executemany(
@@ -110,7 +110,7 @@ def _append_elsewhere(connection: Any, lines: Sequence[LogLine], priority: int, 
         )
         due = None if delay is None else adapt(database_now(connection) + delay)
         cursor.executemany(
-            f"INSERT INTO {OutboxMessage._meta.db_table} (event_id, subscriber, due, run, attempt, priority, claimed)"
+            "INSERT INTO events_outboxmessage (event_id, subscriber, due, run, attempt, priority, claimed)"
             " VALUES (%s, '', %s, 0, 1, %s, false)",
             [(line.event_id.hex, due, priority) for line in lines if not line.suppressed],
         )

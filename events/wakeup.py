@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,13 +11,10 @@ from typing import IO, Any, Protocol
 from django.db import connections, router
 
 from events.models import OutboxMessage
-from events.querysets import WAKE_CHANNEL, WAKE_LOCK
+from events.querysets import WAKE_CHANNEL, WAKE_LOCK, local_wakeup
 
 #: The pair that names the advisory lock of the active relay ("airy", "rela").
 RELAY_LOCK = (0x61697279, 0x72656C61)
-
-#: Set when a transaction of this process committed an event and the database has no notifications.
-local_wakeup = threading.Event()
 
 
 class Wakeup(Protocol):
