@@ -80,6 +80,7 @@ def test_a_redis_that_dies_and_comes_back_loses_no_note(redis, server, eventuall
     server.run(sockets.make_round())
     assert [tab.hear()["seq"] for _ in range(2)] == [2, 3]
 
+    assert server.open().next()["type"] == "websocket.close"
     redis.start()
     eventually(redis.answers)
     numbers = itertools.count(4)

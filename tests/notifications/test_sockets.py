@@ -3,10 +3,11 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection as database
+from django.db import transaction
 
 from events.testing import deliver
-from notifications import consumers, reading
+from notifications import connection, reading
 from notifications.models import Notification, Stream
 from notifications.notices import Notice, mark_read, notify
 from notifications.sockets import PER_USER, sockets
@@ -142,7 +143,7 @@ def test_many_writers_at_once_arrive_complete_and_in_order(server):
     def write(part):
         for number in range(20):
             tell(user, f"{part}-{number}")
-        connection.close()
+        database.close()
 
     with ThreadPoolExecutor(6) as threads:
         list(threads.map(write, range(6)))
@@ -189,7 +190,7 @@ def silently(user, number):
     """A notice whose hint is lost."""
     with transaction.atomic():
         tell(user, number)
-        connection.run_on_commit.clear()
+        database.run_on_commit.clear()
 
 
 def test_who_was_away_too_long_is_told_to_reload(server, monkeypatch):
@@ -268,13 +269,13 @@ def test_one_user_has_ten_sockets_at_most(server):
 
 
 def test_one_who_says_nothing_is_closed(server, monkeypatch):
-    monkeypatch.setattr(consumers, "HELLO_WITHIN", 0.05)
+    monkeypatch.setattr(connection, "HELLO_WITHIN", 0.05)
     assert server.connect(UserFactory()).hear_close() == 4408
 
 
 def test_one_who_does_not_take_what_is_sent_is_let_go(server, monkeypatch, eventually):
-    monkeypatch.setattr(consumers, "SEND_WITHIN", 0.05)
-    monkeypatch.setattr(consumers, "CLOSE_WITHIN", 0.05)
+    monkeypatch.setattr(connection, "SEND_WITHIN", 0.05)
+    monkeypatch.setattr(connection, "CLOSE_WITHIN", 0.05)
     user = UserFactory()
     tab = server.connect(user)
     tab.hello()
