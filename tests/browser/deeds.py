@@ -50,4 +50,12 @@ def settled(page: Page, address: str, *, notices: int = 1) -> None:
 
 def connected(page: Page) -> None:
     """Wait until the page's socket is ready."""
-    page.wait_for_function("socket.readyState === 1 && beat !== undefined", polling=50)
+    until(page, "socket.readyState === 1 && beat !== undefined")
+
+
+def until(page: Page, holds: str, *, within: float = 30.0) -> None:
+    """Wait until an expression holds in the page; asked from outside, so that the page's policy may forbid eval."""
+    deadline = time.monotonic() + within
+    while not page.evaluate(holds):
+        assert time.monotonic() < deadline, f"not within {within} s: {holds}"
+        page.wait_for_timeout(50)

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Enter, Site
-from tests.browser.deeds import BELL, ask, comment, connected, follow, settled, write
+from tests.browser.deeds import BELL, ask, comment, connected, follow, settled, until, write
 
 pytestmark = pytest.mark.chromium
 
@@ -79,7 +79,7 @@ def test_a_half_typed_reply_and_the_place_on_the_page_survive_what_comes(alice: 
     expect(bob.locator(BELL)).to_have_text("6")
     expect(bob.locator("article [data-score]")).to_have_text("1")
     bob.evaluate("socket.close()")
-    bob.wait_for_function("socket.readyState > 1", polling=50)
+    until(bob, "socket.readyState > 1")
     connected(bob)
 
     assert bob.evaluate("[scrollY, document.activeElement.id, document.activeElement.selectionStart]") == before
