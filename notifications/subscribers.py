@@ -40,6 +40,8 @@ from notifications.votes import notices_of_votes
 
 #: What is older than this when its event is emitted was not news even then.
 NEWS = dt.timedelta(hours=1)
+#: Followers of one post that hear of it in one transaction, however many posts share it.
+QUOTA = 100
 
 
 @subscriber(UserRegistered, batch=100, replayable=True)
@@ -90,22 +92,28 @@ def tell_of_members(events: list[CircleJoined]) -> None:
     )
 
 
-@subscriber(PostPublished, BellsContinued, group=1, replayable=True)
-def ring_bells(event: PostPublished | BellsContinued) -> None:
-    """The mentioned and the followers whose bell is on hear of a new post, a chunk of them per event."""
-    post = hold(post_ids=[event.post_id]).posts.get(event.post_id)
-    if post is None or post.published_at is None:
-        return
-    if isinstance(event, PostPublished) and not is_news(event, post.published_at):
-        notify(about(post, "mention", way=Way.NOTE))
-        return
-    after = event.after_follower_id if isinstance(event, BellsContinued) else 0
-    followers = KINDS["post"].to(post).filter(follower__gt=after, created_at__lte=event.meta.time)
-    chunk = list(followers[: CHUNK + 1])
-    first = about(post, "mention") if not after else ()
-    notify([*first, *_each(post, "post", chunk[:CHUNK])])
-    if len(chunk) > CHUNK:
-        emit(BellsContinued(post_id=post.pk, after_follower_id=chunk[CHUNK - 1]))
+@subscriber(PostPublished, BellsContinued, batch=50, replayable=True)
+def ring_bells(events: list[PostPublished | BellsContinued]) -> None:
+    """The mentioned and the followers whose bell is on hear of a new post; of many followers a chunk per event."""
+    posts = hold(post_ids=[event.post_id for event in events]).posts
+    quota = max(QUOTA, CHUNK // len(events))
+    notices: list[Notice] = []
+    for event in events:
+        post = posts.get(event.post_id)
+        if post is None or post.published_at is None:
+            continue
+        begun = isinstance(event, BellsContinued)
+        if not begun and not is_news(event, post.published_at):
+            notices += about(post, "mention", way=Way.NOTE)
+            continue
+        after = event.after_follower_id if isinstance(event, BellsContinued) else 0
+        followers = KINDS["post"].to(post).filter(follower__gt=after, created_at__lte=event.meta.time)
+        chunk = list(followers[: quota + 1])
+        notices += [] if begun else about(post, "mention")
+        notices += _each(post, "post", chunk[:quota])
+        if len(chunk) > quota:
+            emit(BellsContinued(post_id=post.pk, after_follower_id=chunk[quota - 1]), cause=event)
+    notify(notices)
 
 
 @subscriber(CommentCreated, batch=50, replayable=True)

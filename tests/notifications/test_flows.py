@@ -73,6 +73,7 @@ def test_above_the_threshold_only_a_bell_that_was_switched_on_rings(settings):
 
 
 def test_many_followers_are_rung_in_chunks_by_continuation_events(monkeypatch):
+    monkeypatch.setattr(subscribers, "QUOTA", 2)
     monkeypatch.setattr(subscribers, "CHUNK", 2)
     author = UserFactory()
     followers = [FollowFactory(followee=author).follower for _ in range(5)]
@@ -80,6 +81,14 @@ def test_many_followers_are_rung_in_chunks_by_continuation_events(monkeypatch):
     deliver(times=2)
     assert [told(user) for user in followers] == [["post"]] * 5
     assert [event.after_follower_id for event in emitted(BellsContinued)] == [followers[1].pk, followers[3].pk]
+
+
+def test_posts_of_several_authors_ring_their_own_followers():
+    follows = [FollowFactory() for _ in range(3)]
+    posts = [PostFactory(author=follow.followee) for follow in follows]
+    deliver(times=2)
+    heard = [notice_of(follow.follower, "post").data["post_id"] for follow in follows]
+    assert heard == [post.pk for post in posts]
 
 
 def test_a_draft_rings_nobody_until_it_is_published():

@@ -135,6 +135,13 @@ def test_a_name_changed_since_is_the_present_one(server):
     assert note["text"].startswith("Renamed upvoted")
 
 
+def test_a_note_speaks_the_language_of_its_reader(server):
+    user = UserFactory()
+    tell(user, 1)
+    tabs = [server.connect(user, **{"accept-language": language}) for language in ("zh-CN,zh;q=0.9", "fr")]
+    assert [tab.hello(0)[0]["text"] for tab in tabs] == ["bob 关注了你", "bob followed you"]
+
+
 def test_many_writers_at_once_arrive_complete_and_in_order(server):
     user = UserFactory()
     tab = server.connect(user)
