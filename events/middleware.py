@@ -14,10 +14,14 @@ from dramatiq.middleware import Middleware, TimeLimit
 from dramatiq.worker import Worker
 
 from events.delivery import DeliveryFailed
+from events.pool import get_pool
 from events.recording import record
 from events.relay import RelayThread
 
 log = structlog.get_logger("events.delivery")
+
+#: Seconds that what subscribers left to the pool may take to finish when the worker ends.
+POOL_GRACE = 10.0
 
 
 class DeliveryTimeLimit(TimeLimit):
@@ -74,7 +78,8 @@ class Relaying(Middleware):
             self._thread.stop()
 
     def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
-        """Close psycopg's pools: left open, their threads hold up the end of the process for seconds."""
+        """Close the task pool, and psycopg's, whose threads would hold up the end of the process for seconds."""
+        get_pool().close(timeout=POOL_GRACE)
         for connection in connections.all(initialized_only=True):
             if getattr(connection, "pool", None):
                 connection.close_pool()  # type: ignore[attr-defined]

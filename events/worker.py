@@ -8,8 +8,6 @@ from contextlib import contextmanager
 import dramatiq
 from dramatiq.worker import Worker
 
-from events.pool import get_pool
-
 
 @contextmanager
 def running_worker(*, threads: int = 4, timeout: float = 30.0) -> Iterator[None]:
@@ -25,5 +23,4 @@ def running_worker(*, threads: int = 4, timeout: float = 30.0) -> Iterator[None]
         yield
     finally:
         worker.stop(timeout=int(timeout * 1000))
-        get_pool().close(timeout=timeout)
         broker.close()

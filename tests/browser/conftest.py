@@ -33,6 +33,7 @@ QUIET = (
 PASSWORD = "correct horse battery"
 #: Milliseconds that anything may take on a busy machine.
 PATIENCE = 20_000
+playwright.expect.set_options(timeout=PATIENCE)
 
 Page = playwright.Page
 Enter = Callable[..., Page]
