@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import dramatiq
+import pika
 import pytest
 from django.conf import settings
 from django.db import connection
@@ -118,13 +120,16 @@ def manage(transactional_db: None, request: pytest.FixtureRequest, tmp_path: Pat
     finally:
         started.stop()
         if settings.AIRY_BROKER == "rabbitmq":
-            purge_queues()
+            remove_queues()
 
 
-def purge_queues() -> None:
-    """Empty this run's queues: an event of one test must not reach the next."""
-    for name in rabbitmqctl("list_queues", "-p", settings.MQ_VHOST, "--no-table-headers", "name").split():
-        rabbitmqctl("purge_queue", "-p", settings.MQ_VHOST, name)
+def remove_queues() -> None:
+    """Remove this run's queues: an event of one test must not reach the next. Workers declare them anew."""
+    broker = dramatiq.get_broker()
+    with pika.BlockingConnection(broker.parameters) as connection:
+        channel = connection.channel()
+        for queue in broker.subscriptions:
+            channel.queue_delete(queue)
 
 
 @pytest.fixture(scope="session")
