@@ -25,7 +25,7 @@ test: .venv/test check  ## Every check and every test; services that do not answ
 check: .venv/test  ## Format, lint, types, import contracts, migrations, deployment settings
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy events feeds notifications airy
+	DEBUG=on $(BIN)/mypy events feeds notifications airy
 	$(BIN)/lint-imports
 	DEBUG=on $(BIN)/python manage.py makemigrations --check --dry-run
 	SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(60))') SECURE_SSL_REDIRECT=on SECURE_HSTS_SECONDS=31536000 \

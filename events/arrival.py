@@ -22,6 +22,7 @@ class Arrival:
     error: str = ""
     run: int = 0
     attempt: int = 1
+    priority: int = 0
     redelivered: bool = False
     tag: Any = field(default=None, compare=False)
 
@@ -37,3 +38,8 @@ class Arrival:
     def event_id(self) -> uuid.UUID:
         """The event's id; for undecodable bytes one that follows from them."""
         return self.envelope.id if self.envelope else uuid.uuid5(UNDECODABLE, self.body.hex())
+
+    @property
+    def wire(self) -> bytes:
+        """The message's bytes; one that never travelled is encoded."""
+        return self.body or (self.envelope.encode() if self.envelope else b"")

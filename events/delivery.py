@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import structlog
-from django.db import OperationalError, router, transaction
+from django.db import OperationalError, connections, router, transaction
 from dramatiq.middleware import Interrupt, TimeLimitExceeded
 
 from events.arrival import Arrival
@@ -80,12 +80,11 @@ def _process(subscription: Subscription, arrivals: Sequence[Arrival], guard: Gua
     if len(arrivals) > 1:
         started = time.monotonic()
         try:
-            with guard(subscription.time_limit * len(arrivals)):
-                _run_together(subscription, arrivals)
+            _run_together(subscription, arrivals, guard=guard)
         except Interrupt as interrupt:
             if not isinstance(interrupt, TimeLimitExceeded):
                 raise
-        except Exception as error:  # noqa: BLE001 - whatever it was, each runs again alone below and is recorded there
+        except BaseException as error:  # noqa: BLE001 - whatever it was, each runs again alone and is recorded there
             log.info("group rolled back", subscriber=subscription.name, events=len(arrivals), error=repr(error))
         else:
             _log_done(subscription, arrivals, time.monotonic() - started)
@@ -113,7 +112,7 @@ def _run_alone(subscription: Subscription, arrival: Arrival, guard: Guard) -> Fa
         if not isinstance(interrupt, TimeLimitExceeded):
             raise
         return Failure(arrival, attempt, interrupt, time.monotonic() - started)
-    except Exception as error:  # noqa: BLE001 - a subscriber may raise anything; it is recorded with its traceback
+    except BaseException as error:  # noqa: BLE001 - a subscriber may raise anything, SystemExit too; it is recorded
         return Failure(arrival, attempt, error, time.monotonic() - started)
     _log_done(subscription, (arrival,), time.monotonic() - started, attempt=attempt)
     return None
@@ -130,8 +129,7 @@ def _suspicion(key: DeliveryKey) -> AbstractContextManager[object]:
 def _run_through_deadlocks(subscription: Subscription, arrival: Arrival, attempt: int, guard: Guard) -> None:
     for again in range(DEADLOCK_RETRIES, -1, -1):
         try:
-            with guard(subscription.time_limit):
-                _run_together(subscription, (arrival,), attempt=attempt)
+            _run_together(subscription, (arrival,), guard=guard, attempt=attempt)
             return
         except OperationalError as error:
             if not again or getattr(error.__cause__, "sqlstate", None) not in DEADLOCKS:
@@ -139,38 +137,50 @@ def _run_through_deadlocks(subscription: Subscription, arrival: Arrival, attempt
             time.sleep(random.uniform(0.01, 0.1))
 
 
-def _run_together(subscription: Subscription, arrivals: Sequence[Arrival], *, attempt: int | None = None) -> None:
+def _run_together(
+    subscription: Subscription, arrivals: Sequence[Arrival], *, guard: Guard, attempt: int | None = None
+) -> None:
     """One transaction: the inbox rows, then the function on each event that had none."""
     by_key = {key_of(subscription, arrival): arrival for arrival in arrivals}
     attempts = {key: attempt or arrival.attempt for key, arrival in by_key.items()}
     if not subscription.atomic:
-        _run_in_its_own_transactions(subscription, by_key, attempts)
+        _run_in_its_own_transactions(subscription, by_key, attempts, guard)
         return
-    with transaction.atomic(using=router.db_for_write(Delivery)):
+    using = router.db_for_write(Delivery)
+    with transaction.atomic(using=using):
         claimed = Delivery.objects.claim(by_key, attempts=attempts)
         events = [_event_of(arrival, attempts[key]) for key, arrival in by_key.items() if key in claimed]
         if subscription.batch:
             if events:
-                _call(subscription, events)
+                _call(subscription, events, guard)
         else:
             for event in events:
-                _call(subscription, [event])
+                _call(subscription, [event], guard)
+        _isolate_callbacks(using)
 
 
 def _run_in_its_own_transactions(
-    subscription: Subscription, by_key: dict[DeliveryKey, Arrival], attempts: dict[DeliveryKey, int]
+    subscription: Subscription, by_key: dict[DeliveryKey, Arrival], attempts: dict[DeliveryKey, int], guard: Guard
 ) -> None:
     for key, arrival in by_key.items():
         if Delivery.objects.is_open(key):
-            _call(subscription, [_event_of(arrival, attempts[key])])
+            _call(subscription, [_event_of(arrival, attempts[key])], guard)
             Delivery.objects.claim([key], attempts=attempts)
 
 
-def _call(subscription: Subscription, events: list[Event]) -> None:
+def _isolate_callbacks(using: str) -> None:
+    """Let each on_commit callback fail by itself: it is logged, and the others, of other events perhaps, still run."""
+    connection = connections[using]
+    callbacks = [(savepoints, callback, True) for savepoints, callback, *_ in connection.run_on_commit]
+    connection.run_on_commit = callbacks  # type: ignore[assignment]
+
+
+def _call(subscription: Subscription, events: list[Event], guard: Guard) -> None:
     alone = events[0].meta if len(events) == 1 else None
     token = handling.set(alone)
     try:
-        subscription.call(events)
+        with guard(subscription.time_limit):
+            subscription.call(events)
     finally:
         handling.reset(token)
 

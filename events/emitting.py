@@ -51,10 +51,10 @@ def emit_many(
     cause: as in `emit`, one for all; or one for each, as a batch subscriber has them.
     """
     _require_transaction()
-    if not 0 <= priority <= 9:
-        raise ValueError(f"priority must be from 0 (normal) to 9 (first); it is {priority}")
-    if delay is not None and delay < dt.timedelta(0):
-        raise ValueError(f"delay must not be negative; it is {delay}")
+    if type(priority) is not int or not 0 <= priority <= 9:
+        raise ValueError(f"priority must be a whole number from 0 (normal) to 9 (first); it is {priority!r}")
+    if delay is not None and (not isinstance(delay, dt.timedelta) or delay < dt.timedelta(0)):
+        raise ValueError(f"delay must be a timedelta, and not negative; it is {delay!r}")
     events = list(events)
     origins = [one.meta for one in cause] if isinstance(cause, Sequence) else [_origin(cause)] * len(events)
     suppressed, now = _suppressed.get(), dt.datetime.now(dt.UTC)
@@ -85,6 +85,8 @@ def _origin(cause: Event | None) -> Meta | None:
 
 
 def _line(event: Event, origin: Meta | None, now: dt.datetime, reason: str) -> LogLine:
+    if not isinstance(event, Event):
+        raise TypeError(f"emit() takes an event, an instance of a class that descends from Event, not {event!r}")
     if not event.topic:
         raise TypeError(f"{type(event).__name__} has no topic: declare class {type(event).__name__}(Event, topic=…)")
     event_id = uuid7()

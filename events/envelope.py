@@ -68,9 +68,9 @@ class Envelope:
         Raises UndecodableError.
         """
         try:
-            if b"\\u0000" in body:
-                raise ValueError("a NUL character, which PostgreSQL cannot keep")
             wire = json.loads(body)
+            if b"\\u0000" in body and _has_nul(wire):
+                raise ValueError("a NUL character, which PostgreSQL cannot keep")
             event_id, data = uuid.UUID(wire["id"]), wire["data"]
             if not isinstance(data, dict):
                 raise ValueError("data is no object")
@@ -127,6 +127,12 @@ class Envelope:
                 run=run,
             )
         )
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_has_nul(part) for pair in value.items() for part in pair)
+    return any(map(_has_nul, value)) if isinstance(value, list) else isinstance(value, str) and "\0" in value
 
 
 def _time(value: str | None) -> dt.datetime:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import re
 import string
 import types
 import typing
@@ -15,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 PLAIN_TYPES = (int, str, bool, float, types.NoneType, uuid.UUID, dt.datetime, dt.date, decimal.Decimal)
 RESERVED_NAMES = ("topic", "version", "meta", "subject")
+
+TOPIC = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
 
 #: Every declared event class by topic and version.
 catalogue: dict[str, dict[int, type[Event]]] = {}
@@ -72,6 +75,8 @@ class Event(BaseModel):
         for _, named, _, _ in string.Formatter().parse(cls.subject_format):
             if named is not None and named not in cls.model_fields:
                 raise TypeError(f"{cls.__name__}: subject={cls.subject_format!r} names {named!r}, which is no field")
+        if topic and (len(topic) > 100 or not TOPIC.fullmatch(topic)):
+            raise TypeError(f"{cls.__name__}: topic={topic!r}: words of a-z, 0-9, _ with dots between, 100 at most")
         if topic:
             _enter_in_catalogue(cls)
 

@@ -10,9 +10,8 @@ import structlog
 from django.db import connections, router, transaction
 from dramatiq.common import compute_backoff
 
-from events.arrival import Arrival
 from events.delivery import DeliveryFailed, ExhaustedError, Failure, key_of
-from events.envelope import UndecodableError
+from events.envelope import Envelope, UndecodableError
 from events.models import Attempt, Delivery, OutboxMessage, StoredEvent
 from events.querysets import DeliveryKey, LogLine, database_now
 from events.subscription import PermanentFailure, RetryAfter, Subscription
@@ -51,7 +50,7 @@ def _record_one(subscription: Subscription, failure: Failure, now: dt.datetime) 
     dead = isinstance(error, HOPELESS) or failure.attempt > subscription.max_retries
     reason = _text(traceback.format_exception_only(error)).strip()
     delivery = Delivery.objects.fail(
-        key_of(subscription, arrival), attempts=failure.attempt, dead=dead, reason=reason, body=arrival.body
+        key_of(subscription, arrival), attempts=failure.attempt, dead=dead, reason=reason, body=arrival.wire
     )
     if delivery is None:
         return None
@@ -71,22 +70,24 @@ def _record_one(subscription: Subscription, failure: Failure, now: dt.datetime) 
         seconds=round(failure.duration, 6),
         error=reason,
     )
+    if arrival.envelope is not None:
+        StoredEvent.objects.adopt([_line(arrival.envelope)])
     if dead:
         return None
-    StoredEvent.objects.adopt([_line(arrival)])
     return OutboxMessage(
         event_id=arrival.event_id,
         subscriber=subscription.name,
         due=now + _backoff(subscription, failure),
         run=arrival.run,
         attempt=failure.attempt + 1,
+        priority=arrival.priority,
         claimed=False,
     )
 
 
 def _text(lines: list[str]) -> str:
     """What an error says, without what PostgreSQL cannot keep."""
-    return "".join(lines).replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return "".join(lines).replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
 def _backoff(subscription: Subscription, failure: Failure) -> dt.timedelta:
@@ -98,9 +99,7 @@ def _backoff(subscription: Subscription, failure: Failure) -> dt.timedelta:
     return dt.timedelta(milliseconds=milliseconds)
 
 
-def _line(arrival: Arrival) -> LogLine:
-    envelope = arrival.envelope
-    assert envelope is not None, "undecodable bytes are never retried"
+def _line(envelope: Envelope) -> LogLine:
     return LogLine(
         event_id=envelope.id,
         topic=envelope.topic,

@@ -20,6 +20,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 PATTERN = re.compile(r"(#|\*|[a-z0-9_]+)(\.(#|\*|[a-z0-9_]+))*")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9._-]*")
 
+YEAR = 366 * 86_400
 LEAST = {
     "batch": 1,
     "group": 1,
@@ -35,9 +36,16 @@ subscriptions: dict[str, Subscription] = {}
 
 
 class RetryAfter(Exception):
-    """Raised by a subscriber: not now, try again in so many seconds. It counts as an attempt."""
+    """Raised by a subscriber: not now, try again in so many seconds (or a timedelta). It counts as an attempt.
 
-    def __init__(self, seconds: float) -> None:
+    Raises ValueError unless that is a time from now to a year ahead.
+    """
+
+    def __init__(self, seconds: float | dt.timedelta) -> None:
+        if isinstance(seconds, dt.timedelta):
+            seconds = seconds.total_seconds()
+        if not isinstance(seconds, (int, float)) or not 0 <= seconds <= YEAR:
+            raise ValueError(f"RetryAfter({seconds!r}): seconds or a timedelta, from 0 to a year")
         super().__init__(f"retry after {seconds} s")
         self.seconds = seconds
 

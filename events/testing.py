@@ -60,13 +60,14 @@ def _take() -> dict[str, list[Arrival]]:
 
 
 def _run(name: str, arrivals: list[Arrival]) -> None:
-    callbacks = connections[router.db_for_write(OutboxMessage)].run_on_commit
-    before = len(callbacks)
+    connection = connections[router.db_for_write(OutboxMessage)]
+    before = len(connection.run_on_commit)
     try:
         process(subscriptions[name], arrivals)
     except DeliveryFailed as failed:
         record(failed)
     # In a TestCase the wrapping transaction never commits, so that what was left to its commit is run here.
-    left, callbacks[before:] = callbacks[before:], []
+    # A rollback replaces the list, so that it is read anew.
+    connection.run_on_commit, left = connection.run_on_commit[:before], connection.run_on_commit[before:]
     for entry in left:
         entry[1]()

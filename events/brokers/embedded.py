@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import replace
 
 from dramatiq.broker import Consumer, MessageProxy
 
@@ -18,6 +19,10 @@ from events.subscription import Subscription
 CAPACITY = 500
 #: How long a message that was given back waits before it is handed out again, in seconds.
 PAUSE = 1.0
+
+
+#: A row of the outbox and the attempt it was handed out for: scheduled anew, it is owed once more.
+Claim = tuple[int, int]
 
 
 class Mailbox:
@@ -65,7 +70,9 @@ class EmbeddedBroker(EventBroker):
     def __init__(self, *, middleware: list | None = None) -> None:
         super().__init__(middleware=middleware)
         self.mailboxes: dict[str, Mailbox] = {}
-        self._settled: deque[int] = deque()
+        #: The claimed rows, with their attempt, that are in this process's mailboxes or running.
+        self.held: set[Claim] = set()
+        self._settled: deque[Claim] = deque()
 
     def subscribe(self, subscription: Subscription) -> None:
         super().subscribe(subscription)
@@ -74,16 +81,16 @@ class EmbeddedBroker(EventBroker):
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> EmbeddedConsumer:
         return EmbeddedConsumer(self, self.subscriptions[queue_name], timeout=timeout / 1000)
 
-    def settle(self, row: int) -> None:
+    def settle(self, claim: Claim) -> None:
         """Note that a row's delivery has its outcome."""
-        self._settled.append(row)
+        self._settled.append(claim)
 
     def has_settled(self) -> bool:
         """Whether rows have been settled since they were last taken."""
         return bool(self._settled)
 
-    def settled(self, most: int) -> list[int]:
-        """The rows settled since the last call."""
+    def settled(self, most: int) -> list[Claim]:
+        """What was settled since the last call."""
         return [self._settled.popleft() for _ in range(min(most, len(self._settled)))]
 
 
@@ -105,4 +112,5 @@ class EmbeddedConsumer(Consumer):
             self._broker.settle(arrival.tag)
 
     def nack(self, message: ArrivalMessage) -> None:  # type: ignore[override]
-        self._mailbox.give_back(message.arrivals)
+        # Each comes back alone and counted, so that one that never has an outcome ends as a dead letter.
+        self._mailbox.give_back([replace(arrival, redelivered=True) for arrival in message.arrivals])

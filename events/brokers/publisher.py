@@ -82,11 +82,15 @@ class Publisher:
     def close(self) -> None:
         """Close the connection, if there is one; what was not confirmed counts as not sent."""
         connection, self._connection, self._channel = self._connection, None, None
-        if connection is not None and connection.is_open:
-            deadline = connection.ioloop.call_later(5, connection.ioloop.stop)
-            connection.close()
-            connection.ioloop.start()
-            connection.ioloop.remove_timeout(deadline)
+        if connection is None or connection.is_closed:
+            return
+        loop = connection.ioloop
+        connection.add_on_close_callback(lambda connection, error: loop.stop())
+        deadline = loop.call_later(5, loop.stop)
+        connection.close()
+        if not connection.is_closed:
+            loop.start()
+        loop.remove_timeout(deadline)
 
     def _ensure_open(self) -> None:
         if self._channel is not None and self._channel.is_open:

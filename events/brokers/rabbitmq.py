@@ -126,6 +126,7 @@ class RabbitmqConsumer(Consumer):
             body,
             run=_counted(headers, "run", 0),
             attempt=_counted(headers, "attempt", 1),
+            priority=min(properties.priority or 0, 9),
             redelivered=method.redelivered,
             tag=method.delivery_tag,
         )
@@ -182,6 +183,8 @@ class RabbitmqConsumer(Consumer):
     def close(self) -> None:
         try:
             self._settle()
+            for tag in self._done:
+                self._channel.basic_ack(tag)
             self._connection.close()
         except LOST as error:
             raise ConnectionClosed(error) from None

@@ -18,9 +18,11 @@ class EmbeddedCourier:
 
     def __init__(self, broker: EmbeddedBroker) -> None:
         self._broker = broker
-        self._redelivered = set(OutboxMessage.objects.filter(claimed=True).values_list("pk", flat=True))
+        claims = set(OutboxMessage.objects.filter(claimed=True).values_list("pk", "attempt"))
         # Claimed by a process that died meanwhile: each may be what killed it.
-        OutboxMessage.objects.filter(claimed=True).update(claimed=False, due=None)
+        self._redelivered = {pk for pk, attempt in claims - broker.held}
+        for start in range(0, len(orphans := sorted(self._redelivered)), ROWS_PER_PASS):
+            OutboxMessage.objects.filter(pk__in=orphans[start : start + ROWS_PER_PASS]).update(claimed=False, due=None)
 
     def carry(self) -> int:
         if not self._broker.has_settled() and not OutboxMessage.objects.movable().exists():
@@ -41,9 +43,15 @@ class EmbeddedCourier:
         """Nothing to let go of: claimed rows are handed out again by the next relay."""
 
     def _delete_settled(self) -> int:
-        rows = self._broker.settled(ROWS_PER_PASS)
-        # A row that was scheduled anew by a failed delivery is no longer claimed: it stays.
-        return OutboxMessage.objects.filter(pk__in=rows, claimed=True).delete()[0] if rows else 0
+        settled = set(self._broker.settled(ROWS_PER_PASS))
+        if not settled:
+            return 0
+        self._broker.held -= settled
+        rows = OutboxMessage.objects.filter(pk__in=[pk for pk, _ in settled], claimed=True)
+        # A row that a failed delivery scheduled anew has another attempt: it stays.
+        done = settled & set(rows.values_list("pk", "attempt"))
+        OutboxMessage.objects.filter(pk__in=[pk for pk, _ in done]).delete()
+        return len(settled)
 
     def _ripen(self) -> int:
         ripe = list(OutboxMessage.objects.ripe().values_list("pk", flat=True)[:ROWS_PER_PASS])
@@ -79,9 +87,10 @@ class EmbeddedCourier:
             if room > 0:
                 rows = OutboxMessage.objects.owed_to(name)[:room].with_events()
                 handed[subscription.queue] = [self._arrival(row) for row in rows]
-        claimed = [arrival.tag for arrivals in handed.values() for arrival in arrivals]
-        if claimed:
-            OutboxMessage.objects.filter(pk__in=claimed).update(claimed=True)
+        claims = {arrival.tag for arrivals in handed.values() for arrival in arrivals}
+        if claims:
+            OutboxMessage.objects.filter(pk__in=[pk for pk, _ in claims]).update(claimed=True)
+            self._broker.held |= claims
         return handed
 
     def _arrival(self, row: OutboxMessage) -> Arrival:
@@ -92,6 +101,7 @@ class EmbeddedCourier:
             body=b"",
             run=row.run,
             attempt=row.attempt,
+            priority=row.priority,
             redelivered=redelivered,
-            tag=row.pk,
+            tag=(row.pk, row.attempt),
         )

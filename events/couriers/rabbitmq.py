@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import structlog
-from django.db import router, transaction
+from django.db import connections, router, transaction
 
 from events.brokers.publisher import Outgoing, Publisher
 from events.brokers.rabbitmq import RabbitmqBroker
@@ -29,7 +31,10 @@ class RabbitmqCourier:
 
     def carry(self) -> int:
         """Publish a batch and delete it. Raises PublishError; the rows stay."""
-        with transaction.atomic(using=router.db_for_write(OutboxMessage)):
+        # SQLite has one lock for all writers: a silent broker must not hold it. The relay is alone by its own lock.
+        using = router.db_for_write(OutboxMessage)
+        on_postgresql = connections[using].features.has_select_for_update_skip_locked
+        with transaction.atomic(using=using) if on_postgresql else nullcontext():
             rows = OutboxMessage.objects.fresh().locked()[:BATCH].with_events()
             room = max(RIPE_SHARE, BATCH - len(rows))
             rows += OutboxMessage.objects.ripe().locked()[:room].with_events()
@@ -54,6 +59,7 @@ class RabbitmqCourier:
             headers={"run": row.run, "attempt": row.attempt},
         )
 
+    @transaction.atomic
     def _delete(self, rows: list[OutboxMessage], returned: set[str]) -> int:
         """Delete what arrived or has no one to go to, bury what is for a subscriber nobody has; returns how many.
 

@@ -1,5 +1,7 @@
 """Delivery: exactly one effect, retries, dead letters, groups."""
 
+import asyncio
+import datetime as dt
 import json
 import uuid
 
@@ -7,7 +9,8 @@ import pytest
 from django.db import transaction
 
 from events.arrival import Arrival
-from events.bus import Event, emit, emit_many, subscriber
+from events.bus import Event, RetryAfter, emit, emit_many, subscriber
+from events.dead_letters import requeue
 from events.delivery import DeliveryFailed, key_of, process
 from events.models import Attempt, DeadLetter, Delivery, OutboxMessage, StoredEvent
 from events.recording import record
@@ -15,6 +18,7 @@ from events.subscription import subscriptions
 from events.testing import deliver, emitted
 from tests.effects.events import Rang
 from tests.effects.models import Effect
+from tests.effects.subscribers import FAILURES
 
 pytestmark = pytest.mark.django_db
 
@@ -207,3 +211,83 @@ def test_what_a_subscriber_emits_inherits_correlation_and_names_its_cause() -> N
     assert emitted(Echoed) == [Echoed(number=0)]
     stored = StoredEvent.objects.get(topic="bell.echoed_once")
     assert (stored.causation_id, stored.correlation_id) == (event_id, event_id)
+
+
+def test_text_that_spells_a_nul_character_is_no_nul_character() -> None:
+    process(subscriptions["effects.moody"], [arrival(mood=r"calm \u0000")])
+    assert effects("moody") == [1]
+
+
+@pytest.mark.parametrize("outcome", [SystemExit(3), asyncio.CancelledError()])
+def test_not_even_what_ends_a_program_escapes_a_subscriber(
+    monkeypatch: pytest.MonkeyPatch, outcome: BaseException
+) -> None:
+    monkeypatch.setitem(FAILURES, "leaving", outcome)
+    ring("calm", "leaving", "calm")
+    deliver()
+    assert effects("moody") == [0, 2]
+    assert DeadLetter.objects.filter(state="dead", subscriber="effects.moody").count() == 1
+
+
+def test_a_dead_letter_of_another_publisher_can_be_requeued() -> None:
+    foreign = arrival(mood="hopeless")
+    fail("effects.moody", foreign)
+    StoredEvent.objects.filter(event_id=foreign.event_id).update(data={"number": 1, "mood": "calm"})
+    assert requeue(Delivery.objects.all()) == (1, 0)
+    deliver()
+    assert effects("moody") == [1]
+
+
+def test_a_retry_keeps_its_events_priority() -> None:
+    fail("effects.moody", arrival(mood="poison", priority=7))
+    assert OutboxMessage.objects.get().priority == 7
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_failing_callback_after_commit_takes_no_other_along() -> None:
+    before = dict(subscriptions)
+    called: list[int] = []
+
+    def call(number: int) -> None:
+        if number == 0:
+            raise OSError("the mail server is away")
+        called.append(number)
+
+    try:
+
+        @subscriber(Rang)
+        def mail(event: Rang) -> None:
+            transaction.on_commit(lambda: call(event.number))
+
+        ring(*["calm"] * 10)
+        deliver()
+    finally:
+        subscriptions.clear()
+        subscriptions.update(before)
+    assert sorted(called) == list(range(1, 10))
+
+
+def test_the_callbacks_of_a_run_that_failed_do_not_run() -> None:
+    before = dict(subscriptions)
+    called: list[int] = []
+    try:
+
+        @subscriber(Rang, max_retries=0)
+        def telegraph(event: Rang) -> None:
+            transaction.on_commit(lambda: called.append(event.number))
+            if event.mood == "poison":
+                raise ValueError("poison")
+
+        ring("calm", "poison", "calm")
+        deliver()
+    finally:
+        subscriptions.clear()
+        subscriptions.update(before)
+    assert sorted(called) == [0, 2]
+
+
+def test_retry_after_takes_a_time_and_nothing_else() -> None:
+    assert RetryAfter(dt.timedelta(minutes=5)).seconds == 300
+    for nonsense in ("soon", float("inf"), -1):
+        with pytest.raises(ValueError, match="seconds or a timedelta"):
+            RetryAfter(nonsense)

@@ -58,8 +58,12 @@ def test_a_wrong_priority_or_delay_is_refused() -> None:
     with transaction.atomic():
         with pytest.raises(ValueError, match="priority"):
             emit(Rang(number=1), priority=10)
-        with pytest.raises(ValueError, match="delay"):
-            emit(Rang(number=1), delay=dt.timedelta(seconds=-1))
+        for delay in (dt.timedelta(seconds=-1), 5):
+            with pytest.raises(ValueError, match="delay must be a timedelta"):
+                emit(Rang(number=1), delay=delay)
+        for no_event in (Rang, "bell.rang"):
+            with pytest.raises(TypeError, match="takes an event"):
+                emit(no_event)
 
 
 def test_a_suppressed_event_is_logged_and_delivered_to_nobody() -> None:
