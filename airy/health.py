@@ -40,12 +40,16 @@ def _database() -> str:
 def _migrations() -> str:
     global _migrated
     if not _migrated:
-        executor = MigrationExecutor(connection)
-        missing = [str(migration) for migration, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())]
-        if missing:
+        if missing := unapplied_migrations():
             return f"not applied: {', '.join(missing)}"
         _migrated = True
     return "ok"
+
+
+def unapplied_migrations() -> list[str]:
+    """The migrations that the database still wants."""
+    executor = MigrationExecutor(connection)
+    return [str(migration) for migration, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())]
 
 
 def _by_staff(request: HttpRequest) -> bool:

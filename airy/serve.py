@@ -28,6 +28,10 @@ def parse_address(text: str) -> tuple[str, int]:
 class Server(uvicorn.Server):
     """uvicorn's server; the signals are ours, so that what runs beside it can be drained after it."""
 
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         if threading.current_thread() is not threading.main_thread():
@@ -41,6 +45,11 @@ class Server(uvicorn.Server):
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await open_sockets.drain()
@@ -60,18 +69,9 @@ def serve(host: str, port: int, *, ready: Callable[[], None]) -> bool:
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=GRACE,
     )
-    server = Server(config)
-
-    async def run() -> None:
-        serving = asyncio.create_task(server.serve())
-        while not server.started and not serving.done():
-            await asyncio.sleep(0.02)
-        if server.started:
-            ready()
-        await serving
-
+    server = Server(config, ready)
     try:
-        asyncio.run(run())
+        asyncio.run(server.serve())
     except SystemExit:  # uvicorn's way to say that the port is taken
         return False
     return server.started

@@ -12,12 +12,22 @@ from environ import FileAwareEnv
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 env = FileAwareEnv()
 if (BASE_DIR / ".env").exists():
     env.read_env(BASE_DIR / ".env")
 
 
-def read(name: str, cast: type, default: Any, *, minimum: int | None = None, choices: tuple[str, ...] = ()) -> Any:
+def read(
+    name: str,
+    cast: type,
+    default: Any,
+    *,
+    minimum: int | None = None,
+    maximum: int | None = None,
+    choices: tuple[str, ...] = (),
+    schemes: tuple[str, ...] = (),
+) -> Any:
     """The value of an environment variable (or of the file named by NAME_FILE), checked.
 
     Raises ImproperlyConfigured with the variable's name and what it takes.
@@ -27,8 +37,14 @@ def read(name: str, cast: type, default: Any, *, minimum: int | None = None, cho
     except (ValueError, TypeError) as error:
         kind = "a whole number" if cast is int else cast.__name__
         raise ImproperlyConfigured(f"{name} must be {kind}, for example {name}={default} ({error})") from None
+    except OSError as error:
+        raise ImproperlyConfigured(f"{name}_FILE names a file that cannot be read: {error}") from None
     if minimum is not None and value < minimum:
         raise ImproperlyConfigured(f"{name} must be at least {minimum}, for example {name}={default}; it is {value}")
+    if maximum is not None and value > maximum:
+        raise ImproperlyConfigured(f"{name} must be at most {maximum}, for example {name}={default}; it is {value}")
+    if schemes and value and not (urlparse(value).scheme in schemes and urlparse(value).hostname):
+        raise ImproperlyConfigured(f"{name} must be a URL such as {schemes[0]}://host:port; it is {value!r}")
     if choices and value not in choices:
         raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}; it is {value!r}")
     return value
@@ -51,19 +67,22 @@ DATABASE_URL = read("DATABASE_URL", str, f"sqlite:///{VAR_DIR / 'airy.sqlite3'}"
 MQ_HOST = read("MQ_HOST", str, "")
 AIRY_BROKER = read("AIRY_BROKER", str, "rabbitmq" if MQ_HOST else "embedded", choices=("embedded", "rabbitmq"))
 MQ_HOST = MQ_HOST or "localhost"
-MQ_PORT = read("MQ_PORT", int, 5672, minimum=1)
+MQ_PORT = read("MQ_PORT", int, 5672, minimum=1, maximum=65535)
 MQ_USER = read("MQ_USER", str, "guest")
 MQ_PASSWORD = read("MQ_PASSWORD", str, "guest")
 MQ_VHOST = read("MQ_VHOST", str, "/")
 MQ_EXCHANGE = read("MQ_EXCHANGE", str, "airy.events")
 MQ_QUEUE_PREFIX = read("MQ_QUEUE_PREFIX", str, "airy.")
 MQ_QUEUE_TYPE = read("MQ_QUEUE_TYPE", str, "classic", choices=("classic", "quorum"))
-MQ_API_URL = read("MQ_API_URL", str, "")
-REDIS_URL = read("REDIS_URL", str, "")
+MQ_API_URL = read("MQ_API_URL", str, "", schemes=("http", "https"))
+REDIS_URL = read("REDIS_URL", str, "", schemes=("redis", "rediss"))
 REDIS_PREFIX = read("REDIS_PREFIX", str, "airy")
 GOROUTINE_POOL_SIZE = read("GOROUTINE_POOL_SIZE", int, 10_000, minimum=1)
 FANOUT_THRESHOLD = read("FANOUT_THRESHOLD", int, 20_000, minimum=0)
 RATE_LIMITS = read_flag("RATE_LIMITS", True)
+LOG_LEVEL = str(read("LOG_LEVEL", str, "INFO")).upper()
+if LOG_LEVEL not in LEVELS:
+    raise ImproperlyConfigured(f"LOG_LEVEL must be one of {', '.join(LEVELS)}; it is {LOG_LEVEL!r}")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else [])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
@@ -140,7 +159,8 @@ TEMPLATES = [
 
 def database() -> dict[str, Any]:
     """DATABASES["default"]: PostgreSQL through psycopg's pool, or SQLite whose writers queue fairly."""
-    if urlparse(DATABASE_URL).scheme not in {"postgres", "postgresql", "sqlite"}:
+    url = urlparse(DATABASE_URL)
+    if url.scheme not in {"postgres", "postgresql", "sqlite"} or not url.path.strip("/"):
         raise ImproperlyConfigured(
             "DATABASE_URL must be postgres://user:password@host:5432/name or sqlite:////path/to/file"
         )
@@ -266,6 +286,6 @@ LOGGING = {
         }
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
-    "root": {"handlers": ["stderr"], "level": read("LOG_LEVEL", str, "INFO")},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {"pika": {"level": "CRITICAL"}, "dramatiq": {"level": "WARNING"}},
 }

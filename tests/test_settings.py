@@ -25,7 +25,12 @@ def start(**environment: str) -> subprocess.CompletedProcess[str]:
         ("MQ_QUEUE_TYPE", "lazy", "one of classic, quorum"),
         ("AIRY_BROKER", "kafak", "one of embedded, rabbitmq"),
         ("DATABASE_URL", "mysql://here/airy", "postgres://user:password@host:5432/name"),
+        ("DATABASE_URL", "postgres://", "postgres://user:password@host:5432/name"),
         ("DEBUG", "maybe", "on or off"),
+        ("MQ_PORT", "99999", "at most 65535"),
+        ("REDIS_URL", "here", "redis://host:port"),
+        ("LOG_LEVEL", "chatty", "one of DEBUG, INFO"),
+        ("SECRET_KEY_FILE", "/nowhere", "cannot be read"),
         ("SECRET_KEY", "", "export SECRET_KEY"),
     ],
 )
@@ -49,3 +54,8 @@ def test_naming_a_broker_host_chooses_rabbitmq() -> None:
         (sys.executable, "-c", code), cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True, check=True
     )
     assert said.stdout.split() == ["rabbitmq", "events.brokers.rabbitmq.RabbitmqBroker"]
+
+
+def test_workers_that_cannot_push_to_the_web_are_named() -> None:
+    assert "notifications.W001" in start(MQ_HOST="rabbit.example").stderr
+    assert "notifications.W001" not in start(MQ_HOST="rabbit.example", REDIS_URL="redis://redis.example:6379").stderr

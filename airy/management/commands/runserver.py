@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import autoreload
 from django.utils.translation import gettext as _
 
+from airy.health import unapplied_migrations
 from airy.serve import parse_address, serve
 from events.models import Process
 
@@ -24,6 +25,8 @@ class Command(BaseCommand):
             host, port = parse_address(address)
         except ValueError as error:
             raise CommandError(str(error)) from None
+        if missing := unapplied_migrations():
+            raise CommandError(f"{len(missing)} migrations are not applied: run `manage.py migrate` first.")
         if noreload:
             self.serve(host, port)
         else:

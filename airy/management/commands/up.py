@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
+from airy.health import unapplied_migrations
 from airy.serve import parse_address, serve
 from events.worker import running_worker
 
@@ -21,6 +22,8 @@ class Command(BaseCommand):
             host, port = parse_address(address)
         except ValueError as error:
             raise CommandError(str(error)) from None
+        if missing := unapplied_migrations():
+            raise CommandError(f"{len(missing)} migrations are not applied: run `manage.py migrate` first.")
 
         def ready() -> None:
             self.stdout.write(_("Airy is up at %(url)s — Ctrl-C stops it") % {"url": f"http://{host}:{port}/"})
