@@ -1,0 +1,25 @@
+"""The admin: every model has its place in it, and another package's task list has none."""
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.db import models
+from django.test import Client
+
+from feeds.models import User
+
+OURS = [model for app in ("events", "feeds", "notifications") for model in apps.get_app_config(app).get_models()]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("model", OURS, ids=lambda model: model.__name__)
+def test_every_model_has_a_list_that_opens_and_searches(client: Client, model: type[models.Model]) -> None:
+    assert admin.site.is_registered(model)
+    client.force_login(User.objects.create_superuser("operator", password="x"))
+    address = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+    assert client.get(address).status_code == 200
+    assert client.get(address, {"q": "words"}).status_code == 200
+
+
+def test_the_task_list_of_django_dramatiq_stays_out() -> None:
+    assert not admin.site.is_registered(apps.get_model("django_dramatiq.Task"))
