@@ -10,15 +10,15 @@ http = get_asgi_application()  # sets Django up: what is imported below needs it
 
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter
-from channels.security.websocket import AllowedHostsOriginValidator
 
+from airy.origins import OwnPages
 from notifications.draining import lifespan
 from notifications.routing import websockets
 
 application = ProtocolTypeRouter(
     {
         "http": http,
-        "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(websockets)),
+        "websocket": OwnPages(AuthMiddlewareStack(websockets)),
         "lifespan": lifespan,
     }
 )

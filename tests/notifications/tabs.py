@@ -110,13 +110,13 @@ class Server:
         """Run something on the loop and wait for it."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(WITHIN + 5)
 
-    def open(self, client: Client | None = None, *, origin: str = "http://testserver", **headers: str) -> Tab:
-        """Try to connect; `next` tells how it went."""
+    def open(self, client: Client | None = None, *, origin: str | None = "http://testserver", **headers: str) -> Tab:
+        """Try to connect, as a page of `origin` or as a program (None); `next` tells how it went."""
         if client is not None:
             headers["cookie"] = f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}"
 
         async def connect() -> Tab:
-            tab = Tab(self, {"origin": origin, **headers})
+            tab = Tab(self, {"host": "testserver"} | ({"origin": origin} if origin else {}) | headers)
             await tab.communicator.send_input({"type": "websocket.connect"})
             return tab
 

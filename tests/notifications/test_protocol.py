@@ -25,11 +25,40 @@ def test_a_banned_user_is_told_so(server):
     assert server.connect(client=client).hear_close() == 4403
 
 
-def test_a_page_of_another_site_is_refused(server):
+ELSEWHERE = ["https://evil.example", "http://testserver:8001", "https://testserver", "null", "http://["]
+
+
+@pytest.mark.parametrize("hosts", [["testserver"], ["*"]])
+@pytest.mark.parametrize("origin", ELSEWHERE)
+def test_a_page_of_another_site_port_or_scheme_is_refused(server, settings, hosts, origin):
+    settings.ALLOWED_HOSTS = hosts
     client = Client()
     client.force_login(UserFactory())
-    refused = server.open(client, origin="https://evil.example").next()
+    assert server.open(client, origin=origin).next()["type"] == "websocket.close"
+
+
+def test_a_site_asked_for_by_a_foreign_name_is_refused(server):
+    refused = server.open(origin="http://evil.example", host="evil.example").next()
     assert refused["type"] == "websocket.close"
+
+
+def test_a_trusted_site_may_come_in(server, settings):
+    settings.CSRF_TRUSTED_ORIGINS = ["https://friend.example"]
+    assert server.connect(origin="https://friend.example").hear_close() == 4401
+
+
+def test_behind_a_proxy_the_scheme_is_the_one_that_the_browser_used(server, settings):
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    forwarded = {"x-forwarded-proto": "https"}
+    assert server.connect(origin="https://testserver", **forwarded).hear_close() == 4401
+    assert server.open(origin="http://testserver", **forwarded).next()["type"] == "websocket.close"
+
+
+def test_a_program_names_no_site_and_is_let_in_by_its_session(server):
+    assert server.connect(origin=None).hear_close() == 4401
+    client = Client()
+    client.force_login(UserFactory())
+    assert server.connect(client=client, origin=None).hello()[-1]["op"] == "ready"
 
 
 def test_signing_out_closes_the_sockets_of_that_session_alone(server):
