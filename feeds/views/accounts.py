@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib import messages
@@ -40,6 +41,11 @@ class Login(auth.LoginView):
     template_name = "feeds/login.html"
     authentication_form = LoginForm
     redirect_authenticated_user = True
+
+    def get_redirect_url(self) -> str:
+        """Where one wanted to go; nobody who is signed in wants to come back here."""
+        wanted: str = super().get_redirect_url()
+        return "" if urlsplit(wanted).path == self.request.path else wanted
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         spend(limits.LOGIN, limits.address(request))

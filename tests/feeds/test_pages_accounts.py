@@ -57,6 +57,11 @@ def test_signing_in_disregards_case_and_leads_back():
     assert response.headers["Location"] == "/posts/new"
 
 
+@pytest.mark.parametrize("wanted", ["/login", "/login?next=/login", "http://testserver/login"])
+def test_one_who_is_signed_in_is_not_led_to_signing_in(wanted):
+    assert window().get("/login", {"next": wanted}).headers["Location"] == "/"
+
+
 def test_signing_in_leads_nowhere_else():
     with_password(username="alice")
     response = Window().post("/login", {"username": "alice", "password": PASSWORD, "next": "https://evil.example"})
