@@ -95,11 +95,15 @@ def posts(
 
 def post(post_id: int, *, viewer: Viewer = None) -> Post:
     """One visible post, or the viewer's own draft, presented. Raises Post.DoesNotExist."""
+    return present_posts([readable(viewer).select_related("author", "circle").get(pk=post_id)], viewer=viewer)[0]
+
+
+def readable(viewer: Viewer) -> QuerySet[Post]:
+    """The posts that the viewer may open: the visible ones, and the viewer's own drafts."""
     shown = Post.VISIBLE
     if user := signed_in(viewer):
         shown |= Q(author=user, deleted_at=None)
-    found = without_hidden(Post.objects.filter(shown), viewer, muted=False)
-    return present_posts([found.select_related("author", "circle").get(pk=post_id)], viewer=viewer)[0]
+    return without_hidden(Post.objects.filter(shown), viewer, muted=False)
 
 
 def drafts(viewer: User, *, cursor: str | None = None, size: int = SIZE) -> Page[Post]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from feeds.errors import Invalid, NotAllowed, NotFound
@@ -66,9 +67,12 @@ def circle_at(slug: str) -> Circle:
 
 
 def refuse_blocked(user: User, *author_ids: int) -> None:
-    """Raises NotAllowed for one whom any of these authors has blocked."""
-    if Block.objects.filter(user__in=author_ids, target=user).exists():
-        raise NotAllowed(_("This person has blocked you."))
+    """Raises NotAllowed for one whom any of these authors has blocked, or who has blocked any of them."""
+    either_way = Q(user__in=author_ids, target=user) | Q(user=user, target__in=author_ids)
+    block = Block.objects.filter(either_way).first()
+    if block is not None:
+        own = block.user_id == user.pk
+        raise NotAllowed(_("You have blocked this person.") if own else _("This person has blocked you."))
 
 
 def may_moderate(user: User, post: Post) -> bool:

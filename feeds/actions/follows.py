@@ -6,8 +6,8 @@ from django.utils.translation import gettext as _
 
 from feeds.actions.finding import anyone, person, refuse_blocked
 from feeds.actions.verb import verb
-from feeds.errors import Invalid, NotAllowed, NotFound
-from feeds.models import Block, Follow, User
+from feeds.errors import Invalid, NotFound
+from feeds.models import Follow, User
 
 
 @verb
@@ -20,8 +20,6 @@ def follow(user: User, *, username: str, bell: bool | None = None) -> Follow:
     if followee == user:
         raise Invalid("username", _("You cannot follow yourself."))
     refuse_blocked(user, followee.pk)
-    if Block.objects.filter(user=user, target=followee).exists():
-        raise NotAllowed(_("You have blocked this person."))
     tie, created = Follow.objects.get_or_create(follower=user, followee=followee, defaults={"bell": bell})
     if not created and bell is not None and tie.bell is not bell:
         _ring(tie, bell)

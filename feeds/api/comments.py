@@ -1,12 +1,13 @@
 """Comments: read a thread, answer, edit, delete."""
 
+from django.utils.translation import gettext as _
 from ninja import Router, Status
 
-from feeds import actions, threads
-from feeds.actions.finding import visible_post
+from feeds import actions, threads, timeline
 from feeds.api.auth import ANYBODY, OpenRequest, Request
 from feeds.api.schemas.comments import CommentIn, CommentOut, CommentPatch
 from feeds.api.schemas.shape import Optional, PageOut
+from feeds.errors import NotFound
 from feeds.models import Comment, User
 from feeds.presentation import present_comments
 
@@ -16,7 +17,10 @@ router = Router(tags=["comments"])
 @router.get("/posts/{post_id}/comments", auth=ANYBODY, response=PageOut[CommentOut])
 def comments(request: OpenRequest, post_id: int, cursor: Optional = None) -> PageOut[CommentOut]:
     """The thread in reading order: each level best first, answers beneath what they answer."""
-    page = threads.comments(visible_post(post_id), viewer=request.auth, cursor=cursor)
+    post = timeline.readable(request.auth).filter(pk=post_id).first()
+    if post is None:
+        raise NotFound(_("There is no such post."))
+    page = threads.comments(post, viewer=request.auth, cursor=cursor)
     return PageOut.of(page, CommentOut.of)
 
 

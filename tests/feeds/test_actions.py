@@ -145,6 +145,19 @@ def test_who_is_blocked_neither_comments_nor_votes_nor_follows() -> None:
     actions.follow(troll, username=author.username)
 
 
+def test_who_blocks_somebody_neither_comments_nor_votes_on_theirs() -> None:
+    user, blocked = UserFactory(), UserFactory()
+    post, comment = PostFactory(author=blocked), CommentFactory(author=blocked)
+    actions.block(user, username=blocked.username)
+    for act in (
+        lambda: actions.comment(user, post_id=post.pk, content="Hello"),
+        lambda: actions.comment(user, post_id=comment.post_id, parent_id=comment.pk, content="Hello"),
+        lambda: actions.vote(user, entity_type="post", entity_id=post.pk, vote_type="down"),
+        lambda: actions.vote(user, entity_type="comment", entity_id=comment.pk, vote_type="down"),
+    ):
+        refused(NotAllowed, act=act)
+
+
 def test_muting_hides_and_tells_nobody() -> None:
     user, loud = UserFactory(), UserFactory()
     actions.mute(user, username=loud.username)

@@ -105,6 +105,22 @@ def test_one_who_is_blocked_may_neither_answer_nor_vote(alice: Program, bob: Pro
     says(alice.put(f"/posts/{post.pk}/vote", {"vote_type": "down"}), 403, "blocked")
 
 
+@pytest.mark.parametrize("way", ["blocking", "blocked"])
+def test_the_thread_of_a_post_that_is_not_shown_is_not_shown_either(alice: Program, bob: Program, way: str) -> None:
+    post = PostFactory(author=bob.user)
+    assert alice.items(f"/posts/{post.pk}/comments") == []
+    user, target = (alice.user, bob.user) if way == "blocking" else (bob.user, alice.user)
+    BlockFactory(user=user, target=target)
+    says(alice.get(f"/posts/{post.pk}/comments"), 404)
+    assert Program().items(f"/posts/{post.pk}/comments") == []
+
+
+def test_ones_own_draft_has_an_empty_thread_and_nobody_elses(alice: Program, bob: Program) -> None:
+    draft = PostFactory(author=alice.user, status="draft").pk
+    assert alice.items(f"/posts/{draft}/comments") == []
+    says(bob.get(f"/posts/{draft}/comments"), 404)
+
+
 def test_a_long_thread_is_read_page_by_page(alice: Program) -> None:
     post = PostFactory()
     for _ in range(205):
