@@ -28,7 +28,7 @@ def me(request: Request) -> MeOut:
 
 @router.patch("/me", response=MeOut)
 def change_me(request: Request, changes: AccountPatch) -> MeOut:
-    """Change e-mail address or password; a new password needs the current one and ends all other sessions."""
+    """Change name, e-mail address or password; a new password needs the current one and ends all other sessions."""
     wanted = changes.model_dump(exclude_unset=True)
     current = wanted.pop("current_password", "")
     if "password" in wanted:

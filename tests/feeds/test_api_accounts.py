@@ -156,6 +156,17 @@ def test_the_address_is_changed_and_nothing_else() -> None:
     assert program.get("/me").json()["email"] == "new@example.org"
 
 
+def test_one_may_take_another_name_that_is_free_and_valid() -> None:
+    UserFactory(username="Bob")
+    program = Program(UserFactory(username="alice"))
+    assert program.patch("/me", {"username": "Alicia"}).json()["username"] == "Alicia"
+    says(program.patch("/me", {"username": "bOB"}), 409, "username")
+    for name in ("", "a b", "x" * 31):
+        says(program.patch("/me", {"username": name}), 422, "username")
+    assert program.get("/me").json()["username"] == "Alicia"
+    assert Program().get("/users/alicia").status_code == 200
+
+
 def test_one_is_told_how_many_notices_are_unread() -> None:
     program = Program(UserFactory(username="alice"))
     deliver()

@@ -33,6 +33,7 @@ class Credentials(Input):
 class AccountPatch(Input):
     """What is to change; a new password needs the current one."""
 
+    username: str = ""
     email: str = ""
     password: Password = ""
     current_password: Password = ""
