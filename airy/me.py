@@ -33,6 +33,7 @@ def change_me(request: Request, changes: AccountPatch) -> MeOut:
     current = wanted.pop("current_password", "")
     if "password" in wanted:
         _require_password(request.auth, current, field="current_password")
+        request.auth.renewed_session = request.session.session_key
     user = actions.change_account(request.auth, **wanted)
     if "password" in wanted and request.user == user:
         update_session_auth_hash(request, user)

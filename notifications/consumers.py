@@ -15,6 +15,7 @@ from notifications.connection import Connection
 from notifications.frames import Malformed, Rate, note, number, parse
 from notifications.notices import mark_read
 from notifications.reading import State, off_loop, read_changes
+from notifications.sockets import is_signed_in
 
 logger = structlog.get_logger(__name__)
 
@@ -26,6 +27,8 @@ FRAMES, WATCH_FRAMES = 10, 100
 GATHER = 0.02
 #: Groups that one socket may be in: its own two, and those of the posts it watches.
 GROUPS = 2 + 100
+#: Milliseconds until a tab comes back whose session got a new key.
+RENEWED_MS = 3_000
 #: Malformed frames after which a client is not taken for one of ours.
 STRIKES = 3
 
@@ -50,7 +53,7 @@ class NotificationConsumer(Connection):
         {op:"counts", post_id, upvotes, downvotes, score, comments}
         {op:"ack", id}
         {op:"reset", reason}                 too_old, or epoch (another history): reload by HTTP
-        {op:"drain", retry_ms}               the server is about to stop: come back after so long
+        {op:"drain", retry_ms}               the server is about to close this socket: come back after so long
         {op:"error", code, id}               bad_json, bad_op, too_large, rate_limited
         {op:"pong"}
 
@@ -197,6 +200,14 @@ class NotificationConsumer(Connection):
     async def socket_end(self, message: Mapping[str, Any]) -> None:
         """Signed out, or banned."""
         await self.end(message["code"])
+
+    async def session_recheck(self, message: Mapping[str, Any]) -> None:
+        """The password changed. In the session that did it the new cookie is on its way: come back with that."""
+        if push.session_group(self.session_key) == message["renewed"]:
+            await self.drain(RENEWED_MS)
+            await self.end(1012)
+        elif not await is_signed_in(self):
+            await self.end(4401)
 
     def is_behind(self, state: State) -> bool:
         """Whether the stream has moved on without this socket."""

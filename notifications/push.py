@@ -114,6 +114,12 @@ def close_user(user_id: int) -> None:
     send([(user_group(user_id), {"type": "socket.end", "code": 4403})])
 
 
+def recheck_user(user_id: int, *, renewed: str | None) -> None:
+    """Let a user's sockets look whether they are still signed in; the session `renewed` goes on under a new key."""
+    group = session_group(renewed) if renewed else None
+    send([(user_group(user_id), {"type": "session.recheck", "renewed": group})])
+
+
 def send(messages: Sequence[Message]) -> None:
     """Hand messages to the layer: on the server's own loop if it lives in this process, else on the pool's."""
     if not messages or not _somebody_may_listen():

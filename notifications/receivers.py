@@ -1,4 +1,4 @@
-"""Receivers: signing out and being banned end a person's sockets."""
+"""Receivers: signing out, a new password and being banned end a person's sockets."""
 
 from __future__ import annotations
 
@@ -28,3 +28,12 @@ def close_sockets_of_banned(sender: Any, instance: User, **kwargs: Any) -> None:
     """A user was saved who may not be here."""
     if not instance.is_active:
         transaction.on_commit(partial(push.close_user, instance.pk), robust=True)
+
+
+@receiver(post_save, sender=User)
+def recheck_sockets_after_new_password(sender: Any, instance: User, **kwargs: Any) -> None:
+    """A password was changed: all sessions have ended but the one, if any, in which it was done."""
+    before = instance.previous
+    if before is not None and before.password != instance.password and instance.is_active:
+        recheck = partial(push.recheck_user, instance.pk, renewed=instance.renewed_session)
+        transaction.on_commit(recheck, robust=True)

@@ -122,13 +122,14 @@ async def _look_after(socket: Socket, state: State) -> None:
     """One socket whose user's stream stands as told."""
     if not state.active:
         await socket.end(4403)
-    elif time.monotonic() - socket.checked > SESSION_ROUND and not await _is_signed_in(socket):
+    elif time.monotonic() - socket.checked > SESSION_ROUND and not await is_signed_in(socket):
         await socket.end(4401)
     elif socket.is_behind(state):
         await socket.catch_up()
 
 
-async def _is_signed_in(socket: Socket) -> bool:
+async def is_signed_in(socket: Socket) -> bool:
+    """Whether the session that a socket was opened with still is its user's."""
     socket.checked = time.monotonic()
     store: Any = import_string(f"{settings.SESSION_ENGINE}.SessionStore")
     user = await get_user({"session": store(socket.session_key)})

@@ -55,6 +55,9 @@ class User(EventSource, AbstractUser):
     last_name = None  # type: ignore[assignment]
     last_seen_at = models.DateTimeField(_("last seen"), default=timezone.now)
 
+    #: The key of the session in which the password is being changed: it goes on, under a new key.
+    renewed_session: str | None = None
+
     objects: ClassVar[UserManager] = UserManager()
 
     class Meta:

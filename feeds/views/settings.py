@@ -53,6 +53,7 @@ def account(request: UserRequest) -> HttpResponse:
 def password(request: UserRequest) -> HttpResponse:
     """`/settings/password`: a new password; this session stays signed in, all others end."""
     form = PasswordForm(request.POST, user=request.user, prefix="password")
+    request.user.renewed_session = request.session.session_key
     changed = form.act(actions.change_account, request.user)
     if changed is None:
         return settings(request, password=form)

@@ -8,6 +8,7 @@ from notifications.frames import Malformed, number
 from notifications.models import Stream
 from notifications.sockets import sockets
 from tests.factories import UserFactory
+from tests.feeds.program import PASSWORD, signed_up
 
 
 def test_one_who_is_not_signed_in_is_accepted_and_told_so(server):
@@ -71,6 +72,41 @@ def test_signing_out_closes_the_sockets_of_that_session_alone(server):
     here.logout()
     assert tab.hear_close() == 4401
     other.assert_nothing_heard()
+
+
+@pytest.mark.parametrize("path", ["/settings/password", "/api/me"])
+def test_a_new_password_ends_the_sockets_of_other_sessions_and_calls_its_own_back(server, path):
+    user, here, there = signed_up("alice"), Client(), Client()
+    here.force_login(user)
+    there.force_login(user)
+    tab, other, stranger = server.connect(client=here), server.connect(client=there), server.connect(UserFactory())
+    for one in (tab, other, stranger):
+        one.hello()
+    if path == "/api/me":
+        wanted = {"password": "another horse 2", "current_password": PASSWORD}
+        assert here.patch(path, wanted, content_type="application/json").status_code == 200
+    else:
+        wanted = {"password-password": "another horse 2", "password-current": PASSWORD}
+        assert here.post(path, wanted).status_code == 302
+    assert other.hear_close() == 4401
+    assert tab.hear()["op"] == "drain"
+    assert tab.hear_close() == 1012
+    assert server.connect(client=here).hello()[-1]["op"] == "ready"
+    stranger.assert_nothing_heard()
+
+
+def test_a_password_set_by_somebody_else_ends_all_sockets_of_the_user(server):
+    user = UserFactory()
+    tabs = [server.connect(user) for _ in range(2)]
+    for tab in tabs:
+        tab.hello()
+    user.email = "new@example.org"
+    user.save()
+    for tab in tabs:
+        tab.assert_nothing_heard()
+    user.set_password(PASSWORD)
+    user.save()
+    assert [tab.hear_close() for tab in tabs] == [4401, 4401]
 
 
 def test_a_ban_closes_all_sockets_of_the_user(server):
