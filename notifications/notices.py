@@ -132,10 +132,11 @@ class Change:
         self._new.append(row)
 
     def rewrite(self, row: Notification, notice: Notice, *, ring: bool) -> None:
-        """Another content; if it rings, it is unread again."""
+        """Another content, shown; if it rings, it is unread again."""
         was_unread = row.is_unread
+        row.withdrawn_at = None
         if ring:
-            row.read_at = row.withdrawn_at = None
+            row.read_at = None
         self._fill(row, notice)
         self._number(row, unread=row.is_unread - was_unread)
         self._changed.append(row)
@@ -194,7 +195,13 @@ def _tell(change: Change, notice: Notice, row: Notification | None) -> None:
         outranked = row.withdrawn_at is None and (old is None or old.rank < notice.rank)
         grown = grows and (row.withdrawn_at is not None or row.data != notice.data)
         if grown or outranked:
-            change.rewrite(row, notice, ring=True)
+            change.rewrite(row, notice, ring=outranked or not _knows_all(row, notice))
+
+
+def _knows_all(row: Notification, notice: Notice) -> bool:
+    """Whether all whom a growing notice names have been told of: they took back what they did, and did it again."""
+    told, actors = row.data.get("actors", []), notice.data.get("actors", [])
+    return bool(actors) and set(actors) <= set(told)
 
 
 def _heard(notices: list[Notice]) -> list[Notice]:

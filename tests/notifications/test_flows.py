@@ -6,6 +6,7 @@ import pytest
 from django.utils import timezone
 
 from events.testing import deliver, emitted
+from feeds.models import Vote
 from notifications import notices, subscribers
 from notifications.events import BellsContinued, WithdrawalContinued
 from notifications.models import Notification, Stream
@@ -269,6 +270,25 @@ def test_a_withdrawn_vote_notice_comes_back_with_the_next_vote():
     deliver(times=2)
     assert told(post.author) == ["vote"]
     assert notice_of(post.author, "vote").is_unread
+
+
+@pytest.mark.parametrize("read", [True, False])
+def test_an_upvote_taken_back_and_repeated_is_shown_again_and_does_not_ring_again(read):
+    voter, post = UserFactory(), PostFactory()
+    VoteFactory(user=voter, post=post)
+    deliver(times=2)
+    if read:
+        notices.mark_read(post.author_id, upto=notice_of(post.author, "vote").seq)
+    waiting = Stream.objects.get(user=post.author).unread
+    for _ in range(2):
+        Vote.objects.get().delete()
+        deliver(times=2)
+        assert told(post.author) == []
+        VoteFactory(user=voter, post=post)
+        deliver(times=2)
+        assert told(post.author) == ["vote"]
+        assert notice_of(post.author, "vote").is_unread is not read
+        assert Stream.objects.get(user=post.author).unread == waiting
 
 
 def test_votes_on_a_comment_tell_its_author_of_the_comment():
