@@ -129,7 +129,10 @@ def row_saved(
     """Tell of a row that was written. A fixture (raw) copies rows whose events happened elsewhere."""
     if not raw:
         before = None if created else instance.previous
-        _tell(sender, before, _as_written(instance, before, update_fields))
+        after = _as_written(instance, before, update_fields)
+        # Who takes away what somebody else wrote is the one who must not see that counting comes later.
+        actor_id = instance.deleted_by_id if sender is Comment and hidden(before, after) else None
+        _tell(sender, before, after, actor_id=actor_id)
 
 
 def row_deleted(sender: type[models.Model], instance: Row, **_: Any) -> None:
@@ -158,12 +161,12 @@ def tell_of_new(rows: Iterable[Row]) -> None:
     )
 
 
-def _tell(model: type[models.Model], before: Row, after: Row) -> None:
+def _tell(model: type[models.Model], before: Row, after: Row, *, actor_id: int | None = None) -> None:
     for change in CHANGES:
         if change.model is model and change.happened(before, after):
             event_id = emit(change.event(before, after))
             if deltas := _deltas(before, after):
-                Uncounted.objects.create(event_id=event_id, **deltas)
+                Uncounted.objects.create(event_id=event_id, **deltas | ({"user_id": actor_id} if actor_id else {}))
 
 
 def _as_written(instance: Row, before: Row, update_fields: frozenset[str] | None) -> Row:

@@ -43,6 +43,7 @@ def delete_comment(user: User, *, comment_id: int) -> None:
         raise NotFound(_("There is no such comment."))
     if written.author_id != user.pk and not may_moderate(user, written.post):
         raise NotAllowed(_("You may not delete this comment."))
+    written.deleted_by_id = user.pk
     written.delete()
 
 

@@ -44,6 +44,9 @@ class Comment(Retained):
     )
     content = models.TextField(_("content"), max_length=CONTENT_LENGTH, validators=[MaxLengthValidator(CONTENT_LENGTH)])
 
+    #: Who is deleting it, if not its author.
+    deleted_by_id: int | None = None
+
     objects = CommentQuerySet.as_manager()
 
     class Meta:

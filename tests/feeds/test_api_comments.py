@@ -98,6 +98,18 @@ def test_the_owner_of_the_circle_may_delete_a_comment(alice: Program) -> None:
     assert alice.delete(f"/comments/{comment.pk}").status_code == 204
 
 
+def test_who_deletes_the_comment_of_another_sees_the_count_at_once(alice: Program, bob: Program) -> None:
+    post = PostFactory(circle=CircleFactory(owner=alice.user)).pk
+    comment = bob.post(f"/posts/{post}/comments", {"content": "Spam"}).json()["id"]
+    alice.post(f"/posts/{post}/comments", {"content": "Stays"})
+    deliver()
+    assert alice.delete(f"/comments/{comment}").status_code == 204
+    assert alice.get(f"/posts/{post}").json()["comment_count"] == 1
+    deliver(times=2)
+    for program in (alice, bob, Program()):
+        assert program.get(f"/posts/{post}").json()["comment_count"] == 1
+
+
 def test_one_who_is_blocked_may_neither_answer_nor_vote(alice: Program, bob: Program) -> None:
     post = PostFactory(author=bob.user)
     BlockFactory(user=bob.user, target=alice.user)
