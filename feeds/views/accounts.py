@@ -42,7 +42,7 @@ class Login(auth.LoginView):
     authentication_form = LoginForm
     redirect_authenticated_user = True
 
-    def get_redirect_url(self) -> str:
+    def get_redirect_url(self) -> str:  # type: ignore[override] # the stubs give it a parameter that Django has not
         """Where one wanted to go; nobody who is signed in wants to come back here."""
         wanted: str = super().get_redirect_url()
         return "" if urlsplit(wanted).path == self.request.path else wanted
