@@ -65,7 +65,7 @@ class Relay:
                             # What was committed before the alarm was set did not raise it.
                             if not courier.carry():
                                 seat.wait(STANDBY_POLL if asleep else SHORT_POLL)
-                        courier.pause(STANDBY_POLL)
+                        courier.keep_alive()
             finally:
                 self.active = False
                 courier.close()

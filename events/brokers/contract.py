@@ -21,7 +21,7 @@ class Courier(Protocol):
         """Move what is due, a bounded number of rows; returns how many moved. A row leaves the outbox only when it is
         safe."""
 
-    def pause(self, seconds: float) -> None:
+    def keep_alive(self) -> None:
         """Keep the connection alive while nothing is due; returns at once."""
 
     def close(self) -> None:

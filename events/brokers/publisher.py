@@ -87,7 +87,8 @@ class Publisher:
         loop = connection.ioloop
         connection.add_on_close_callback(lambda connection, error: loop.stop())
         deadline = loop.call_later(5, loop.stop)
-        connection.close()
+        if not connection.is_closing:
+            connection.close()
         if not connection.is_closed:
             loop.start()
         loop.remove_timeout(deadline)

@@ -36,7 +36,7 @@ class EmbeddedCourier:
             self._broker.mailboxes[queue].put(arrivals)
         return settled + ripened + expanded + sum(map(len, handed.values()))
 
-    def pause(self, seconds: float) -> None:
+    def keep_alive(self) -> None:
         """Nothing to keep alive."""
 
     def close(self) -> None:

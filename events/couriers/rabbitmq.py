@@ -43,7 +43,7 @@ class RabbitmqCourier:
             returned = self._publisher.publish([self._outgoing(row) for row in rows])
             return self._delete(rows, returned)
 
-    def pause(self, seconds: float) -> None:
+    def keep_alive(self) -> None:
         self._publisher.pump()
 
     def close(self) -> None:
