@@ -223,10 +223,10 @@ class SubscriptionAdmin(ReadOnlyAdmin):
 class ProcessAdmin(ReadOnlyAdmin):
     """Workers and relays: whether they live, and the figures of their last heartbeat. Its pages refresh themselves."""
 
-    list_display = ["name", "state", "relay", "pool", "figures_told", "started_at", "beat_at"]
+    list_display = ["name", "state", "relay", "pool", "beat_at"]
     ordering = ["-beat_at"]
-    fields = ["kind", "host", "pid", "state", "relay", "pool", "figures_told", "totals", "started_at", "beat_at"]
-    readonly_fields = ["state", "relay", "pool", "figures_told", "totals"]
+    fields = ["kind", "host", "pid", "state", "relay", "pool", "totals", "started_at", "beat_at"]
+    readonly_fields = ["state", "relay", "pool", "totals"]
 
     #: Seconds; as often as processes write.
     REFRESH = 5
@@ -267,12 +267,9 @@ class ProcessAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("task pool"))
     def pool(self, process: Any) -> SafeString:
-        drawn = gauge(process.figures.get("pool", {}))
-        return format_html('<div class="silent">{}</div>', drawn) if process.silent else drawn
-
-    @admin.display(description=_("figures"))
-    def figures_told(self, process: Process) -> SafeString:
-        return told(process.figures.get("pool", {}))
+        figures = process.figures.get("pool", {})
+        silent = " silent" if process.silent else ""
+        return format_html('<div class="pool{}">{}{}</div>', silent, gauge(figures), told(figures))
 
     @admin.display(description=_("since its start"))
     def totals(self, process: Process) -> SafeString:

@@ -52,7 +52,7 @@ def gauge(figures: Mapping[str, int]) -> SafeString:
         said,
         BAR,
         format_html('<rect class="taken" x="0.5" y="1.5" width="{}" height="13"/>', taken_width(running, capacity)),
-        _between_slots(capacity),
+        _between_slots(running, capacity),
         _queue(waiting, capacity),
         share(running, capacity),
         _("full") if running >= capacity else "",
@@ -87,11 +87,14 @@ def number(value: int) -> str:
     return number_format(value, force_grouping=True)
 
 
-def _between_slots(capacity: int) -> SafeString:
+def _between_slots(running: int, capacity: int) -> SafeString:
     if capacity > SINGLE:
         return SafeString("")
-    places = (round(0.5 + BAR * slot / capacity, 1) for slot in range(1, capacity))
-    return format_html_join("", '<line class="slots" x1="{0}" x2="{0}" y1="1.5" y2="14.5"/>', ((x,) for x in places))
+    edges = (
+        (round(0.5 + BAR * slot / capacity, 1), "edge inside" if slot < running else "edge")
+        for slot in range(1, capacity)
+    )
+    return format_html_join("", '<line class="{1}" x1="{0}" x2="{0}" y1="2" y2="14"/>', edges)
 
 
 def _queue(waiting: int, capacity: int) -> SafeString:
