@@ -19,7 +19,15 @@ def operator(windows, site: Site):
 
     def enter(**options: object) -> Page:
         name = f"operator-{secrets.token_hex(4)}"
-        site.manage("createsuperuser", "--noinput", "--username", name, DJANGO_SUPERUSER_PASSWORD=PASSWORD)
+        site.manage(
+            "createsuperuser",
+            "--noinput",
+            "--username",
+            name,
+            "--email",
+            "op@example.org",
+            DJANGO_SUPERUSER_PASSWORD=PASSWORD,
+        )
         context = windows(**options)
         answer = context.request.post("/api/login", data={"username": name, "password": PASSWORD})
         assert answer.ok, answer.text()
