@@ -10,15 +10,18 @@ from django.contrib import admin, messages
 from django.contrib.admin.exceptions import NotRegistered
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django_dramatiq.models import Task
 
 from events.dead_letters import discard, requeue
+from events.gauge import TOTALS, gauge, told
 from events.models import Attempt, DeadLetter, Delivery, OutboxMessage, Process, StoredEvent, Subscription
 from events.subscriptions import backlogs
 
@@ -218,11 +221,56 @@ class SubscriptionAdmin(ReadOnlyAdmin):
 
 @admin.register(Process)
 class ProcessAdmin(ReadOnlyAdmin):
-    """Workers and relays, and the figures of their last heartbeat."""
+    """Workers and relays: whether they live, and the figures of their last heartbeat. Its pages refresh themselves."""
 
-    list_display = ["kind", "host", "pid", "started_at", "beat_at", "pool"]
+    list_display = ["name", "state", "relay", "pool", "beat_at"]
     ordering = ["-beat_at"]
+    fields = ["kind", "host", "pid", "state", "relay", "pool", "totals", "started_at", "beat_at"]
+    readonly_fields = ["state", "relay", "pool", "totals"]
 
-    @admin.display(description=_("pool"))
-    def pool(self, process: Process) -> str:
-        return ", ".join(f"{name} {value}" for name, value in process.figures.get("pool", {}).items())
+    #: Seconds; as often as processes write.
+    REFRESH = 5
+
+    class Media:
+        css = {"all": ["events/gauge.css"]}
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Process]:
+        return Process.objects.with_silence().order_by(*self.ordering)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return self._fresh(super().changelist_view(request, extra_context))
+
+    def change_view(self, *args: Any, **kwargs: Any) -> HttpResponse:
+        return self._fresh(super().change_view(*args, **kwargs))
+
+    def _fresh(self, response: HttpResponse) -> HttpResponse:
+        if response.status_code == 200:
+            response["Refresh"] = str(self.REFRESH)
+        return response
+
+    @admin.display(description=_("process"))
+    def name(self, process: Process) -> str:
+        return str(process)
+
+    @admin.display(description=_("state"))
+    def state(self, process: Any) -> SafeString:
+        if not process.silent:
+            return format_html('<span class="state">{}</span>', _("alive"))
+        since = date_format(localtime(process.beat_at), "Y-m-d H:i:s")
+        return format_html('<span class="state silent">{}</span>', _("silent since %s") % since)
+
+    @admin.display(description=_("relay"))
+    def relay(self, process: Any) -> str:
+        if process.silent or "relay_active" not in process.figures:
+            return "—"
+        return str(_("active") if process.figures["relay_active"] else _("stands by"))
+
+    @admin.display(description=_("task pool"))
+    def pool(self, process: Any) -> SafeString:
+        figures = process.figures.get("pool", {})
+        silent = " silent" if process.silent else ""
+        return format_html('<div class="pool{}">{}{}</div>', silent, gauge(figures), told(figures))
+
+    @admin.display(description=_("since its start"))
+    def totals(self, process: Process) -> SafeString:
+        return told(process.figures.get("pool", {}), TOTALS)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 import threading
 import time
+from contextlib import suppress
 
 import structlog
-from django.db import close_old_connections, connections
+from django.db import DatabaseError, close_old_connections, connections
 from dramatiq.broker import Broker
 
 from events.couriers import courier_for
-from events.heartbeat import beat
+from events.heartbeat import arrive, beat, leave
 from events.subscriptions import announce
 from events.wakeup import wakeup
 
@@ -105,10 +106,13 @@ class RelayThread:
                 close_old_connections()
                 if not announced:
                     announce()
+                    arrive(self._kind)
                     announced = True
                 beat(self._kind, relay_active=self._relay.active)
             except Exception as error:  # noqa: BLE001 - a heartbeat that cannot be written is missed, which is its message
                 log.warning("heartbeat missed", error=repr(error))
             if self._stop.wait(HEARTBEAT):
+                with suppress(DatabaseError):
+                    leave(self._kind)
                 connections.close_all()
                 return

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from django.db.models import QuerySet
 
+from events.pool import check_cancelled
 from feeds import fanout
-from feeds.chunks import Advance, each_chunk
+from feeds.chunks import each_chunk
+from feeds.course import Advance
 from feeds.models import User
 
 
-def rebuild_feeds(users: QuerySet[User], *, advance: Advance | None = None) -> None:
-    """Put what is missing into the feeds of these users and take out what does not belong, while the site runs."""
-    each_chunk(users, _rebuild, advance=advance)
+def rebuild_feeds(
+    users: QuerySet[User], *, jobs: int | None = None, after: int = 0, advance: Advance | None = None
+) -> None:
+    """Put what is missing into the feeds of these users and take out what does not belong, while the site runs.
+
+    jobs, after, advance and what is raised: as for `each_chunk`, the keys being those of the users.
+    """
+    each_chunk(users, _rebuild, jobs=jobs, after=after, advance=advance)
 
 
 def _rebuild(user_ids: list[int]) -> None:
     for user_id in user_ids:
+        check_cancelled()
         fanout.retract_unwanted(user_id)
         fanout.rebuild(user_id)

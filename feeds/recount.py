@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 from django.db.models import Count, F, Q, QuerySet, Value
 
 from feeds import counting
-from feeds.chunks import Advance, each_chunk
+from feeds.chunks import BrokenOff, each_chunk
 from feeds.counting import Delta
+from feeds.course import Advance
 from feeds.models import Comment, Entity, EntityCounts, Post, Uncounted, Vote
 
 
@@ -33,31 +35,75 @@ class Drift:
         return f"{self.entity_type}/{self.entity_id}: {', '.join(numbers) or 'rank'}"
 
 
-def recount(*, repair: bool = True, settle: bool = False, advance: Advance | None = None) -> list[Drift]:
-    """Recount all posts and comments, a chunk per transaction, while the site runs; returns what had drifted.
+class Position(NamedTuple):
+    """A place in a recount, which takes posts first and then comments; written as post/7 or comment/9."""
+
+    entity_type: str
+    entity_id: int
+
+    def __str__(self) -> str:
+        return f"{self.entity_type}/{self.entity_id}"
+
+    @classmethod
+    def read(cls, text: str) -> Position:
+        """The place so written. Raises ValueError."""
+        entity_type, _, entity_id = text.partition("/")
+        if entity_type not in _TABLES or not (entity_id.isascii() and entity_id.isdigit()):
+            raise ValueError(f"{text!r} is no place in a recount: it is written as post/7 or comment/9")
+        return cls(entity_type, int(entity_id))
+
+
+START = Position("post", 0)
+_TABLES: dict[str, type[Post] | type[Comment]] = {"post": Post, "comment": Comment}
+
+
+def recount(
+    *,
+    repair: bool = True,
+    settle: bool = False,
+    jobs: int | None = None,
+    after: Position = START,
+    advance: Advance | None = None,
+) -> list[Drift]:
+    """Recount all posts and comments after a place, in chunks, while the site runs; returns what had drifted, in order.
 
     repair: write the true numbers. settle: also take in what waits to be counted and forget that it waits, for events
     that will never be delivered (suppressed, or discarded); use it only while nothing is waiting, or it counts twice.
-    advance: told how many more are done.
+    jobs, advance and what is raised: as for `each_chunk`; the results of a recount that is broken off are its drifts.
     """
     drifts: list[Drift] = []
-    for entity_type, rows in (("post", Post.objects.all()), ("comment", Comment.objects.all())):
-        one_chunk = partial(_recount_chunk, drifts, entity_type, repair=repair, settle=settle)
-        each_chunk(rows, one_chunk, advance=advance)
+    for entity_type, rows, first in _tables(after):
+        one_chunk = partial(_recount_chunk, entity_type, repair=repair, settle=settle)
+        try:
+            found = each_chunk(rows, one_chunk, jobs=jobs, after=first, advance=advance)
+        except BrokenOff as stop:
+            stop.after = Position(entity_type, stop.after)
+            stop.results = [*drifts, *chain(*stop.results)]
+            raise
+        drifts += chain(*found)
     return drifts
 
 
-def total() -> int:
-    """How many posts and comments there are to recount."""
-    return Post.objects.count() + Comment.objects.count()
+def total(*, after: Position = START) -> int:
+    """How many posts and comments there are to recount after a place."""
+    return sum(rows.filter(pk__gt=first).count() for _, rows, first in _tables(after))
 
 
-def _recount_chunk(drifts: list[Drift], entity_type: str, ids: Sequence[int], *, repair: bool, settle: bool) -> None:
+def _tables(after: Position) -> Iterator[tuple[str, QuerySet[Any], int]]:
+    """What is left after a place: entity type, rows, and the key after which to begin."""
+    for entity_type, model in _TABLES.items():
+        if entity_type == after.entity_type:
+            yield entity_type, model.objects.all(), after.entity_id
+        elif (after.entity_type, entity_type) == ("post", "comment"):
+            yield entity_type, model.objects.all(), 0
+
+
+def _recount_chunk(entity_type: str, ids: Sequence[int], *, repair: bool, settle: bool) -> list[Drift]:
     found = counting.targets((entity_type, entity_id) for entity_id in ids)
     # A count that is under way waits for these locks, or these for it; so what waits and what is held add up.
-    rows = counting.lock(found) if repair else list(_rows(entity_type, ids))
+    rows = counting.lock(found) if repair else _rows(entity_type, ids).order_by("entity_id")
     missing = _missing(entity_type, ids, settle=settle)
-    drifted = []
+    drifts, drifted = [], []
     for row in rows:
         held = Delta(row.upvotes, row.downvotes, row.comments)
         true = held.plus(missing.get(row.entity_id, Delta()))
@@ -71,6 +117,7 @@ def _recount_chunk(drifts: list[Drift], entity_type: str, ids: Sequence[int], *,
         counting.store(drifted, found)
         if settle:
             Uncounted.objects.filter(entity_type=entity_type, entity_id__in=ids).delete()
+    return drifts
 
 
 def _rows(entity_type: str, ids: Sequence[int]) -> QuerySet[EntityCounts]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from feeds import search
-from feeds.chunks import Advance, each_chunk
+from feeds.chunks import each_chunk
+from feeds.course import Advance
 from feeds.models import Post, SearchDocument
 
 
-def reindex(*, advance: Advance | None = None) -> int:
-    """Index every visible post anew and drop the others, while the site runs; returns how many are indexed."""
-    each_chunk(Post.objects.all(), search.index_posts, advance=advance)
+def reindex(*, jobs: int | None = None, after: int = 0, advance: Advance | None = None) -> int:
+    """Index every visible post anew and drop the others, while the site runs; returns how many are indexed.
+
+    jobs, after, advance and what is raised: as for `each_chunk`, the keys being those of the posts.
+    """
+    each_chunk(Post.objects.all(), search.index_posts, jobs=jobs, after=after, advance=advance)
     return SearchDocument.objects.count()

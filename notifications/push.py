@@ -29,6 +29,7 @@ TIMEOUT = 5.0
 #: Batches on their way at once; with more the layer hangs, and hints are dropped rather than heaped up.
 MOST_PENDING = 500
 _pending = 0
+_sending: set[asyncio.Task[None]] = set()
 
 Message = tuple[str, dict[str, Any]]
 
@@ -135,7 +136,7 @@ def send(messages: Sequence[Message]) -> None:
     try:
         get_pool().try_submit(_send, messages)
     except PoolError:
-        async_to_sync(_send)(messages)
+        _send_here(messages)
 
 
 def is_local() -> bool:
@@ -145,6 +146,18 @@ def is_local() -> bool:
 
 def _somebody_may_listen() -> bool:
     return get_channel_layer() is not None and not (is_local() and sockets.loop is None)
+
+
+def _send_here(messages: Sequence[Message]) -> None:
+    """Send in this thread; on an event loop, which must not be blocked, as a task of it."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        async_to_sync(_send)(messages)
+        return
+    task = loop.create_task(_send(messages))
+    _sending.add(task)  # a loop keeps no strong reference to its tasks
+    task.add_done_callback(_sending.discard)
 
 
 async def _send(messages: Sequence[Message]) -> None:

@@ -70,7 +70,7 @@ class Site:
             "RATE_LIMITS": "off",
             "LOG_LEVEL": "WARNING",
         }
-        self._manage("migrate", "--verbosity", "0").wait()
+        self.manage("migrate", "--verbosity", "0")
 
     def start(self) -> None:
         """Until it answers; fails with what it said."""
@@ -93,12 +93,17 @@ class Site:
             self._process.kill()
             self._process.wait()
 
-    def _manage(self, *arguments: str) -> subprocess.Popen[bytes]:
+    def manage(self, *arguments: str, **environment: str) -> None:
+        """Run a command of `manage.py` to its end; fails with what was said."""
+        if self._manage(*arguments, **environment).wait():
+            pytest.fail(f"{arguments} failed:\n{self._log.read_text(errors='replace')[-3000:]}")
+
+    def _manage(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
             return subprocess.Popen(
                 (sys.executable, "manage.py", *arguments),
                 cwd=settings.BASE_DIR,
-                env=self._environment,
+                env=self._environment | environment,
                 stdout=log,
                 stderr=log,
             )

@@ -116,3 +116,36 @@ def test_a_layer_that_hangs_gets_no_heap_of_hints(redis, server, monkeypatch):
     tab.assert_nothing_heard()
     server.run(sockets.make_round())
     assert tab.hear()["seq"] == 1
+
+
+@pytest.mark.redis
+def test_a_hint_is_a_task_of_the_pool(redis, server, monkeypatch):
+    user = UserFactory()
+    tab = server.connect(user)
+    tab.hello()
+    with TaskPool(1) as pool:
+        monkeypatch.setattr(push, "get_pool", lambda: pool)
+        tell(user, 1)
+    assert pool.stats().completed == 1
+    assert tab.hear()["seq"] == 1
+
+
+@pytest.mark.redis
+def test_a_full_pool_leaves_the_hint_of_an_event_loop_to_that_loop(redis, server, monkeypatch):
+    user, opened = UserFactory(), threading.Event()
+    tab = server.connect(user)
+    tab.hello()
+    with monkeypatch.context() as nothing_is_sent:
+        nothing_is_sent.setattr(push, "MOST_PENDING", 0)
+        tell(user, 1)
+
+    async def ring():
+        push.ring([push.Ring(user_id=user.pk, seq=1, unread=1, read_upto=0)])
+
+    with TaskPool(1) as full:
+        full.submit(opened.wait)
+        monkeypatch.setattr(push, "get_pool", lambda: full)
+        server.run(ring())
+        opened.set()
+    assert full.stats().rejected == 1
+    assert tab.hear()["seq"] == 1

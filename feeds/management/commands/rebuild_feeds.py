@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from feeds.fanout import present
 from feeds.management.progress import bar
+from feeds.management.resumable import add_arguments, resumable, whole_number
 from feeds.models import User
 from feeds.rebuild import rebuild_feeds
 
@@ -15,13 +16,15 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("usernames", nargs="*", metavar="USERNAME")
+        add_arguments(parser, place=whole_number, metavar="USER")
 
-    def handle(self, *args: Any, usernames: list[str], **options: Any) -> None:
+    def handle(self, *args: Any, usernames: list[str], jobs: int | None, after: int | None, **options: Any) -> None:
         users = User.objects.named(*usernames) if usernames else present()
-        number = users.count()
-        if number < len(set(usernames)):
+        if users.count() < len(set(usernames)):
             known = ", ".join(users.values_list("username", flat=True)) or "none"
             raise CommandError(f"not every name belongs to a user; known of these: {known}")
-        with bar("Rebuilding", total=number) as advance:
-            rebuild_feeds(users, advance=advance)
+        after = after or 0
+        number = users.filter(pk__gt=after).count()
+        with resumable(), bar("Rebuilding", total=number) as advance:
+            rebuild_feeds(users, jobs=jobs, after=after, advance=advance)
         self.stdout.write(self.style.SUCCESS(f"{number} feeds are up to date."))

@@ -4,8 +4,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from feeds.chunks import BrokenOff
 from feeds.management.progress import bar
-from feeds.recount import recount, total
+from feeds.management.resumable import add_arguments, resumable
+from feeds.recount import START, Drift, Position, recount, total
 
 
 class Command(BaseCommand):
@@ -19,11 +21,23 @@ class Command(BaseCommand):
             help="also count what waits for events that will never be delivered (suppressed or discarded ones); "
             "only while nothing else waits to be delivered",
         )
+        add_arguments(parser, place=Position.read, metavar="post/N|comment/N")
 
-    def handle(self, *args: Any, dry_run: bool, settle: bool, **options: Any) -> None:
-        with bar("Recounting", total=total()) as advance:
-            drifts = recount(repair=not dry_run, settle=settle, advance=advance)
-        for drift in drifts:
-            self.stdout.write(str(drift))
+    def handle(
+        self, *args: Any, dry_run: bool, settle: bool, jobs: int | None, after: Position | None, **options: Any
+    ) -> None:
+        after = after or START
+        with resumable():
+            try:
+                with bar("Recounting", total=total(after=after)) as advance:
+                    drifts = recount(repair=not dry_run, settle=settle, jobs=jobs, after=after, advance=advance)
+            except BrokenOff as stop:
+                self._report(stop.results)
+                raise
+        self._report(drifts)
         done = "had drifted" if dry_run else "had drifted and are right again"
         self.stdout.write(self.style.SUCCESS(f"{len(drifts)} counts {done}."))
+
+    def _report(self, drifts: list[Drift]) -> None:
+        for drift in drifts:
+            self.stdout.write(str(drift))

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 
 from feeds.management.progress import bar
+from feeds.management.resumable import add_arguments, resumable, whole_number
 from feeds.models import Post
 from feeds.reindex import reindex
 
@@ -12,7 +13,12 @@ from feeds.reindex import reindex
 class Command(BaseCommand):
     help = "Indexes every visible post anew while the site runs."
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        with bar("Indexing", total=Post.objects.count()) as advance:
-            documents = reindex(advance=advance)
+    def add_arguments(self, parser: CommandParser) -> None:
+        add_arguments(parser, place=whole_number, metavar="POST")
+
+    def handle(self, *args: Any, jobs: int | None, after: int | None, **options: Any) -> None:
+        after = after or 0
+        number = Post.objects.filter(pk__gt=after).count()
+        with resumable(), bar("Indexing", total=number) as advance:
+            documents = reindex(jobs=jobs, after=after, advance=advance)
         self.stdout.write(self.style.SUCCESS(f"{documents} posts can be found."))

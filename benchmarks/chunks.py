@@ -1,0 +1,73 @@
+"""What chunks side by side gain over one after the other, on PostgreSQL: recount, reindex and rebuild_feeds on a Stack
+Exchange dump, each with everything to put right. Interleaved rounds, the order turned round from one to the next; the
+ratio of the medians is printed.
+
+    python -m benchmarks.chunks DUMP [--graph FILE] [--rounds 5] [--jobs 4] [--readers 2000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.place import own_place
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("dump", type=Path)
+    arguments.add_argument("--graph", type=Path)
+    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--jobs", type=int, default=4)
+    arguments.add_argument("--readers", type=int, default=2000)
+    options = arguments.parse_args()
+    with own_place("airy_bench_chunks"):
+        load(options.dump, options.graph)
+        measure(options.rounds, options.jobs, options.readers)
+
+
+def load(dump: Path, graph: Path | None) -> None:
+    from rich.progress import Progress
+
+    from feeds.stackexchange.importing import import_dump
+
+    with Progress() as progress:
+        import_dump(dump, source="benchmark", graph=graph, progress=progress)
+
+
+def measure(rounds: int, jobs: int, readers: int) -> None:
+    from feeds.models import EntityCounts, FeedEntry, SearchDocument, User
+    from feeds.rebuild import rebuild_feeds
+    from feeds.recount import recount
+    from feeds.reindex import reindex
+
+    some = User.objects.order_by("pk").values_list("pk", flat=True)[:readers]
+    users = User.objects.filter(pk__lte=list(some)[-1])
+
+    def drift() -> None:
+        EntityCounts.objects.update(upvotes=-1)
+
+    works: dict[str, tuple[Callable[[], object], Callable[[int], object]]] = {
+        "recount": (drift, lambda jobs: recount(jobs=jobs)),
+        "reindex": (SearchDocument.objects.all().delete, lambda jobs: reindex(jobs=jobs)),
+        "rebuild_feeds": (FeedEntry.objects.all().delete, lambda jobs: rebuild_feeds(users, jobs=jobs)),
+    }
+    for name, (spoil, work) in works.items():
+        work(1)
+        took: dict[int, list[float]] = {1: [], jobs: []}
+        for number in range(rounds):
+            for side in sorted(took, reverse=bool(number % 2)):
+                spoil()
+                began = time.perf_counter()
+                work(side)
+                took[side].append(time.perf_counter() - began)
+        ratio = statistics.median(took[1]) / statistics.median(took[jobs])
+        each = [one / many for one, many in zip(took[1], took[jobs], strict=True)]
+        print(f"{name}: {jobs} jobs are {ratio:.2f} times as fast as 1 (rounds {min(each):.2f} to {max(each):.2f})")
+
+
+if __name__ == "__main__":
+    main()
