@@ -28,7 +28,7 @@ from tests.events.test_pool import Eventually
 SEED = int(os.environ.get("AIRY_TEST_SEED", random.SystemRandom().randrange(10**9)))
 FEEDERS, LOOPS, SUBMITTERS_PER_LOOP = 10, 2, 4
 #: Seconds after which what has not ended counts as hanging.
-PATIENCE = 15.0
+PATIENCE = 60.0
 
 
 class Planned(Exception):
