@@ -38,6 +38,10 @@ class TaskPool(Executor):
     A task that raises, SystemExit included, ends alone: the error goes to its handle, to the log and to `on_error`,
     and it is not run again. Tasks see the submitter's context variables, and keep their own changes to themselves.
 
+    A task that would wait for ever, for a slot or a task of its own pool, gets PoolDeadlockError instead. Not seen are
+    waits across two pools whose tasks wait for each other, and those in threads that a task started by itself: give
+    these a limit (`wait_timeout`, `result(timeout)`, `asyncio.timeout`).
+
     size: tasks at once, those that are ready to start included.
     max_threads: threads for functions; by default `size`, but at most 64.
     max_waiting: submitters that may wait at a time, 0 for any number; one more gets PoolOverloadedError.
@@ -105,7 +109,7 @@ class TaskPool(Executor):
         """As `submit` for callers on an event loop, theirs or the pool's: it waits without blocking the loop.
 
         Returns the handle once the task has a slot; `await handle` gives the result. Cancelling the wait leaves nothing
-        behind.
+        behind. In a task of this pool the wait counts as the task's, also in the asyncio tasks that it has started.
         """
         lane, runner = self._way_of(fn)
         await self._admission.aenter(lane)
