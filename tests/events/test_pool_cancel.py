@@ -106,7 +106,7 @@ def test_a_task_over_its_time_limit_fails_with_it(work: object, caplog: pytest.L
         if work is work_until_cancelled or work is asyncio.sleep:
             with pytest.raises(TaskTimeoutError):
                 task.result(20)
-            assert 0.09 <= time.monotonic() - began < 5
+            assert 0.09 <= time.monotonic() - began < 20
             assert not task.cancelled()
             assert len(caplog.records) == 1
         else:

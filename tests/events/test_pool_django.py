@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -148,18 +147,6 @@ def test_run_leaves_the_callers_connection_alone() -> None:
     with TaskPool(1) as pool:
         assert pool.run(query) == 1
     assert connection.connection is mine
-
-
-@pytest.mark.usefixtures("kept_connections")
-def test_slow_queries_of_coroutines_run_side_by_side() -> None:
-    async def slow() -> None:
-        await sync_to_async(time.sleep)(0.1)
-
-    with TaskPool(100) as pool:
-        began = time.monotonic()
-        for task in [pool.submit(slow) for _ in range(LANES * 3)]:
-            task.result(20)
-        assert time.monotonic() - began < LANES * 3 * 0.1
 
 
 @pytest.mark.postgres
