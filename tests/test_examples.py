@@ -24,7 +24,7 @@ def test_the_async_example_shows_the_pool_the_queue_and_both(tmp_path: Path, els
         | {"TMPDIR": str(temporary), "MQ_HOST": "nowhere.invalid", "REDIS_URL": "redis://nowhere.invalid"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
     )
     assert (ended.returncode, ended.stderr) == (0, "")
     lines = [line.strip() for line in ended.stdout.splitlines()]
