@@ -200,6 +200,7 @@ def test_shutdown_without_waiting_lets_the_tasks_finish_and_the_threads_go(event
 def test_shutdown_can_cancel_what_has_not_started(eventually: Eventually) -> None:
     pool = TaskPool(10, max_threads=1)
     with submitters(1) as threads, held(pool, 1) as release:
+        eventually(release.tasks[0].running)
         waiting = pool.submit(nothing)
         closing = threads.submit(pool.shutdown, cancel_futures=True)
         eventually(waiting.cancelled)
