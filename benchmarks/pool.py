@@ -1,4 +1,6 @@
-"""The task pool beside its peers, in turn and in one run: `python benchmarks/pool.py [--quick]`.
+"""The task pool beside its peers, in turn and in one run.
+
+    python -m benchmarks.pool [--quick]
 
 Each figure is the median over interleaved rounds; on a shared machine only the ratios say something.
 """
@@ -116,15 +118,21 @@ def resident() -> float:
 
 
 def compare(title: str, ours: Callable[[int], None], peer: Callable[[int], None], *, tasks: int, rounds: int) -> None:
-    """Print both medians, and how often as fast as the peer the pool is."""
+    """Print both medians, and how often as fast as the peer the pool is: the median, and round by round."""
     took: dict[Callable[[int], None], list[float]] = {ours: [], peer: []}
     for i in range(rounds):
         for side in (ours, peer) if i % 2 else (peer, ours):
             began = time.perf_counter()
             side(tasks)
             took[side].append(time.perf_counter() - began)
-    fast, slow = median(took[ours]), median(took[peer])
-    print(f"{title:<70} pool {fast:7.3f} s   peer {slow:7.3f} s   speed {slow / fast:5.2f}x", flush=True)
+    ratios = [theirs / mine for mine, theirs in zip(took[ours], took[peer], strict=True)]
+    print(title)
+    print(
+        f"    pool {median(took[ours]):.3f} s, peer {median(took[peer]):.3f} s, speed {median(ratios):.2f}x;",
+        "rounds:",
+        *(f"{ratio:.2f}" for ratio in ratios),
+        flush=True,
+    )
 
 
 def main() -> None:

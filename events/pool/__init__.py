@@ -5,6 +5,20 @@
     handle.result()
 
 It needs nothing but the standard library; where Django is in use, its database connections are looked after.
+
+Threads share one core's worth of Python. For work that fills a processor, let a coroutine task await the standard
+library's process pool, so that it takes a slot here while it runs there:
+
+    processes = ProcessPoolExecutor(mp_context=get_context("spawn"))    # inherits no connection, no lock
+
+    async def apart(function, *arguments):
+        return await asyncio.get_running_loop().run_in_executor(processes, function, *arguments)
+
+    handle = pool.submit(apart, render_chart, figures)
+
+A pool of processes is no lane of this one, since it could not keep its promises: what has started there can be neither
+cancelled nor timed out, a process that dies takes the work of all others along, and one that is stuck keeps the
+program from ending. Who needs processes that can be killed takes a library for it, such as pebble.
 """
 
 from .default import get_pool

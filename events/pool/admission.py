@@ -2,10 +2,8 @@
 
 import asyncio
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from typing import Any
@@ -13,37 +11,16 @@ from typing import Any
 from .errors import PoolClosedError, PoolDeadlockError, PoolError, PoolOverloadedError, SubmitTimeoutError
 from .handle import TaskHandle, current_task
 from .stats import PoolStats
+from .waits import Lane, Waiter, Waits
 
 DEADLOCK = (
     "{} is full and every task that could free a slot waits for one itself; submit follow-up work with try_submit() "
     "and do it inline when that refuses, or make the pool larger"
 )
-
-
-@dataclass(eq=False, slots=True)
-class Waiter:
-    """A blocked submitter. Each has a `wake` of its own, so that a free slot wakes exactly one."""
-
-    lane: "Lane"
-    #: The task of the same pool that it holds up, if it may wait without limit.
-    holder: TaskHandle[Any] | None
-    #: Lets the submitter go on; RuntimeError if its event loop is gone.
-    wake: Callable[[], object]
-    number: int = 0
-    admitted: bool = False
-    refusal: PoolError | None = None
-
-
-@dataclass(eq=False, slots=True)
-class Lane:
-    """The slots that one kind of task takes, and who waits for one more."""
-
-    admission: "Admission"
-    limit: int = 0
-    running: int = 0
-    #: How many of the running ones wait without limit for another slot or task of the pool.
-    blocked: int = 0
-    waiters: OrderedDict[int, Waiter] = field(default_factory=OrderedDict)
+STARVED = (
+    "every thread of {} waits, in the end, for a function that needs one of them; await handles in coroutines, where "
+    "waiting costs no thread, or give the pool more threads"
+)
 
 
 class Admission:
@@ -55,16 +32,26 @@ class Admission:
     """
 
     def __init__(
-        self, name: str, *, size: int, threads: int, max_waiting: int, nonblocking: bool, workers: Callable[[], int]
+        self,
+        name: str,
+        *,
+        size: int,
+        threads: int,
+        max_waiting: int,
+        nonblocking: bool,
+        workers: Callable[[], int],
+        take_over: Callable[[TaskHandle[Any]], Callable[[], None] | None],
     ) -> None:
         self._name = name
-        self._workers = workers
         self._lock = threading.Lock()
         self._drained = threading.Condition(self._lock)
         self._numbers = count()
         self._max_waiting = max_waiting
         self._nonblocking = nonblocking
         self.functions, self.coroutines, self.callers = self._lanes = (Lane(self), Lane(self), Lane(self))
+        self._waits = Waits(*self._lanes, workers=workers)
+        #: A task is about to block its thread until this one ends: how to run it there, if that is possible.
+        self.take_over = take_over
         #: Those that hold a slot.
         self.tasks: set[TaskHandle[Any]] = set()
         self.closed = False
@@ -125,11 +112,10 @@ class Admission:
                 return
             task.lane = None
             self.tasks.discard(task)
-            if task.blocked:
-                lane.blocked -= 1
-            for waiter in task.awaited_by or ():
-                self._unblock(waiter)
-            task.awaited_by = None
+            lane.blocked.discard(task)
+            for waiter in task.awaited_by:
+                self._waits.end(waiter, task)
+            task.awaited_by = ()
             if failed:
                 self._failed += 1
             elif cancelled:
@@ -140,19 +126,24 @@ class Admission:
 
     @contextmanager
     def held_up(self, waiter: TaskHandle[Any], *, on: TaskHandle[Any]) -> Iterator[None]:
-        """While a task waits for another to end, it cannot free its own slot."""
+        """While a task waits for another to end, it cannot free its own slot.
+
+        Raises PoolDeadlockError if that other could never end.
+        """
         with self._lock:
             if waiter.lane in self._lanes and on.lane in self._lanes:
-                self._block(waiter)
-                on.awaited_by = [*(on.awaited_by or ()), waiter]
-                self._break_deadlocks()
+                self._hold_up(waiter, on)
         try:
             yield
         finally:
             with self._lock:
-                if on.awaited_by is not None and waiter in on.awaited_by:
-                    on.awaited_by.remove(waiter)
-                    self._unblock(waiter)
+                if waiter in on.awaited_by:
+                    self._let_go(waiter, on)
+
+    def break_deadlocks(self) -> None:
+        """To be called when a worker thread has gone: a task may have counted on it."""
+        with self._lock:
+            self._break_deadlocks()
 
     def resize(self, size: int, threads: int) -> None:
         with self._lock:
@@ -212,7 +203,7 @@ class Admission:
         # No waiter is overtaken here: one that could have this slot would have got it when it came free.
         if self.closed:
             raise self._closed_error()
-        if self.running >= self.size or lane.running >= lane.limit:
+        if self.running >= self.size or lane.full:
             return False
         self.running += 1
         lane.running += 1
@@ -229,7 +220,7 @@ class Admission:
 
     def _admit_waiters(self) -> None:
         while self.running < self.size:
-            open_lanes = [lane for lane in self._lanes if lane.waiters and lane.running < lane.limit]
+            open_lanes = [lane for lane in self._lanes if lane.waiters and not lane.full]
             if not open_lanes:
                 break
             waiter = min((next(iter(lane.waiters.values())) for lane in open_lanes), key=_number)
@@ -257,12 +248,12 @@ class Admission:
         self.waiting += 1
         if waiter.holder is None:
             return waiter
-        self._block(waiter.holder)
-        if self._is_stuck(waiter.lane):
+        self._waits.begin(waiter.holder, waiter.lane)
+        if self._waits.is_stuck(waiter.lane):
             self._dequeue(waiter)
             raise self._rejection(PoolDeadlockError(DEADLOCK.format(self._name)))
         if limited:
-            self._unblock(waiter.holder)
+            self._waits.end(waiter.holder, waiter.lane)
             waiter.holder = None
         return waiter
 
@@ -270,7 +261,7 @@ class Admission:
         del waiter.lane.waiters[waiter.number]
         self.waiting -= 1
         if waiter.holder is not None:
-            self._unblock(waiter.holder)
+            self._waits.end(waiter.holder, waiter.lane)
 
     def _refuse(self, waiter: Waiter, refusal: PoolError) -> None:
         self._dequeue(waiter)
@@ -292,28 +283,25 @@ class Admission:
         task = current_task()
         return task if task is not None and task.lane in self._lanes else None
 
-    def _block(self, holder: TaskHandle[Any]) -> None:
-        holder.blocked += 1
-        if holder.blocked == 1 and holder.lane is not None:
-            holder.lane.blocked += 1
+    def _hold_up(self, waiter: TaskHandle[Any], on: TaskHandle[Any]) -> None:
+        if self._waits.is_ring(waiter, on):
+            raise PoolDeadlockError("a task that waits for itself, be it by way of others, would wait for ever")
+        self._waits.begin(waiter, on)
+        on.awaited_by = (*on.awaited_by, waiter)
+        self._break_deadlocks()
+        if self._waits.is_in_vain(on):
+            self._let_go(waiter, on)
+            raise PoolDeadlockError(STARVED.format(self._name))
 
-    def _unblock(self, holder: TaskHandle[Any]) -> None:
-        holder.blocked -= 1
-        if holder.blocked == 0 and holder.lane is not None:
-            holder.lane.blocked -= 1
-
-    def _is_stuck(self, lane: Lane) -> bool:
-        """Whether no task is left that could free a slot of a full lane."""
-        functions = self.functions
-        functions_move = functions.running > functions.blocked and functions.blocked < self._workers()
-        if lane is functions and lane.running >= lane.limit:
-            return not functions_move
-        return not functions_move and all(other.running <= other.blocked for other in (self.coroutines, self.callers))
+    def _let_go(self, waiter: TaskHandle[Any], on: TaskHandle[Any]) -> None:
+        self._waits.end(waiter, on)
+        place = on.awaited_by.index(waiter)
+        on.awaited_by = on.awaited_by[:place] + on.awaited_by[place + 1 :]
 
     def _break_deadlocks(self) -> None:
         """Turn away the last of the tasks that hold each other up."""
         for lane in self._lanes:
-            if lane.waiters and any(holding.blocked for holding in self._lanes) and self._is_stuck(lane):
+            if lane.waiters and any(holding.blocked for holding in self._lanes) and self._waits.is_stuck(lane):
                 tasks = [waiter for waiter in lane.waiters.values() if waiter.holder is not None]
                 if tasks:
                     self._refuse(tasks[-1], self._rejection(PoolDeadlockError(DEADLOCK.format(self._name))))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import connections
-from .errors import PoolDeadlockError, TaskTimeoutError
+from .errors import TaskTimeoutError
 from .execution import Execution
 from .handle import TaskHandle
 from .lanes import DatabaseLanes
@@ -69,12 +69,6 @@ class CoroutineLoop:
         with self._lock, suppress(RuntimeError):
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._cancel, task)
-
-    def help(self, task: TaskHandle[Any]) -> None:
-        if self.is_current_thread():
-            raise PoolDeadlockError(
-                "waiting on the event loop for one of its own tasks would never end; await the task"
-            )
 
     def stop(self) -> None:
         """Let the thread go as soon as nothing is left to do. Work that still comes is done, too."""

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from .errors import PoolDeadlockError, TaskTimeoutError
+from .errors import TaskTimeoutError
 from .future import LightFuture
 
 if TYPE_CHECKING:
-    from .admission import Lane
+    from .waits import Lane
 
 T = TypeVar("T")
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
@@ -30,9 +30,6 @@ class Runner(Protocol):
 
     def interrupt(self, task: "TaskHandle[Any]", /) -> None:
         """Make a started task see that it was cancelled."""
-
-    def help(self, task: "TaskHandle[Any]", /) -> None:
-        """The calling task waits for this one: run it here if it may need the very thread that waits."""
 
 
 class TaskHandle(LightFuture[T]):
@@ -55,10 +52,10 @@ class TaskHandle(LightFuture[T]):
         self.context: Context | None = None if runner is None else copy_context()
         #: Where the task holds its slot; None once it has given the slot back.
         self.lane: Lane | None = lane
-        #: In how many waits without limit, for a slot or another task of its own pool, the task is.
-        self.blocked = 0
+        #: Lanes and tasks of its own pool that it waits for without limit.
+        self.waits_for: tuple[Lane | TaskHandle[Any], ...] = ()
         #: The tasks of its own pool that wait without limit for this one to end.
-        self.awaited_by: list[TaskHandle[Any]] | None = None
+        self.awaited_by: tuple[TaskHandle[Any], ...] = ()
 
     def cancel(self) -> bool:
         """Keep a waiting task from starting, or ask a running one to stop; False if it has already ended.
@@ -87,40 +84,39 @@ class TaskHandle(LightFuture[T]):
         """As `Future.result`. A task that waits so for a function of its pool that has not started runs it itself."""
         if timeout is not None or self.done():
             return super().result(timeout)
-        with self._waited_for(self._help):
+        with self.waited_for(blocking=True):
             return super().result()
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """As `Future.exception`; helps as `result` does."""
+        """As `Future.exception`; as there, its caller may run it."""
         if timeout is not None or self.done():
             return super().exception(timeout)
-        with self._waited_for(self._help):
+        with self.waited_for(blocking=True):
             return super().exception()
 
     def __await__(self) -> Generator[Any, None, T]:
         return self._awaited().__await__()
 
     async def _awaited(self) -> T:
-        with self._waited_for():
+        with self.waited_for():
             return await asyncio.wrap_future(self)
 
     @contextmanager
-    def _waited_for(self, meanwhile: Callable[["TaskHandle[Any]"], None] | None = None) -> Iterator[None]:
-        """Let the pool know which task waits in this block, so that it sees when nothing moves any more."""
+    def waited_for(self, *, blocking: bool = False) -> Iterator[None]:
+        """Let the pool know which task waits in this block, so that it sees when nothing moves any more.
+
+        blocking: so does its thread; a function that this one may need is run in it first.
+        """
         waiter, lane = current.get(), self.lane
-        if waiter is None or lane is None:
+        if waiter is None or waiter.lane is None or lane is None:
             yield
             return
-        if waiter is self:
-            raise PoolDeadlockError("a task that waits for its own result would wait for ever")
+        own = waiter.lane.admission is lane.admission
+        run_here = lane.admission.take_over(self) if blocking and own else None
         with lane.admission.held_up(waiter, on=self):
-            if meanwhile is not None:
-                meanwhile(waiter)
+            if run_here is not None:
+                run_here()
             yield
-
-    def _help(self, waiter: "TaskHandle[Any]") -> None:
-        if self._runner is not None and self._runner is waiter._runner:
-            self._runner.help(self)
 
     # For the pool and its runners ----------------------------------------------------------------------------------
 

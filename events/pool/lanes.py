@@ -2,6 +2,9 @@
 
 Django's async ORM runs thread-sensitively: left alone, all coroutines would share one thread; with a thread of its own
 each, ten thousand coroutines would open ten thousand connections. So a task gets one of a few lanes, and keeps it.
+
+A pool so has `max_threads` + LANES connections at most, and none between two tasks where CONN_MAX_AGE is 0. Where the
+database driver pools them, its pool may be smaller: threads then take turns, each waiting up to the driver's time-out.
 """
 
 import logging

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from . import connections
-from .admission import Admission, Lane
+from .admission import Admission
 from .coroutines import CoroutineLoop
 from .errors import PoolDeadlockError
 from .execution import Execution, OnError, is_coroutine_function
@@ -20,6 +20,7 @@ from .handle import Runner, TaskHandle, current, current_task
 from .lanes import DatabaseLanes
 from .stats import PoolStats
 from .threads import WorkerThreads
+from .waits import Lane
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,6 +37,10 @@ class TaskPool(Executor):
 
     A task that raises, SystemExit included, ends alone: the error goes to its handle, to the log and to `on_error`,
     and it is not run again. Tasks see the submitter's context variables, and keep their own changes to themselves.
+
+    A task that would wait for ever, for a slot or a task of its own pool, gets PoolDeadlockError instead. Not seen are
+    waits across two pools whose tasks wait for each other, and those in threads that a task started by itself: give
+    these a limit (`wait_timeout`, `result(timeout)`, `asyncio.timeout`).
 
     size: tasks at once, those that are ready to start included.
     max_threads: threads for functions; by default `size`, but at most 64.
@@ -76,8 +81,10 @@ class TaskPool(Executor):
             max_waiting=max_waiting,
             nonblocking=nonblocking,
             workers=lambda: self._threads.capacity,
+            take_over=self._take_over,
         )
         self._cancelling = False
+        self._changing = threading.Lock()
         self._admission = self._new_admission(size=size, threads=self._threads_for(size))
         self._start_afresh()
         _pools.add(self)
@@ -102,7 +109,7 @@ class TaskPool(Executor):
         """As `submit` for callers on an event loop, theirs or the pool's: it waits without blocking the loop.
 
         Returns the handle once the task has a slot; `await handle` gives the result. Cancelling the wait leaves nothing
-        behind.
+        behind. In a task of this pool the wait counts as the task's, also in the asyncio tasks that it has started.
         """
         lane, runner = self._way_of(fn)
         await self._admission.aenter(lane)
@@ -135,18 +142,19 @@ class TaskPool(Executor):
         lane = self._admission.callers
         self._admission.enter(lane, may_block=self._may_block)
         task: TaskHandle[T] = TaskHandle((fn, args, kwargs), lane=lane)
+        task.start()  # first, since a close could still cancel what it finds not started
         self._register(task)
-        task.start()
-        token = current.set(task)
-        try:
-            result = fn(*args, **kwargs)
-        except BaseException as error:
+        with task.waited_for():
+            token = current.set(task)
+            try:
+                result = fn(*args, **kwargs)
+            except BaseException as error:
+                current.reset(token)
+                self._execution.settle(task, error=error, report=False)
+                raise
             current.reset(token)
-            self._execution.settle(task, error=error, report=False)
-            raise
-        current.reset(token)
-        self._execution.settle(task, result=result)
-        return result
+            self._execution.settle(task, result=result)
+            return result
 
     # Looking -------------------------------------------------------------------------------------------------------
 
@@ -187,9 +195,10 @@ class TaskPool(Executor):
         pool is below its new size. Raises ValueError for less than 1.
         """
         _check_at_least(1, size=size, max_threads=max_threads)
-        self._max_threads = max_threads or self._max_threads
-        self._threads.resize(self._threads_for(size))
-        self._admission.resize(size, self._threads_for(size))
+        with self._changing:
+            self._max_threads = max_threads or self._max_threads
+            self._threads.resize(self._threads_for(size))
+            self._admission.resize(size, self._threads_for(size))
 
     def close(self, timeout: float | None = None, *, cancel_grace: float = 1.0) -> bool:
         """Turn away new and waiting submitters, and wait for the tasks that have a slot: True if all finished.
@@ -200,6 +209,7 @@ class TaskPool(Executor):
         """
         self._check_outside("close()")
         deadline = None if timeout is None else time.monotonic() + timeout + cancel_grace
+        runners = self._threads, self._coroutines
         self._admission.close()
         drained = self._admission.wait_drained(timeout)
         if not drained:
@@ -207,11 +217,11 @@ class TaskPool(Executor):
             for task in list(self._admission.tasks):
                 task.cancel()
             self._admission.wait_drained(cancel_grace)
-        self._threads.stop()
-        self._coroutines.stop()
+        for runner in runners:
+            runner.stop()
         if not self._admission.running:
-            self._threads.join(deadline)
-            self._coroutines.join(deadline)
+            for runner in runners:
+                runner.join(deadline)
         return drained
 
     async def aclose(self, timeout: float | None = None, *, cancel_grace: float = 1.0) -> bool:
@@ -243,9 +253,10 @@ class TaskPool(Executor):
 
     def reopen(self) -> None:
         """Take tasks again after a `close`; on an open pool it does nothing. What did not give way keeps its slot."""
-        if self.closed:
-            self._start_afresh()
-            self._admission.reopen()
+        with self._changing:
+            if self.closed:
+                self._start_afresh()
+                self._admission.reopen()
 
     # Within --------------------------------------------------------------------------------------------------------
 
@@ -259,10 +270,14 @@ class TaskPool(Executor):
             idle_timeout=idle_timeout,
             name=name,
             logger=logger,
-            on_exit=connections.close_all,
+            on_exit=self._worker_left,
         )
         lanes = DatabaseLanes(idle_timeout=idle_timeout, name=name, logger=logger)
         self._coroutines = CoroutineLoop(self._execution, lanes=lanes, name=name, logger=logger)
+
+    def _worker_left(self) -> None:
+        connections.close_all()
+        self._admission.break_deadlocks()
 
     def _threads_for(self, size: int) -> int:
         return self._max_threads or min(size, MAX_THREADS)
@@ -304,6 +319,11 @@ class TaskPool(Executor):
         """Whether the calling thread may wait for a slot: not the loop, nor a worker that is between two tasks."""
         return not self._coroutines.is_current_thread() and (in_task or not self._threads.is_current_thread())
 
+    def _take_over(self, task: TaskHandle[Any]) -> Callable[[], None] | None:
+        if self._coroutines.is_current_thread():
+            raise PoolDeadlockError(f"waiting for a task would stop all coroutines of {self.name}; await it instead")
+        return self._threads.take_over(task)
+
     def _check_outside(self, verb: str) -> None:
         if current_task() in self._admission.tasks or (verb == "close()" and self._coroutines.is_current_thread()):
             raise PoolDeadlockError(f"{verb} inside a task of {self.name} would wait for that very task")
@@ -312,6 +332,7 @@ class TaskPool(Executor):
         for part in (self._admission, self._threads, self._coroutines):
             part.disown()
         closed = self.closed
+        self._changing = threading.Lock()
         self._admission = self._new_admission(size=self.capacity, threads=self._threads_for(self.capacity))
         self._admission.closed = closed
         self._start_afresh()

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import Generic, TypeVar
 
@@ -79,16 +80,17 @@ class WorkerThreads(Generic[Job]):
     def interrupt(self, job: Job) -> None:
         """Nothing stops a thread from outside; the job sees it at its next check."""
 
-    def help(self, job: Job) -> None:
-        """Run a job that no worker has taken up, if the caller is a worker: it may be the one the job needs."""
-        if self.is_current_thread() and self.withdraw(job):
-            with self._lock:
-                self._helping += 1
+    def take_over(self, job: Job) -> Callable[[], None] | None:
+        """For a worker that is about to wait for a job: how to run it there, if no other has taken it up."""
+        if not self.is_current_thread():
+            return None
+        with self._lock:
             try:
-                self._run(job)
-            finally:
-                with self._lock:
-                    self._helping -= 1
+                self._ready.remove(job)
+            except ValueError:
+                return None
+            self._helping += 1
+        return partial(self._run_here, job)
 
     def prestart(self) -> None:
         """Start all threads now."""
@@ -140,6 +142,13 @@ class WorkerThreads(Generic[Job]):
                 del job
         finally:
             self._on_exit()
+
+    def _run_here(self, job: Job) -> None:
+        try:
+            self._run(job)
+        finally:
+            with self._lock:
+                self._helping -= 1
 
     def _next_job(self, gate: threading.Lock) -> Job | None:
         """The next job, waited for; None if the worker is to go."""

@@ -106,7 +106,7 @@ def test_a_limited_wait_ends_in_time_and_its_task_never_runs() -> None:
             began = time.monotonic()
             with pytest.raises(SubmitTimeoutError):
                 pool.spawn(ran.set, wait_timeout=0.2)
-            assert 0.19 <= time.monotonic() - began < 2
+            assert 0.19 <= time.monotonic() - began < 10
             assert pool.waiting == 0
         pool.submit(nothing).result(20)
     assert not ran.is_set()

@@ -43,7 +43,7 @@ def test_closing_turns_away_all_who_wait_and_their_tasks_never_run(eventually: E
             closing = threads.submit(pool.close)
             began = time.monotonic()
             assert all(isinstance(submission.exception(20), PoolClosedError) for submission in blocked)
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 20
             assert pool.waiting == 0
             assert not closing.done()
         assert closing.result(20)
@@ -62,7 +62,7 @@ def test_close_gives_up_in_time_and_cancels_what_is_left() -> None:
     seen = threading.Event()
 
     def stubborn() -> None:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:
                 check_cancelled()
@@ -73,10 +73,10 @@ def test_close_gives_up_in_time_and_cancels_what_is_left() -> None:
 
     pool = TaskPool(10)
     function = pool.submit(stubborn)
-    coroutine = pool.submit(asyncio.sleep, 5)
+    coroutine = pool.submit(asyncio.sleep, 60)
     began = time.monotonic()
     assert pool.close(0.2) is False
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 20
     assert seen.wait(20)
     for task in (function, coroutine):
         with pytest.raises(CancelledError):
@@ -91,7 +91,7 @@ def test_close_does_not_wait_longer_than_it_was_told_for_a_task_that_never_gives
         waiting = pool.submit(nothing)
         began = time.monotonic()
         assert pool.close(0.1, cancel_grace=0.1) is False
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 20
         assert waiting.cancelled()
         assert pool.running == 1
     assert pool.close(20)
@@ -200,6 +200,7 @@ def test_shutdown_without_waiting_lets_the_tasks_finish_and_the_threads_go(event
 def test_shutdown_can_cancel_what_has_not_started(eventually: Eventually) -> None:
     pool = TaskPool(10, max_threads=1)
     with submitters(1) as threads, held(pool, 1) as release:
+        eventually(release.tasks[0].running)
         waiting = pool.submit(nothing)
         closing = threads.submit(pool.shutdown, cancel_futures=True)
         eventually(waiting.cancelled)

@@ -47,7 +47,7 @@ def test_ten_thousand_coroutines_need_one_thread() -> None:
         tasks = [pool.submit(asyncio.sleep, 0.01, number) for number in range(10_000)]
         assert pool.stats().threads <= 2
         assert sum(task.result(20) for task in tasks) == sum(range(10_000))
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60  # one after the other they take over 100 s
 
 
 def test_blocking_functions_do_not_delay_coroutines() -> None:
@@ -60,7 +60,7 @@ def test_blocking_functions_do_not_delay_coroutines() -> None:
         return sorted(delays)[len(delays) // 2]
 
     with TaskPool(100, max_threads=4) as pool, held(pool, 4):
-        assert pool.submit(heartbeat).result(20) < 0.1
+        assert pool.submit(heartbeat).result(60) < 0.5
 
 
 def test_a_full_function_lane_still_lets_coroutines_in() -> None:

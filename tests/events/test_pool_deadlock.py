@@ -8,7 +8,14 @@ from collections.abc import Callable
 
 import pytest
 
-from events.pool import PoolDeadlockError, PoolOverloadedError, SubmitTimeoutError, TaskPool
+from events.pool import (
+    PoolClosedError,
+    PoolDeadlockError,
+    PoolOverloadedError,
+    SubmitTimeoutError,
+    TaskHandle,
+    TaskPool,
+)
 from tests.events.test_pool import Eventually, held, nothing, submitters
 
 
@@ -217,7 +224,7 @@ def test_a_coroutine_that_blocks_its_loop_for_another_is_told() -> None:
         async def block() -> object:
             return (await pool.asubmit(asyncio.sleep, 0)).result()
 
-        with pytest.raises(PoolDeadlockError, match="await the task"):
+        with pytest.raises(PoolDeadlockError, match="await it"):
             pool.submit(block).result(20)
 
 
@@ -236,3 +243,207 @@ def test_a_callback_on_a_pool_thread_may_not_wait_for_a_slot(caplog: pytest.LogC
         task.add_done_callback(submit_more)
         started.set()
         assert told.wait(20)
+
+
+def test_a_function_that_waits_for_a_coroutine_which_moves_is_no_deadlock(eventually: Eventually) -> None:
+    release = threading.Event()
+
+    async def moving() -> None:
+        while not release.is_set():
+            await asyncio.sleep(0.001)
+
+    async def needs_a_function() -> str:
+        return await (await pool.asubmit(lambda: "admitted"))
+
+    with TaskPool(100, max_threads=1) as pool:
+        coroutine = pool.submit(moving)
+        functions = [pool.submit(coroutine.result), pool.submit(nothing)]
+        eventually(functions[0].running)
+        waiting = pool.submit(needs_a_function)
+        eventually(lambda: pool.waiting == 1)
+        release.set()
+        assert waiting.result(20) == "admitted"
+
+
+def test_a_worker_that_is_about_to_run_what_it_waits_for_is_no_deadlock(eventually: Eventually) -> None:
+    with TaskPool(100, max_threads=1) as pool:
+        release = threading.Event()
+
+        def parent() -> str:
+            child = pool.submit(release.wait, 20)
+            return "ended" if child.result() else "never"
+
+        async def needs_a_function() -> str:
+            return await (await pool.asubmit(lambda: "admitted"))
+
+        first = pool.submit(parent)
+        eventually(lambda: pool.running == 2)
+        second = pool.submit(needs_a_function)
+        eventually(lambda: pool.waiting == 1)
+        release.set()
+        assert (first.result(20), second.result(20)) == ("ended", "admitted")
+
+
+def test_when_all_threads_wait_for_coroutines_that_need_a_thread_one_is_told() -> None:
+    everyone = threading.Barrier(2)
+    with TaskPool(100, max_threads=2) as pool:
+
+        async def needs_a_function() -> str:
+            try:
+                return await (await pool.asubmit(lambda: "ran"))
+            except PoolDeadlockError:
+                return "told"
+
+        def parent() -> str:
+            child = pool.submit(needs_a_function)
+            everyone.wait(20)
+            try:
+                return child.result()
+            except PoolDeadlockError:
+                return "told"
+
+        assert "told" in [task.result(20) for task in [pool.submit(parent) for _ in range(2)]]
+        assert pool.submit(lambda: "goes on").result(20) == "goes on"
+
+
+def test_tasks_that_wait_for_each_other_in_a_ring_are_told_while_others_go_on(eventually: Eventually) -> None:
+    ring: list[TaskHandle[str]] = []
+    complete = threading.Event()
+
+    async def wait_for_next(number: int) -> str:
+        while not complete.is_set():
+            await asyncio.sleep(0.001)
+        try:
+            return await ring[(number + 1) % 3]
+        except PoolDeadlockError:
+            return "told"
+
+    with TaskPool(10) as pool, held(pool, 2):
+        ring += [pool.submit(wait_for_next, number) for number in range(3)]
+        complete.set()
+        assert [task.result(20) for task in ring] == ["told"] * 3
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_run_inside_a_task_counts_as_what_that_task_waits_for(size: int) -> None:
+    def outer() -> str:
+        return pool.run(inner)
+
+    def inner() -> str:
+        try:
+            return pool.submit(lambda: "admitted").result()
+        except PoolDeadlockError:
+            return "told"
+
+    with TaskPool(size) as pool:
+        if size == 1:
+            with pytest.raises(PoolDeadlockError):
+                pool.submit(outer).result(20)
+        else:
+            assert pool.submit(outer).result(20) == "told"
+
+
+def test_a_coroutine_may_not_block_its_loop_for_a_function_either() -> None:
+    with TaskPool(10) as pool, held(pool, 1) as release:
+
+        async def block() -> object:
+            return release.tasks[0].result()
+
+        def block_in_run() -> object:
+            return release.tasks[0].result()
+
+        async def run() -> object:
+            return pool.run(block_in_run)
+
+        for blocking in (block, run):
+            with pytest.raises(PoolDeadlockError, match="await it"):
+                pool.submit(blocking).result(20)
+
+
+def test_a_wait_in_a_child_task_of_a_coroutine_is_the_coroutines() -> None:
+    with TaskPool(1) as pool:
+
+        async def gather() -> list[object]:
+            return await asyncio.gather(*(pool.asubmit(nothing) for _ in range(3)), return_exceptions=True)
+
+        results = pool.submit(gather).result(20)
+        assert [type(result) for result in results] == [PoolDeadlockError] * 3
+        assert (pool.running, pool.waiting) == (0, 0)
+
+
+def test_a_coroutine_cancelled_while_it_awaits_a_slot_leaves_the_others_their_turn(eventually: Eventually) -> None:
+    with TaskPool(2) as pool, held(pool, 1) as release:
+
+        async def nest() -> str:
+            return await (await pool.asubmit(asyncio.sleep, 0, "admitted"))
+
+        nesting = pool.submit(nest)
+        eventually(lambda: pool.waiting == 1)
+        nesting.cancel()
+        eventually(nesting.cancelled)
+        assert (pool.running, pool.waiting) == (1, 0)
+        second = pool.submit(nest)
+        eventually(lambda: pool.waiting == 1)
+        release.set()
+        assert second.result(20) == "admitted"
+
+
+def test_coroutines_that_await_a_slot_are_admitted_by_growth_and_turned_away_by_closing(eventually: Eventually) -> None:
+    async def nest() -> str:
+        try:
+            return await (await pool.asubmit(asyncio.sleep, 0, "admitted"))
+        except PoolClosedError:
+            return "closed"
+
+    pool = TaskPool(2)
+    with held(pool, 1):
+        nesting = pool.submit(nest)
+        eventually(lambda: pool.waiting == 1)
+        pool.resize(3)
+        assert nesting.result(20) == "admitted"
+        pool.resize(2)
+        nesting = pool.submit(nest)
+        eventually(lambda: pool.waiting == 1)
+        closing = threading.Thread(target=pool.close)
+        closing.start()
+        assert nesting.result(20) == "closed"
+        assert pool.waiting == 0
+    closing.join(20)
+    assert not closing.is_alive()
+
+
+def test_a_task_may_wait_for_one_of_another_pool_that_waits_for_a_slot_of_its_own(eventually: Eventually) -> None:
+    with TaskPool(1, name="first") as first, TaskPool(1, name="second") as second, held(second, 1) as release:
+
+        async def in_first() -> str:
+            return await (await second.asubmit(asyncio.sleep, 0, "admitted"))
+
+        crossing = first.submit(in_first)
+        eventually(lambda: second.waiting == 1)
+        assert (first.running, first.waiting) == (1, 0)
+        release.set()
+        assert crossing.result(20) == "admitted"
+
+
+def test_a_deadlock_that_comes_when_a_surplus_thread_goes_is_seen(eventually: Eventually) -> None:
+    with TaskPool(100, max_threads=2) as pool:
+        nesting, busy = threading.Event(), threading.Event()
+
+        def nest() -> str:
+            nesting.wait(20)
+            try:
+                pool.submit(nothing)
+            except PoolDeadlockError:
+                return "told"
+            return "admitted"
+
+        parent, other = pool.submit(nest), pool.submit(busy.wait, 20)
+        eventually(lambda: parent.running() and other.running())
+        pool.submit(nothing)
+        pool.submit(nothing)
+        pool.resize(100, max_threads=1)
+        nesting.set()
+        eventually(lambda: pool.waiting == 1)
+        busy.set()
+        assert other.result(20)
+        assert parent.result(20) == "told"

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
+import structlog
 from asgiref.sync import sync_to_async
-from django.db import OperationalError, connection, connections
+from django.db import OperationalError, connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
+from events.bus import emit
+from events.emitting import handling
 from events.pool import TaskPool
 from events.pool.lanes import LANES
+from events.testing import emitted
+from tests.effects.events import Rang
 from tests.events.test_pool import Eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -145,13 +149,59 @@ def test_run_leaves_the_callers_connection_alone() -> None:
     assert connection.connection is mine
 
 
-@pytest.mark.usefixtures("kept_connections")
-def test_slow_queries_of_coroutines_run_side_by_side() -> None:
-    async def slow() -> None:
-        await sync_to_async(time.sleep)(0.1)
+@pytest.mark.postgres
+def test_a_thread_gives_its_connection_back_to_psycopgs_pool_after_each_task(eventually: Eventually) -> None:
+    psycopg_pool = connection.pool  # type: ignore[attr-defined]
+    connection.close()
 
-    with TaskPool(100) as pool:
-        began = time.monotonic()
-        for task in [pool.submit(slow) for _ in range(LANES * 3)]:
-            task.result(20)
-        assert time.monotonic() - began < LANES * 3 * 0.1
+    def all_are_back() -> bool:
+        stats = psycopg_pool.get_stats()
+        return stats["pool_available"] == stats["pool_size"] > 0
+
+    with TaskPool(50, max_threads=4, idle_timeout=None) as pool:
+        for task in [pool.submit(work) for work in (query, query_async) * 20]:
+            assert task.result(20) == 1
+        assert pool.stats().threads > 1
+        eventually(all_are_back)
+
+
+@pytest.mark.postgres
+def test_more_threads_than_psycopgs_pool_has_connections_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "pool", {"min_size": 0, "max_size": 2, "timeout": 30})
+
+    def slow_query() -> int:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM pg_sleep(0.01)")
+            return cursor.fetchone()[0]
+
+    try:
+        with TaskPool(100, max_threads=8) as pool:
+            tasks = [pool.submit(work) for work in (slow_query, query_async) * 30]
+            assert [task.result(60) for task in tasks] == [1] * 60
+            assert connection.pool.get_stats()["pool_max"] == 2  # type: ignore[attr-defined]
+    finally:
+        connection.close()
+        connection.close_pool()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("lane", ["function", "coroutine"])
+def test_the_trace_and_the_cause_of_a_delivery_travel_along(lane: str) -> None:
+    def follow() -> dict[str, object]:
+        with transaction.atomic():
+            emit(Rang(number=2))
+        return structlog.contextvars.get_contextvars()
+
+    with transaction.atomic():
+        emit(Rang(number=1))
+    cause = emitted(Rang)[0].meta
+    token = handling.set(cause)
+    try:
+        with structlog.contextvars.bound_contextvars(trace="00-abc-01"), TaskPool(2) as pool:
+            work = follow if lane == "function" else sync_to_async(follow)
+            assert pool.submit(work).result(20) == {"trace": "00-abc-01"}
+    finally:
+        handling.reset(token)
+    effect = emitted(Rang)[1].meta
+    assert (effect.correlation_id, effect.causation_id) == (cause.correlation_id, cause.id)

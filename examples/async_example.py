@@ -1,0 +1,162 @@
+"""Work that need not be done at once: the task pool alone, the queue alone, and both together.
+
+    python examples/async_example.py
+
+It needs no service and leaves nothing behind: a temporary database, the embedded broker, a worker in this process.
+"""
+
+import asyncio
+import os
+import sys
+import tempfile
+import threading
+import time
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+
+# A project of your own has its settings; here they are Airy's, at home in a temporary folder.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+home = tempfile.TemporaryDirectory(prefix="airy-example-")
+os.environ |= {
+    "DJANGO_SETTINGS_MODULE": "airy.settings",
+    "DATABASE_URL": f"sqlite:///{home.name}/example.sqlite3",
+    "AIRY_BROKER": "embedded",
+    "REDIS_URL": "",
+    "SECRET_KEY": "only-for-this-example",
+    "LOG_LEVEL": "CRITICAL",
+    "GOROUTINE_POOL_SIZE": "4",
+}
+
+import django
+
+django.setup()
+
+from django.core.management import call_command
+from django.db import connections, transaction
+
+from events.bus import Event, emit, subscriber
+from events.pool import PoolOverloadedError, TaskPool, get_pool
+from events.worker import running_worker
+
+# 1. The pool: for short work in this process that may be lost with it -------------------------------------------------
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+async def fetch(name: str) -> str:
+    await asyncio.sleep(0.05)  # a request to somewhere, say
+    return f"page of {name}"
+
+
+def pool_alone() -> None:
+    print("1. The pool alone")
+    with TaskPool(3, name="example") as pool:  # at most three tasks at once; leaving the block waits for them
+        print("   a function:", pool.submit(square, 12).result())
+        pages = [pool.submit(fetch, name) for name in ("ada", "grace", "linus")]  # coroutines, side by side
+        print("   coroutines:", ", ".join(page.result() for page in pages))
+
+        failed = pool.submit(square, "twelve")  # type: ignore[arg-type]
+        print("   a failure stays with its task:", type(failed.exception()).__name__)
+
+        release = threading.Event()
+        for _ in range(3):
+            pool.submit(release.wait)
+        try:
+            pool.try_submit(square, 3)  # submit() would wait until a slot is free
+        except PoolOverloadedError:
+            print(f"   full: {pool.running} running, {pool.free} free of {pool.capacity}")
+        release.set()
+
+
+# 2. The queue: for work that must survive the process, and that others may do -----------------------------------------
+
+
+class OrderPlaced(Event, topic="order.placed", version=1, subject="order/{order_id}"):
+    """Somebody ordered something."""
+
+    order_id: int
+
+
+reserved: SimpleQueue[str] = SimpleQueue()
+
+
+@subscriber(OrderPlaced, name="example.reserve_stock", max_retries=3, min_backoff=100)
+def reserve_stock(event: OrderPlaced) -> None:
+    if event.meta.attempt == 1:
+        raise ConnectionError("the warehouse does not answer")  # tried again after a pause
+    # Runs in a transaction; what leaves the database waits for its commit.
+    transaction.on_commit(lambda: reserved.put(f"order {event.order_id} reserved at attempt {event.meta.attempt}"))
+
+
+def queue_alone() -> None:
+    print("2. The queue alone")
+    with transaction.atomic():  # the event is stored with whatever else is written here…
+        emit(OrderPlaced(order_id=1))
+    try:
+        with transaction.atomic():
+            emit(OrderPlaced(order_id=2))
+            raise ValueError("no such customer")  # …or not at all
+    except ValueError as error:
+        print(f"   order 2 was rolled back ({error}) and nobody hears of it")
+    print("  ", reserved.get(timeout=30))
+
+
+# 3. Both: the queue distributes, the pool executes --------------------------------------------------------------------
+
+
+class ParcelSent(Event, topic="parcel.sent", version=1, subject="parcel/{parcel_id}"):
+    """A parcel left the house."""
+
+    parcel_id: int
+
+
+letters: SimpleQueue[tuple[int, int]] = SimpleQueue()
+
+
+@subscriber(ParcelSent, name="example.tell_the_customer")
+def tell_the_customer(event: ParcelSent) -> None:
+    transaction.on_commit(partial(hand_over, event.parcel_id))
+
+
+def hand_over(parcel_id: int) -> None:
+    try:
+        get_pool().try_submit(write_letter, parcel_id)
+    except PoolOverloadedError:
+        # Backpressure: the worker does it itself, and meanwhile what follows stays in the queue.
+        write_letter(parcel_id)
+
+
+def write_letter(parcel_id: int) -> None:
+    time.sleep(0.05)  # a slow mail server
+    letters.put((parcel_id, get_pool().running))
+
+
+def both() -> None:
+    print("3. Both together")
+    with transaction.atomic():
+        for parcel_id in range(1, 13):
+            emit(ParcelSent(parcel_id=parcel_id))
+    written = [letters.get(timeout=30) for _ in range(12)]
+    print("   letters written for parcels", *sorted(parcel for parcel, _ in written))
+    most = max(running for _, running in written)
+    print(f"   never more than {get_pool().capacity} tasks at once: {'yes' if most <= get_pool().capacity else most}")
+
+
+def main() -> None:
+    call_command("migrate", verbosity=0)
+    pool_alone()
+    with running_worker(threads=2):  # in production: manage.py rundramatiq, as many as you like
+        queue_alone()
+        both()
+    print(f"Closed in order: {get_pool().stats().completed} tasks completed, {get_pool().running} running.")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    finally:
+        connections.close_all()
+        home.cleanup()
