@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import structlog
-from django.db import connections
+from django.db import InterfaceError, OperationalError, close_old_connections, connections
 from dramatiq.broker import Broker, MessageProxy
+from dramatiq.common import compute_backoff, iter_queue
 from dramatiq.middleware import Middleware, TimeLimit
 from dramatiq.worker import Worker
 
+from events.brokers.contract import EventBroker
 from events.delivery import DeliveryFailed
 from events.pool import get_pool
 from events.recording import record
@@ -22,6 +24,8 @@ log = structlog.get_logger("events.delivery")
 
 #: Seconds that what subscribers left to the pool may take to finish when the worker ends.
 POOL_GRACE = 10.0
+#: The first and the longest pause before a failure is recorded again, in milliseconds.
+RECORD_BACKOFF = (100, 15_000)
 
 
 class DeliveryTimeLimit(TimeLimit):
@@ -48,7 +52,20 @@ class DeliveryTimeLimit(TimeLimit):
 
 class RetryOrDeadLetter(Middleware):
     """Records failed deliveries. The message stays marked as failed until they are written down, so that a failure of
-    the record gives it back to the broker instead of losing it."""
+    the record gives it back to the broker instead of losing it.
+
+    While the database is away the message is held and the record tried again: given back, it would go round and
+    round, and a quorum queue drops what was delivered too often.
+    """
+
+    def __init__(self) -> None:
+        self._ending = threading.Event()
+
+    def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
+        self._ending.clear()
+
+    def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        self._ending.set()
 
     def after_process_message(
         self, broker: Broker, message: MessageProxy, *, result: Any = None, exception: BaseException | None = None
@@ -57,10 +74,43 @@ class RetryOrDeadLetter(Middleware):
             return
         message.fail()
         if isinstance(exception, DeliveryFailed):
-            record(exception)
-            message.failed = False
+            message.failed = not self._recorded(exception)
         else:
             log.error("delivery without outcome, given back", queue=message.queue_name, error=repr(exception))
+
+    def _recorded(self, failed: DeliveryFailed) -> bool:
+        """Whether it could be recorded before the worker ends. Raises what no waiting can mend."""
+        tries = 0
+        while True:
+            try:
+                record(failed)
+                return True
+            except (OperationalError, InterfaceError) as error:
+                tries, pause = compute_backoff(tries, factor=RECORD_BACKOFF[0], max_backoff=RECORD_BACKOFF[1])
+                log.warning(
+                    "failure not recorded yet",
+                    subscriber=failed.subscription.name,
+                    error=repr(error),
+                    again_in=pause / 1000,
+                )
+                close_old_connections()
+                if self._ending.wait(pause / 1000):
+                    return False
+
+
+class Leaving(Middleware):
+    """Begins a worker's end: no more is taken, and what no thread has begun goes back at once, so that others need not
+    wait for what runs here."""
+
+    def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
+        if isinstance(broker, EventBroker):
+            broker.stopping.clear()
+
+    def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        if isinstance(broker, EventBroker):
+            broker.stopping.set()
+        for item in iter_queue(worker.work_queue):
+            worker.consumers[item.message.queue_name].requeue_messages([item.message])
 
 
 class Relaying(Middleware):

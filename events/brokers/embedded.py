@@ -105,7 +105,7 @@ class EmbeddedConsumer(Consumer):
 
     def __next__(self) -> MessageProxy | None:
         arrivals = self._mailbox.take(self._subscription.together, timeout=self._timeout)
-        return ArrivalMessage(arrivals, subscription=self._subscription, consumer=self) if arrivals else None
+        return ArrivalMessage(arrivals, subscription=self._subscription, origin=self) if arrivals else None
 
     def ack(self, message: ArrivalMessage) -> None:  # type: ignore[override]
         for arrival in message.arrivals:
