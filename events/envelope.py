@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from events.event import Event, Meta, event_class
 
@@ -68,7 +69,7 @@ class Envelope:
         Raises UndecodableError.
         """
         try:
-            wire = json.loads(body)
+            wire = from_json(body)
             if b"\\u0000" in body and _has_nul(wire):
                 raise ValueError("a NUL character, which PostgreSQL cannot keep")
             event_id, data = uuid.UUID(wire["id"]), wire["data"]

@@ -1,17 +1,15 @@
-"""Middleware of the worker: time limits, retry and dead letter (failing closed), and the relay beside the workers."""
+"""Middleware of the worker: retry and dead letter (failing closed), an orderly end, the relay beside the workers."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import structlog
 from django.db import InterfaceError, OperationalError, close_old_connections, connections
 from dramatiq.broker import Broker, MessageProxy
 from dramatiq.common import compute_backoff, iter_queue
-from dramatiq.middleware import Middleware, TimeLimit
+from dramatiq.middleware import Middleware
 from dramatiq.worker import Worker
 
 from events.brokers.contract import EventBroker
@@ -26,28 +24,6 @@ log = structlog.get_logger("events.delivery")
 POOL_GRACE = 10.0
 #: The first and the longest pause before a failure is recorded again, in milliseconds.
 RECORD_BACKOFF = (100, 15_000)
-
-
-class DeliveryTimeLimit(TimeLimit):
-    """Dramatiq's time limit, counted per delivery instead of per message: a message may carry a group of them."""
-
-    def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
-        """The limit begins with each delivery."""
-
-    def after_process_message(self, broker: Broker, message: MessageProxy, **outcome: Any) -> None:
-        """The limit ended with each delivery."""
-
-    after_skip_message = after_process_message
-
-    @contextmanager
-    def guard(self, milliseconds: int) -> Iterator[None]:
-        """Interrupt the calling thread with TimeLimitExceeded if it stays inside for longer."""
-        thread = threading.get_ident()
-        self.manager.add_timeout(thread, milliseconds)
-        try:
-            yield
-        finally:
-            self.manager.remove_timeout(thread)
 
 
 class RetryOrDeadLetter(Middleware):
