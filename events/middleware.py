@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 import structlog
-from django.db import InterfaceError, OperationalError, close_old_connections, connections
+from django.db import DataError, Error, IntegrityError, close_old_connections, connections
 from dramatiq.broker import Broker, MessageProxy
 from dramatiq.common import compute_backoff, iter_queue
 from dramatiq.middleware import Middleware
@@ -30,8 +30,8 @@ class RetryOrDeadLetter(Middleware):
     """Records failed deliveries. The message stays marked as failed until they are written down, so that a failure of
     the record gives it back to the broker instead of losing it.
 
-    While the database is away the message is held and the record tried again: given back, it would go round and
-    round, and a quorum queue drops what was delivered too often.
+    While the database is away or unwell the message is held and the record tried again: given back, it would go round
+    and round, and a quorum queue drops what was delivered too often.
     """
 
     def __init__(self) -> None:
@@ -61,7 +61,9 @@ class RetryOrDeadLetter(Middleware):
             try:
                 record(failed)
                 return True
-            except (OperationalError, InterfaceError) as error:
+            except (DataError, IntegrityError):
+                raise
+            except Error as error:
                 tries, pause = compute_backoff(tries, factor=RECORD_BACKOFF[0], max_backoff=RECORD_BACKOFF[1])
                 log.warning(
                     "failure not recorded yet",
