@@ -11,11 +11,12 @@ inbox. Each drain is a process of its own. Peers that are not installed (benchma
 from __future__ import annotations
 
 import argparse
-import json
+import multiprocessing
+import os
+import re
 import statistics
-import subprocess
-import sys
 import time
+from multiprocessing.connection import Connection
 
 from benchmarks.place import own_place
 
@@ -36,13 +37,9 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--events", type=int, default=5_000)
-    arguments.add_argument("--only", help="sides whose names contain this")
-    arguments.add_argument("--drain", help=argparse.SUPPRESS)
+    arguments.add_argument("--only", help="sides whose names match this expression")
     arguments.add_argument("--log-level", default="INFO", help="what the workers log; it goes to /dev/null")
     options = arguments.parse_args()
-    if options.drain:
-        drain(options.drain, options.events)
-        return
     with own_place(
         "airy_bench_drain", DJANGO_SETTINGS_MODULE="benchmarks.drained.settings", LOG_LEVEL=options.log_level
     ):
@@ -57,7 +54,7 @@ def measure(rounds: int, events: int, only: str) -> None:
     from benchmarks.drained.sides import SIDES, start_afresh
 
     installed = {"airy", "dramatiq", *(name.removeprefix("django_").replace("_", "-") for name in settings.PEERS)}
-    names = [name for name in SIDES if name.split()[0] in installed and only in name]
+    names = [name for name in SIDES if name.split()[0] in installed and re.search(only, name)]
     rates: dict[str, list[float]] = {name: [] for name in names}
     cpu: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(rounds):
@@ -83,27 +80,31 @@ def measure(rounds: int, events: int, only: str) -> None:
 
 
 def run_in_process(name: str, events: int) -> dict[str, float]:
-    done = subprocess.run(
-        (sys.executable, "-m", "benchmarks.drain", "--drain", name, "--events", str(events)),
-        check=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    return json.loads(done.stdout.splitlines()[-1])
+    """Work the backlog off in a process of its own; returns its figures."""
+    from django.db import connections
+
+    connections.close_all()
+    for connection in connections.all(initialized_only=True):
+        connection.close_pool()
+    processes = multiprocessing.get_context("fork")
+    ours, theirs = processes.Pipe()
+    process = processes.Process(target=drain, args=(name, events, theirs))
+    process.start()
+    theirs.close()
+    figures = ours.recv()
+    process.join()
+    return figures
 
 
-def drain(name: str, events: int) -> None:
-    """In the process of its own: work the backlog off and print the figures."""
-    import django
-
-    django.setup()
+def drain(name: str, events: int, answer: Connection) -> None:
+    """In the process of its own."""
     from benchmarks.drained.sides import SIDES
 
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what is logged is written, and read by nobody
     side = SIDES[name]()
     began = time.process_time()
     seconds = side.drain(events)
-    print(json.dumps({"seconds": seconds, "cpu": time.process_time() - began}))
+    answer.send({"seconds": seconds, "cpu": time.process_time() - began})
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 import dramatiq
 import pika
 from django.conf import settings
+from django_dramatiq.middleware import DbConnectionsMiddleware
 from dramatiq.broker import Broker
 from dramatiq.worker import Worker
 
@@ -27,7 +28,11 @@ def our_broker(**options: Any) -> RabbitmqBroker:
     """A broker of ours on this run's vhost, beside the process's own."""
     parameters = dramatiq.get_broker().parameters
     where = {"host": parameters.host, "port": parameters.port, "vhost": parameters.virtual_host}
-    return RabbitmqBroker(**where | {"middleware": [DeliveryTimeLimit(), RetryOrDeadLetter(), Leaving()]} | options)
+    return RabbitmqBroker(
+        **where
+        | {"middleware": [DbConnectionsMiddleware(), DeliveryTimeLimit(), RetryOrDeadLetter(), Leaving()]}
+        | options
+    )
 
 
 @contextmanager

@@ -158,8 +158,9 @@ def reader(vhost: str) -> Iterator[tuple[str, str]]:
     rabbitmqctl("delete_user", name)
 
 
-def forbid_publishing(vhost: str, user: str) -> None:
-    rabbitmqctl("set_permissions", "-p", vhost, user, ".*", "^$", ".*")
+def forbid_publishing(vhost: str, user: str, *, queue: str = "") -> None:
+    """Let the user write nowhere but to the queue itself, as binding it asks for."""
+    rabbitmqctl("set_permissions", "-p", vhost, user, ".*", f"^{queue}$", ".*")
 
 
 def test_stock_dramatiq_acknowledges_a_message_whose_retry_it_could_not_enqueue(
@@ -215,7 +216,7 @@ def test_our_broker_keeps_a_retry_that_cannot_be_published_until_it_can(
         courier = courier_for(broker)
         courier.carry()
         courier.close()
-        forbid_publishing(vhost, user)
+        forbid_publishing(vhost, user, queue=subscription.queue)
         with working(broker):
             eventually(lambda: OutboxMessage.objects.filter(attempt=2).exists())
             eventually(lambda: OutboxMessage.objects.ripe().exists())
