@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from events.event import Event, Meta, event_class
 
@@ -112,7 +112,7 @@ class Envelope:
                 f"no event class is declared for topic {self.topic!r}: declare one, or narrow the pattern"
             )
         try:
-            event = cls.model_validate_json(self.json(), extra="ignore")
+            event = cls.model_validate_json(to_json(self.data), extra="ignore")
         except ValidationError as error:
             raise UndecodableError(f"{self.topic} does not fit {cls.__name__}: {error}") from error
         return event.with_meta(
