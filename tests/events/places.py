@@ -15,6 +15,7 @@ from dramatiq.broker import Broker
 from dramatiq.worker import Worker
 
 from events.actors import declare_actor
+from events.brokers.contract import EventBroker
 from events.brokers.rabbitmq import RabbitmqBroker
 from events.bus import subscriber
 from events.middleware import Leaving, RetryOrDeadLetter
@@ -36,7 +37,7 @@ def our_broker(**options: Any) -> RabbitmqBroker:
 
 
 @contextmanager
-def only(broker: RabbitmqBroker | None, function: Callable[[Any], None], **options: Any) -> Iterator[Subscription]:
+def only(broker: EventBroker | None, function: Callable[[Any], None], **options: Any) -> Iterator[Subscription]:
     """A subscriber that nobody else has, on this broker if one is given; there is no other meanwhile."""
     others = dict(subscriptions)
     subscriptions.clear()

@@ -17,8 +17,11 @@ import psycopg
 import pytest
 from django.db import transaction
 from dramatiq.broker import Broker
+from dramatiq.worker import Worker
 from structlog.testing import capture_logs
 
+from events.arrival import Arrival
+from events.brokers.embedded import EmbeddedBroker
 from events.brokers.rabbitmq import RabbitmqBroker, declare, prefetch_for
 from events.brokers.watermark import Watermark
 from events.bus import emit_many
@@ -146,6 +149,21 @@ def test_a_worker_whose_broker_is_away_ends_at_once(unreachable: RabbitmqBroker)
             asked = time.monotonic()
         assert time.monotonic() - asked < lines[-1]["again_in"] + 5
         assert not thread.is_alive()
+
+
+def test_an_embedded_worker_that_ends_puts_back_what_no_thread_has_begun() -> None:
+    broker = EmbeddedBroker(middleware=[Leaving()])
+    with only(broker, leave_effect, group=10) as subscription:
+        given = [Arrival(envelope=None, body=str(number).encode(), tag=(number, 1)) for number in range(25)]
+        mailbox = broker.mailboxes[subscription.queue]
+        mailbox.put(given)
+        worker = Worker(broker, worker_threads=0, worker_timeout=50)
+        worker.start()
+        deadline = time.monotonic() + 30
+        while len(mailbox) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        worker.stop(timeout=10_000)
+        assert sorted(mailbox.take(100, timeout=0), key=lambda one: one.tag) == given
 
 
 @services
