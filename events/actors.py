@@ -8,8 +8,8 @@ from dramatiq.broker import Broker
 from events.arrival import Arrival
 from events.brokers.contract import EventBroker
 from events.delivery import DeliveryFailed, process, unlimited
-from events.middleware import DeliveryTimeLimit
 from events.subscription import Subscription
+from events.time_limit import DeliveryTimeLimit
 
 
 def declare_actor(broker: Broker, subscription: Subscription) -> None:

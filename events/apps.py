@@ -17,11 +17,12 @@ class EventsConfig(AppConfig):
 
         from events.actors import declare_actor
         from events.checks import check_broker, check_database
-        from events.middleware import DeliveryTimeLimit, Relaying, RetryOrDeadLetter
+        from events.middleware import Leaving, Relaying, RetryOrDeadLetter
         from events.subscription import listeners, subscriptions
+        from events.time_limit import DeliveryTimeLimit
 
         broker = dramatiq.get_broker()
-        for middleware in (DeliveryTimeLimit(), RetryOrDeadLetter(), Relaying()):
+        for middleware in (DeliveryTimeLimit(), RetryOrDeadLetter(), Leaving(), Relaying()):
             broker.add_middleware(middleware)
         listeners.append(lambda subscription: declare_actor(dramatiq.get_broker(), subscription))
         for subscription in list(subscriptions.values()):

@@ -7,6 +7,7 @@ along.
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -32,6 +33,8 @@ log = structlog.get_logger("events.delivery")
 #: How often a transaction that lost a deadlock runs again at once; it costs no attempt.
 DEADLOCK_RETRIES = 10
 DEADLOCKS = {"40P01", "40001"}
+#: A statement was cancelled: by its time-out, or by an administrator.
+CANCELLED = "57014"
 
 _one_suspect = threading.Lock()
 
@@ -67,6 +70,14 @@ class ExhaustedError(Exception):
     """A message used up its attempts without ever failing: it kills its worker."""
 
 
+class TimeLimitReached(Exception):
+    """A subscriber, or one of its statements, ran longer than it may."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        limit = subscription.time_limit / 1000
+        super().__init__(f"longer than its time limit of {limit:g} s: give the subscriber a time_limit=, or less to do")
+
+
 def process(subscription: Subscription, arrivals: Sequence[Arrival], *, guard: Guard = unlimited) -> None:
     """Run a subscriber on arrivals, in one slot of the process's pool.
 
@@ -81,10 +92,9 @@ def _process(subscription: Subscription, arrivals: Sequence[Arrival], guard: Gua
         started = time.monotonic()
         try:
             _run_together(subscription, arrivals, guard=guard)
-        except Interrupt as interrupt:
-            if not isinstance(interrupt, TimeLimitExceeded):
+        except BaseException as error:  # whatever it was, each runs again alone and is recorded there
+            if isinstance(error, Interrupt) and not isinstance(error, TimeLimitExceeded):
                 raise
-        except BaseException as error:  # noqa: BLE001 - whatever it was, each runs again alone and is recorded there
             log.info("group rolled back", subscriber=subscription.name, events=len(arrivals), error=repr(error))
         else:
             _log_done(subscription, arrivals, time.monotonic() - started)
@@ -108,11 +118,9 @@ def _run_alone(subscription: Subscription, arrival: Arrival, guard: Guard) -> Fa
                 if attempt > subscription.max_retries + 1:
                     raise ExhaustedError(f"begun {attempt - 1} times without an outcome: it ends its worker")
             _run_through_deadlocks(subscription, arrival, attempt, guard)
-    except Interrupt as interrupt:
-        if not isinstance(interrupt, TimeLimitExceeded):
+    except BaseException as error:  # a subscriber may raise anything, SystemExit too; it is recorded
+        if isinstance(error, Interrupt) and not isinstance(error, TimeLimitExceeded):
             raise
-        return Failure(arrival, attempt, interrupt, time.monotonic() - started)
-    except BaseException as error:  # noqa: BLE001 - a subscriber may raise anything, SystemExit too; it is recorded
         return Failure(arrival, attempt, error, time.monotonic() - started)
     _log_done(subscription, (arrival,), time.monotonic() - started, attempt=attempt)
     return None
@@ -132,7 +140,7 @@ def _run_through_deadlocks(subscription: Subscription, arrival: Arrival, attempt
             _run_together(subscription, (arrival,), guard=guard, attempt=attempt)
             return
         except OperationalError as error:
-            if not again or getattr(error.__cause__, "sqlstate", None) not in DEADLOCKS:
+            if not again or _sqlstate(error) not in DEADLOCKS:
                 raise
             time.sleep(random.uniform(0.01, 0.1))
 
@@ -148,7 +156,7 @@ def _run_together(
         return
     using = router.db_for_write(Delivery)
     with transaction.atomic(using=using):
-        claimed = Delivery.objects.claim(by_key, attempts=attempts)
+        claimed = Delivery.objects.claim(by_key, attempts=attempts, time_limit=subscription.time_limit)
         events = [_event_of(arrival, attempts[key]) for key, arrival in by_key.items() if key in claimed]
         if subscription.batch:
             if events:
@@ -164,7 +172,9 @@ def _run_in_its_own_transactions(
 ) -> None:
     for key, arrival in by_key.items():
         if Delivery.objects.is_open(key):
-            _call(subscription, [_event_of(arrival, attempts[key])], guard)
+            event = _event_of(arrival, attempts[key])
+            with Delivery.objects.statements_limited(subscription.time_limit):
+                _call(subscription, [event], guard)
             Delivery.objects.claim([key], attempts=attempts)
 
 
@@ -177,12 +187,23 @@ def _isolate_callbacks(using: str) -> None:
 
 def _call(subscription: Subscription, events: list[Event], guard: Guard) -> None:
     alone = events[0].meta if len(events) == 1 else None
-    token = handling.set(alone)
+    token, started = handling.set(alone), time.monotonic()
     try:
         with guard(subscription.time_limit):
             subscription.call(events)
+    except TimeLimitExceeded as interrupt:
+        raise TimeLimitReached(subscription) from interrupt
+    except OperationalError as error:
+        if _sqlstate(error) == CANCELLED and time.monotonic() - started >= subscription.time_limit / 1000:
+            raise TimeLimitReached(subscription) from error
+        raise
     finally:
         handling.reset(token)
+
+
+def _sqlstate(error: OperationalError) -> str | None:
+    """PostgreSQL's code of an error."""
+    return getattr(error.__cause__, "sqlstate", None)
 
 
 def key_of(subscription: Subscription, arrival: Arrival) -> DeliveryKey:
@@ -197,6 +218,8 @@ def _event_of(arrival: Arrival, attempt: int) -> Event:
 
 
 def _log_done(subscription: Subscription, arrivals: Sequence[Arrival], seconds: float, *, attempt: int = 1) -> None:
+    if not logging.getLogger("events.delivery").isEnabledFor(logging.INFO):
+        return
     log.info(
         "delivered",
         subscriber=subscription.name,

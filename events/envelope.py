@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import from_json, to_json
 
 from events.event import Event, Meta, event_class
 
@@ -68,7 +69,7 @@ class Envelope:
         Raises UndecodableError.
         """
         try:
-            wire = json.loads(body)
+            wire = from_json(body)
             if b"\\u0000" in body and _has_nul(wire):
                 raise ValueError("a NUL character, which PostgreSQL cannot keep")
             event_id, data = uuid.UUID(wire["id"]), wire["data"]
@@ -111,7 +112,7 @@ class Envelope:
                 f"no event class is declared for topic {self.topic!r}: declare one, or narrow the pattern"
             )
         try:
-            event = cls.model_validate_json(self.json(), extra="ignore")
+            event = cls.model_validate_json(to_json(self.data), extra="ignore")
         except ValidationError as error:
             raise UndecodableError(f"{self.topic} does not fit {cls.__name__}: {error}") from error
         return event.with_meta(

@@ -1,18 +1,18 @@
-"""Middleware of the worker: time limits, retry and dead letter (failing closed), and the relay beside the workers."""
+"""Middleware of the worker: retry and dead letter (failing closed), an orderly end, the relay beside the workers."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import structlog
-from django.db import connections
+from django.db import DataError, Error, IntegrityError, close_old_connections, connections
 from dramatiq.broker import Broker, MessageProxy
-from dramatiq.middleware import Middleware, TimeLimit
+from dramatiq.common import compute_backoff, iter_queue
+from dramatiq.middleware import Middleware
 from dramatiq.worker import Worker
 
+from events.brokers.contract import EventBroker
 from events.delivery import DeliveryFailed
 from events.pool import get_pool
 from events.recording import record
@@ -22,33 +22,26 @@ log = structlog.get_logger("events.delivery")
 
 #: Seconds that what subscribers left to the pool may take to finish when the worker ends.
 POOL_GRACE = 10.0
-
-
-class DeliveryTimeLimit(TimeLimit):
-    """Dramatiq's time limit, counted per delivery instead of per message: a message may carry a group of them."""
-
-    def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
-        """The limit begins with each delivery."""
-
-    def after_process_message(self, broker: Broker, message: MessageProxy, **outcome: Any) -> None:
-        """The limit ended with each delivery."""
-
-    after_skip_message = after_process_message
-
-    @contextmanager
-    def guard(self, milliseconds: int) -> Iterator[None]:
-        """Interrupt the calling thread with TimeLimitExceeded if it stays inside for longer."""
-        thread = threading.get_ident()
-        self.manager.add_timeout(thread, milliseconds)
-        try:
-            yield
-        finally:
-            self.manager.remove_timeout(thread)
+#: The first and the longest pause before a failure is recorded again, in milliseconds.
+RECORD_BACKOFF = (100, 15_000)
 
 
 class RetryOrDeadLetter(Middleware):
     """Records failed deliveries. The message stays marked as failed until they are written down, so that a failure of
-    the record gives it back to the broker instead of losing it."""
+    the record gives it back to the broker instead of losing it.
+
+    While the database is away or unwell the message is held and the record tried again: given back, it would go round
+    and round, and a quorum queue drops what was delivered too often.
+    """
+
+    def __init__(self) -> None:
+        self._ending = threading.Event()
+
+    def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
+        self._ending.clear()
+
+    def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        self._ending.set()
 
     def after_process_message(
         self, broker: Broker, message: MessageProxy, *, result: Any = None, exception: BaseException | None = None
@@ -57,10 +50,45 @@ class RetryOrDeadLetter(Middleware):
             return
         message.fail()
         if isinstance(exception, DeliveryFailed):
-            record(exception)
-            message.failed = False
+            message.failed = not self._recorded(exception)
         else:
             log.error("delivery without outcome, given back", queue=message.queue_name, error=repr(exception))
+
+    def _recorded(self, failed: DeliveryFailed) -> bool:
+        """Whether it could be recorded before the worker ends. Raises what no waiting can mend."""
+        tries = 0
+        while True:
+            try:
+                record(failed)
+                return True
+            except (DataError, IntegrityError):
+                raise
+            except Error as error:
+                tries, pause = compute_backoff(tries, factor=RECORD_BACKOFF[0], max_backoff=RECORD_BACKOFF[1])
+                log.warning(
+                    "failure not recorded yet",
+                    subscriber=failed.subscription.name,
+                    error=repr(error),
+                    again_in=pause / 1000,
+                )
+                close_old_connections()
+                if self._ending.wait(pause / 1000):
+                    return False
+
+
+class Leaving(Middleware):
+    """Begins a worker's end: no more is taken, and what no thread has begun goes back at once, so that others need not
+    wait for what runs here."""
+
+    def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
+        if isinstance(broker, EventBroker):
+            broker.stopping.clear()
+
+    def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        if isinstance(broker, EventBroker):
+            broker.stopping.set()
+        for item in iter_queue(worker.work_queue):
+            worker.consumers[item.message.queue_name].requeue_messages([item.message])
 
 
 class Relaying(Middleware):

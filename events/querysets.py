@@ -6,7 +6,8 @@ import datetime as dt
 import json
 import threading
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -185,17 +186,43 @@ class DeliveryKey(NamedTuple):
     subscriber: str
     run: int
 
+    def order(self) -> tuple[int, str, int]:
+        """What to sort by: numbers compare ten times as fast as UUIDs."""
+        return self.event_id.int, self.subscriber, self.run
+
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
     """The inbox."""
 
-    def claim(self, keys: Iterable[DeliveryKey], *, attempts: dict[DeliveryKey, int]) -> set[DeliveryKey]:
+    def claim(
+        self, keys: Iterable[DeliveryKey], *, attempts: dict[DeliveryKey, int], time_limit: int | None = None
+    ) -> set[DeliveryKey]:
         """Mark deliveries done, in the transaction of their effect; returns those that were not final before.
 
         Rows are taken in sorted order, so that two workers never wait for each other in a circle. What is left out
         was done, dead or discarded: the effect must not run.
+
+        time_limit: milliseconds that a statement may take in the rest of this transaction, where the database can be
+        told so.
         """
-        return self._write(sorted(keys), "done", attempts)
+        return self._write(sorted(keys, key=DeliveryKey.order), "done", attempts, time_limit)
+
+    @contextmanager
+    def statements_limited(self, time_limit: int) -> Iterator[None]:
+        """Let no statement of this connection take longer than so many milliseconds while inside, in whatever
+        transaction."""
+        connection = connections[self.db]
+        if connection.vendor != "postgresql":
+            yield
+            return
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('statement_timeout', %s, false)", [str(time_limit)])
+        try:
+            yield
+        finally:
+            if connection.is_usable():
+                with connection.cursor() as cursor:
+                    cursor.execute("RESET statement_timeout")
 
     def is_open(self, key: DeliveryKey) -> bool:
         """Whether a delivery still waits for its outcome."""
@@ -234,25 +261,70 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         delivery.save(update_fields=["reason", "body"])
         return delivery
 
-    def _write(self, keys: Sequence[DeliveryKey], state: str, attempts: dict[DeliveryKey, int]) -> set[DeliveryKey]:
+    def _write(
+        self, keys: Sequence[DeliveryKey], state: str, attempts: dict[DeliveryKey, int], time_limit: int | None = None
+    ) -> set[DeliveryKey]:
         connection = connections[self.db]
-        now = _now(connection)
-        written: set[DeliveryKey] = set()
-        for start in range(0, len(keys), ROWS_PER_STATEMENT):
-            part = keys[start : start + ROWS_PER_STATEMENT]
-            values = ", ".join(["(%s, %s, %s, %s, %s, %s, '')"] * len(part))
-            with connection.cursor() as cursor:
-                cursor.execute(
-                    "INSERT INTO events_delivery (event_id, subscriber, run, state, attempts, at, reason)"
-                    f" VALUES {values} ON CONFLICT (event_id, subscriber, run) DO UPDATE"
-                    " SET state = excluded.state, at = excluded.at, attempts = CASE"
-                    " WHEN events_delivery.attempts > excluded.attempts THEN events_delivery.attempts"
-                    " ELSE excluded.attempts END"
-                    " WHERE events_delivery.state = 'retrying' RETURNING event_id, subscriber, run",
-                    [value for key in part for value in (*_adapted(connection, key), state, attempts[key], now)],
-                )
-                written |= {DeliveryKey(_as_uuid(event_id), name, run) for event_id, name, run in cursor.fetchall()}
-        return written
+        if connection.vendor == "postgresql":
+            return _write_on_postgresql(connection, keys, state, attempts, time_limit)
+        return _write_elsewhere(connection, keys, state, attempts)
+
+
+def _write_on_postgresql(
+    connection: Any, keys: Sequence[DeliveryKey], state: str, attempts: dict[DeliveryKey, int], time_limit: int | None
+) -> set[DeliveryKey]:
+    columns = (
+        [key.event_id.hex for key in keys],
+        [f'"{key.subscriber}"' for key in keys],
+        [str(key.run) for key in keys],
+        [str(attempts[key]) for key in keys],
+    )
+    with prepared_cursor(connection) as cursor:
+        # psycopg would look at each value of a list in Python; an array's text it passes on.
+        cursor.execute(WRITE_DELIVERIES, [*(f"{{{','.join(column)}}}" for column in columns), state, time_limit])
+        ((final, _),) = cursor.fetchall()
+    return set(keys).difference(keys[place - 1] for place in final)
+
+
+#: One statement for any number of rows, planned once; it names the few that were final instead of the many that were
+#: not. The limit lasts as long as the transaction and binds its later statements. A volatile function in the outermost
+#: SELECT always runs.
+WRITE_DELIVERIES = """
+    WITH given AS (
+        SELECT * FROM unnest(%s::uuid[], %s::text[], %s::int[], %s::int[])
+        WITH ORDINALITY AS given (event_id, subscriber, run, attempts, place)
+    ), written AS (
+        INSERT INTO events_delivery (event_id, subscriber, run, state, attempts, at, reason)
+        SELECT event_id, subscriber, run, %s, attempts, statement_timestamp(), '' FROM given ORDER BY place
+        ON CONFLICT (event_id, subscriber, run) DO UPDATE SET state = excluded.state, at = excluded.at,
+            attempts = greatest(events_delivery.attempts, excluded.attempts)
+        WHERE events_delivery.state = 'retrying' RETURNING event_id, subscriber, run
+    )
+    SELECT
+        array(SELECT place FROM given WHERE (event_id, subscriber, run) NOT IN (SELECT * FROM written)),
+        set_config('statement_timeout', coalesce(%s::int::text, current_setting('statement_timeout')), true)
+"""
+
+
+def _write_elsewhere(
+    connection: Any, keys: Sequence[DeliveryKey], state: str, attempts: dict[DeliveryKey, int]
+) -> set[DeliveryKey]:
+    now = _now(connection)
+    written: set[DeliveryKey] = set()
+    for start in range(0, len(keys), ROWS_PER_STATEMENT):
+        part = keys[start : start + ROWS_PER_STATEMENT]
+        values = ", ".join(["(%s, %s, %s, %s, %s, %s, '')"] * len(part))
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO events_delivery (event_id, subscriber, run, state, attempts, at, reason)"
+                f" VALUES {values} ON CONFLICT (event_id, subscriber, run) DO UPDATE"
+                " SET state = excluded.state, at = excluded.at,"
+                " attempts = max(events_delivery.attempts, excluded.attempts)"
+                " WHERE events_delivery.state = 'retrying' RETURNING event_id, subscriber, run",
+                [value for key in part for value in (*_adapted(connection, key), state, attempts[key], now)],
+            )
+            written |= {DeliveryKey(_as_uuid(event_id), name, run) for event_id, name, run in cursor.fetchall()}
+    return written
 
 
 class ProcessQuerySet(models.QuerySet["Process"]):

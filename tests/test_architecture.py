@@ -35,13 +35,16 @@ def test_migrations_match_the_models() -> None:
 
 def test_what_we_use_of_dramatiq_is_there() -> None:
     """Hooks of its worker that are no documented contract: a new version must be read before it is taken."""
-    from dramatiq.middleware import TimeLimit
-    from dramatiq.worker import Worker, _WorkerMiddleware
+    from dramatiq import get_broker
+    from dramatiq.common import compute_backoff, iter_queue
+    from dramatiq.threading import raise_thread_exception
+    from dramatiq.worker import ConsumerThread, Worker, _WorkerMiddleware
 
     assert hasattr(_WorkerMiddleware, "after_declare_queue")
-    assert {"emit_before", "emit_after"} <= set(
-        dir(Worker(__import__("dramatiq").get_broker(), worker_threads=1).broker)
-    )
-    manager = TimeLimit().manager
-    assert callable(manager.add_timeout)
-    assert callable(manager.remove_timeout)
+    worker = Worker(get_broker(), worker_threads=1)
+    assert {"emit_before", "emit_after"} <= set(dir(worker.broker))
+    assert list(iter_queue(worker.work_queue)) == []
+    assert worker.consumers == {}
+    assert callable(ConsumerThread.requeue_messages)
+    assert compute_backoff(0, factor=10, max_backoff=100)[0] == 1
+    assert callable(raise_thread_exception)

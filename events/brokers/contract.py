@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -35,6 +36,8 @@ class EventBroker(Broker):
         super().__init__(middleware=middleware or [])
         self.queues: dict[str, None] = {}
         self.subscriptions: dict[str, Subscription] = {}
+        #: Set while the worker ends: consumers take no more.
+        self.stopping = threading.Event()
 
     def subscribe(self, subscription: Subscription) -> None:
         """Know whom a queue is for."""
@@ -62,7 +65,7 @@ class EventBroker(Broker):
 class ArrivalMessage(MessageProxy):
     """Arrivals for one subscriber, as dramatiq's worker passes them around; they are settled together."""
 
-    def __init__(self, arrivals: Sequence[Arrival], *, subscription: Subscription, consumer: Consumer) -> None:
+    def __init__(self, arrivals: Sequence[Arrival], *, subscription: Subscription, origin: Any) -> None:
         super().__init__(
             Message(
                 queue_name=subscription.queue,
@@ -74,4 +77,5 @@ class ArrivalMessage(MessageProxy):
             )
         )
         self.arrivals = arrivals
-        self.consumer = consumer
+        #: Who delivered them and is to be told the outcome.
+        self.origin = origin

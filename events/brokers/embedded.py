@@ -43,10 +43,16 @@ class Mailbox:
         with self._ready:
             self._returned.extend((time.monotonic() + PAUSE, arrival) for arrival in arrivals)
 
+    def put_back(self, arrivals: Iterable[Arrival]) -> None:
+        """Take arrivals that nobody has begun; they are the next to go."""
+        with self._ready:
+            self._arrivals.extendleft(reversed(list(arrivals)))
+            self._ready.notify_all()
+
     def take(self, most: int, *, timeout: float) -> list[Arrival]:
         """Up to `most` waiting arrivals, as soon as there is one. One that was redelivered comes alone."""
         with self._ready:
-            self._ready.wait_for(self._has_some, timeout)
+            self._ready.wait_for(lambda: most and self._has_some(), timeout)
             taken: list[Arrival] = []
             while self._arrivals and len(taken) < most:
                 if self._arrivals[0].redelivered:
@@ -104,8 +110,9 @@ class EmbeddedConsumer(Consumer):
         self._timeout = timeout
 
     def __next__(self) -> MessageProxy | None:
-        arrivals = self._mailbox.take(self._subscription.together, timeout=self._timeout)
-        return ArrivalMessage(arrivals, subscription=self._subscription, consumer=self) if arrivals else None
+        most = 0 if self._broker.stopping.is_set() else self._subscription.together
+        arrivals = self._mailbox.take(most, timeout=self._timeout)
+        return ArrivalMessage(arrivals, subscription=self._subscription, origin=self) if arrivals else None
 
     def ack(self, message: ArrivalMessage) -> None:  # type: ignore[override]
         for arrival in message.arrivals:
@@ -114,3 +121,7 @@ class EmbeddedConsumer(Consumer):
     def nack(self, message: ArrivalMessage) -> None:  # type: ignore[override]
         # Each comes back alone and counted, so that one that never has an outcome ends as a dead letter.
         self._mailbox.give_back([replace(arrival, redelivered=True) for arrival in message.arrivals])
+
+    def requeue(self, messages: Iterable[ArrivalMessage]) -> None:  # type: ignore[override]
+        for message in messages:
+            self._mailbox.put_back(message.arrivals)

@@ -1,32 +1,23 @@
-"""RabbitMQ: a topic exchange, one durable queue per subscriber, consumers that group what waits and acknowledge by
-watermark."""
+"""RabbitMQ: a topic exchange and one durable queue per subscriber."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pika
-import structlog
-from dramatiq.broker import Consumer, MessageProxy
-from dramatiq.errors import ConnectionClosed
-from pika.exceptions import AMQPError
 
-from events.arrival import Arrival
-from events.brokers.contract import ArrivalMessage, EventBroker
+from events.brokers.consumer import RabbitmqConsumer
+from events.brokers.contract import EventBroker
+from events.brokers.session import Session
+from events.pool import get_pool
 from events.subscription import Subscription
-
-log = structlog.get_logger("events.rabbitmq")
 
 #: Levels of priority a classic queue keeps apart.
 MAX_PRIORITY = 10
-#: How long a message that was given back waits before it returns to its queue, in seconds.
-PAUSE = 1.0
 #: Full groups that may be under way or waiting per queue and process.
 GROUPS_AHEAD = 4
-
-LOST = (AMQPError, AssertionError, OSError)
 
 
 class RabbitmqBroker(EventBroker):
@@ -66,134 +57,26 @@ class RabbitmqBroker(EventBroker):
         return {"x-queue-type": "quorum"} if self.queue_type == "quorum" else {"x-max-priority": MAX_PRIORITY}
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> RabbitmqConsumer:
+        subscription = self.subscriptions[queue_name]
+        connect = partial(self._connect, subscription, prefetch=prefetch)
+        return RabbitmqConsumer(self, subscription, connect=connect, timeout=timeout / 1000)
+
+    def _connect(self, subscription: Subscription, *, prefetch: int) -> Session:
+        connection = pika.BlockingConnection(self.parameters)
         try:
-            return RabbitmqConsumer(self, self.subscriptions[queue_name], prefetch=prefetch, timeout=timeout / 1000)
-        except LOST as error:
-            raise ConnectionClosed(error) from None
+            declare(connection.channel(), self, [subscription])
+            return Session(connection, subscription, prefetch=prefetch_for(subscription, prefetch))
+        except BaseException:
+            if connection.is_open:
+                connection.close()
+            raise
 
 
-class RabbitmqConsumer(Consumer):
-    """One queue, one connection, one thread; settled from any thread.
-
-    A delivery tag means something on its own channel alone: a message of an earlier connection is settled by nobody,
-    and the broker delivers it again.
-    """
-
-    def __init__(self, broker: RabbitmqBroker, subscription: Subscription, *, prefetch: int, timeout: float) -> None:
-        self._subscription = subscription
-        self._connection = pika.BlockingConnection(broker.parameters)
-        self._channel = self._connection.channel()
-        declare(self._channel, broker, [subscription])
-        self._prefetch = max(prefetch, GROUPS_AHEAD * subscription.together)
-        self._channel.basic_qos(prefetch_count=self._prefetch)
-        self._incoming = self._channel.consume(subscription.queue, inactivity_timeout=timeout)
-        self._held: Arrival | None = None
-        self._outcomes: deque[tuple[ArrivalMessage, bool]] = deque()
-        self._lowest_open = 1  # tags count from 1 on each channel
-        self._done: set[int] = set()  # not yet acknowledged
-        self._gone: set[int] = set()  # settled with the broker out of order
-
-    def __next__(self) -> MessageProxy | None:
-        try:
-            arrivals = self._take()
-        except (*LOST, StopIteration) as error:
-            raise ConnectionClosed(error) from None
-        return ArrivalMessage(arrivals, subscription=self._subscription, consumer=self) if arrivals else None
-
-    def _take(self) -> Sequence[Arrival]:
-        first, self._held = self._held or self._next(), None
-        if first is None:
-            return ()
-        taken = [first]
-        while not first.redelivered and len(taken) < self._subscription.together:
-            if not self._channel.get_waiting_message_count():
-                break
-            arrival = self._next()
-            if arrival is None:
-                break
-            if arrival.redelivered:
-                self._held = arrival
-                break
-            taken.append(arrival)
-        return taken
-
-    def _next(self) -> Arrival | None:
-        method, properties, body = next(self._incoming)
-        if method is None:
-            return None
-        headers = properties.headers or {}
-        return Arrival.read(
-            body,
-            run=_counted(headers, "run", 0),
-            attempt=_counted(headers, "attempt", 1),
-            priority=min(properties.priority or 0, 9),
-            redelivered=method.redelivered,
-            tag=method.delivery_tag,
-        )
-
-    def ack(self, message: ArrivalMessage) -> None:  # type: ignore[override]
-        self._settle_soon(message, done=True)
-
-    def nack(self, message: ArrivalMessage) -> None:  # type: ignore[override]
-        self._settle_soon(message, done=False)
-
-    def _settle_soon(self, message: ArrivalMessage, *, done: bool) -> None:
-        if message.consumer is not self:
-            log.info("left to redelivery: its connection is gone", queue=message.queue_name)
-            return
-        self._outcomes.append((message, done))
-        try:
-            self._connection.add_callback_threadsafe(self._settle)
-        except AMQPError as error:
-            log.info("left to redelivery: the connection broke", queue=message.queue_name, error=repr(error))
-
-    def _settle(self) -> None:
-        while self._outcomes:
-            message, done = self._outcomes.popleft()
-            tags = [arrival.tag for arrival in message.arrivals]
-            if done:
-                self._done.update(tags)
-            else:
-                self._connection.call_later(PAUSE, lambda tags=tags: self._give_back(tags))
-        self._acknowledge()
-
-    def _acknowledge(self) -> None:
-        """Acknowledge up to the first open tag at once; past a slow one, tag by tag, lest it hold up the rest."""
-        last_done = 0
-        while (tag := self._lowest_open) in self._done or tag in self._gone:
-            if tag in self._done:
-                self._done.remove(tag)
-                last_done = tag
-            self._gone.discard(tag)
-            self._lowest_open += 1
-        if last_done:
-            self._channel.basic_ack(last_done, multiple=True)
-        if len(self._done) * 2 > self._prefetch:
-            for tag in self._done:
-                self._channel.basic_ack(tag)
-            self._gone |= self._done
-            self._done = set()
-
-    def _give_back(self, tags: Sequence[int]) -> None:
-        for tag in tags:
-            self._channel.basic_nack(tag, requeue=True)
-        self._gone.update(tags)
-        self._acknowledge()
-
-    def close(self) -> None:
-        try:
-            self._settle()
-            for tag in self._done:
-                self._channel.basic_ack(tag)
-            self._connection.close()
-        except LOST as error:
-            raise ConnectionClosed(error) from None
-
-
-def _counted(headers: dict[str, Any], name: str, default: int) -> int:
-    """A number the relay put into the headers; what another publisher put there is no matter of ours."""
-    value = headers.get(name)
-    return value if isinstance(value, int) and default <= value < 2**15 else default
+def prefetch_for(subscription: Subscription, prefetch: int) -> int:
+    """How many messages may be in this process: enough to keep its threads busy, and no more than its pool's slots
+    and one for the next to come free can hold; all others wait in the broker."""
+    slots = get_pool().capacity + 1
+    return max(min(prefetch, slots), min(GROUPS_AHEAD, slots) * subscription.together)
 
 
 def declare(channel: Any, broker: RabbitmqBroker, subscriptions: Sequence[Subscription]) -> None:

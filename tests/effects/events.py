@@ -16,3 +16,9 @@ class BalanceChanged(Event, topic="account.balance_changed", version=1, subject=
     account_id: int
     before: int
     after: int
+
+
+class Knocked(Event, topic="gate.knocked", version=1, subject="gate/{number}"):
+    """Someone knocked at a gate that a test keeps."""
+
+    number: int

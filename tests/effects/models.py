@@ -17,3 +17,11 @@ class Account(EventSource, models.Model):
     """A row that emits when its balance changes."""
 
     balance = models.IntegerField(default=0)
+
+
+class Stay(models.Model):
+    """How long one run of a subscriber stood before the gate, by the database's clock."""
+
+    number = models.IntegerField()
+    began = models.DateTimeField()
+    ended = models.DateTimeField()

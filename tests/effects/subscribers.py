@@ -3,11 +3,12 @@
 import os
 import signal
 
+from django.db import connection
 from django.db.models.signals import post_save
 from django.dispatch import receiver
 
 from events.bus import PermanentFailure, RetryAfter, emit, subscriber
-from tests.effects.events import BalanceChanged, Rang
+from tests.effects.events import BalanceChanged, Knocked, Rang
 from tests.effects.models import Account, Effect
 
 #: Moods that make `moody` fail, and how.
@@ -44,6 +45,22 @@ def alone(event: Rang) -> None:
 async def with_await(event: Rang) -> None:
     """An async subscriber, in the same transaction."""
     await Effect.objects.acreate(subscriber="with_await", number=event.number)
+
+
+#: The advisory lock that is the gate: while a test holds it, those who knock stand before it.
+GATE = 0x67617465
+
+
+@subscriber(Knocked, group=1)
+def stand_before_the_gate(event: Knocked) -> None:
+    """Waits until the gate opens, and writes down how long that took."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        (began,) = cursor.fetchone()
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [GATE])
+        cursor.execute(
+            "INSERT INTO effects_stay (number, began, ended) VALUES (%s, %s, clock_timestamp())", [event.number, began]
+        )
 
 
 @receiver(post_save, sender=Account)

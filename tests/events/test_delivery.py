@@ -3,10 +3,13 @@
 import asyncio
 import datetime as dt
 import json
+import logging
 import uuid
+from collections import Counter
 
 import pytest
 from django.db import transaction
+from structlog.testing import capture_logs
 
 from events.arrival import Arrival
 from events.bus import Event, RetryAfter, emit, emit_many, subscriber
@@ -291,3 +294,20 @@ def test_retry_after_takes_a_time_and_nothing_else() -> None:
     for nonsense in ("soon", float("inf"), -1):
         with pytest.raises(ValueError, match="seconds or a timedelta"):
             RetryAfter(nonsense)
+
+
+@pytest.mark.parametrize("level", [logging.INFO, logging.WARNING])
+def test_each_delivery_is_logged_with_event_subscriber_attempt_and_duration(
+    caplog: pytest.LogCaptureFixture, level: int
+) -> None:
+    caplog.set_level(level, logger="events.delivery")
+    ids = ring("calm", "calm", "twice")
+    with capture_logs() as lines:
+        deliver()
+    told = [line for line in lines if line["event"] == "delivered" and line["subscriber"] == "effects.moody"]
+    if level > logging.INFO:
+        assert told == []
+        return
+    assert Counter(event for line in told for event in line["events"]) == Counter(map(str, ids))
+    assert {line["attempt"] for line in told if str(ids[2]) in line["events"]} == {3}
+    assert all(line["seconds"] >= 0 for line in told)

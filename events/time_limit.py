@@ -1,0 +1,58 @@
+"""Time limit: interrupts a delivery that runs too long. The database is told of the limit, too: no interrupt reaches a
+thread that waits for it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from dramatiq.broker import Broker
+from dramatiq.middleware import Middleware, TimeLimitExceeded
+from dramatiq.threading import raise_thread_exception
+
+#: How often the limits are looked at, in seconds.
+INTERVAL = 1.0
+
+
+class DeliveryTimeLimit(Middleware):
+    """As dramatiq's time limit, but counted per delivery instead of per message, which may carry a group of them; and
+    once a guard has let go of a thread, nothing interrupts it any more."""
+
+    def __init__(self) -> None:
+        self._deadlines: dict[int, float] = {}
+        self._lock = threading.Lock()
+        self._watch: threading.Thread | None = None
+
+    @property
+    def actor_options(self) -> set[str]:
+        return {"time_limit"}
+
+    def after_process_boot(self, broker: Broker, **kwargs: Any) -> None:
+        if self._watch is None:
+            self._watch = threading.Thread(target=self._enforce, name="time limits", daemon=True)
+            self._watch.start()
+
+    @contextmanager
+    def guard(self, milliseconds: int) -> Iterator[None]:
+        """Raise TimeLimitExceeded in the calling thread if it stays inside for longer, at its next Python
+        instruction."""
+        thread = threading.get_ident()
+        with self._lock:
+            self._deadlines[thread] = time.monotonic() + milliseconds / 1000
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._deadlines.pop(thread, None)
+
+    def _enforce(self) -> None:
+        while True:
+            time.sleep(INTERVAL)
+            now = time.monotonic()
+            with self._lock:
+                for thread in [thread for thread, deadline in self._deadlines.items() if deadline <= now]:
+                    del self._deadlines[thread]
+                    raise_thread_exception(thread, TimeLimitExceeded)
