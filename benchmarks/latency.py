@@ -55,7 +55,7 @@ def workers() -> Iterator[None]:
     """Ours, with its relay, and the stock one."""
     commands = (
         (sys.executable, "manage.py", "rundramatiq", "--processes", "1", "--threads", THREADS),
-        (sys.executable, "-m", "dramatiq", "benchmarks.stock", "--processes", "1", "--threads", THREADS),
+        (sys.executable, "-m", "dramatiq", "benchmarks.stock:broker", "--processes", "1", "--threads", THREADS),
     )
     running = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for command in commands]
     try:

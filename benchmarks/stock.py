@@ -1,4 +1,4 @@
-"""A stock dramatiq actor on a stock RabbitmqBroker, for `python -m dramatiq benchmarks.stock`."""
+"""A stock dramatiq actor on a stock RabbitmqBroker, for `python -m dramatiq benchmarks.stock:broker`."""
 
 from __future__ import annotations
 

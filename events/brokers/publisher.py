@@ -90,6 +90,11 @@ class Publisher:
             raise PublishError(f"RabbitMQ refused {len(self._refused)} of {len(messages)} messages")
         return set(self._returned)
 
+    @property
+    def connected(self) -> bool:
+        """Whether the connection stands, as far as is known."""
+        return self._channel is not None and self._channel.is_open
+
     def pump(self) -> None:
         """Answer heartbeats without waiting."""
         if self._connection is not None and self._connection.is_open:
@@ -111,7 +116,7 @@ class Publisher:
         loop.remove_timeout(deadline)
 
     def _ensure_open(self) -> None:
-        if self._channel is not None and self._channel.is_open:
+        if self.connected:
             return
         self.close()
         self._declare_everything()
