@@ -92,8 +92,8 @@ def emit_statement() -> str:
     (statement,) = seen
     values = re.search(r"VALUES \((.*?)\) RETURNING event_id", statement, re.DOTALL)
     assert values
-    assert values[1].count(str(event_id)) == 2
-    written = re.sub(rf"'{event_id}'(::uuid)?", "gen_random_uuid()", values[1])
+    written, replaced = re.subn(rf"'({event_id}|{event_id.hex})'(::uuid)?", "gen_random_uuid()", values[1])
+    assert replaced == 2, values[1]
     return " ".join(statement.replace(values[1], written).split()) + ";\n"
 
 

@@ -42,7 +42,7 @@ class RabbitmqCourier:
 
     def carry(self) -> int:
         """Publish a batch and delete it. Raises PublishError; the rows stay."""
-        rows = OutboxMessage.objects.fresh()[:BATCH].with_events()
+        rows = OutboxMessage.objects.first_fresh(BATCH)
         rows += self._ripe(room=BATCH - len(rows))
         if not rows:
             return 0

@@ -2,12 +2,13 @@
 
 import datetime as dt
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dramatiq
 import pytest
 from django.db import connection, transaction
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from events.brokers.embedded import CAPACITY, EmbeddedBroker
@@ -18,6 +19,7 @@ from events.models import Delivery, OutboxMessage, StoredEvent
 from events.subscription import subscriptions
 from tests.effects.events import Rang
 
+Statement = tuple[str, Any]
 MOODY = "effects.moody"
 WAITING = 40_000
 #: Pages a query may touch, however many rows wait: a few levels of an index, and the rows it takes.
@@ -63,16 +65,16 @@ def waiting_rows(count: int, *, subscriber: str, due: dt.datetime | None) -> Non
         cursor.execute("ANALYZE")
 
 
-def assert_walks_nothing(sql: str) -> None:
+def assert_walks_nothing(sql: str, params: Any) -> None:
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}")
+            cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", params)
             plan = cursor.fetchone()[0]
             plan = (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]
             pages = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
             assert pages <= PAGES, (pages, sql)
         else:
-            cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
+            cursor.execute(f"EXPLAIN QUERY PLAN {sql}", params)
             plan = "\n".join(row[3] for row in cursor.fetchall())
             walked = [line for line in plan.splitlines() if line.startswith("SCAN events_outboxmessage")]
             # The index of claimed rows holds no others.
@@ -80,9 +82,18 @@ def assert_walks_nothing(sql: str) -> None:
             assert "TEMP B-TREE" not in plan, (plan, sql)
 
 
-def reads(queries: CaptureQueriesContext) -> list[str]:
-    found = [query["sql"] for query in queries if "events_outboxmessage" in query["sql"]]
-    return [sql for sql in found if sql.lstrip().startswith("SELECT")]
+@contextmanager
+def reads() -> Iterator[list[Statement]]:
+    """The outbox's SELECTs that are executed inside, with their parameters."""
+    seen: list[Statement] = []
+
+    def keep(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if "events_outboxmessage" in sql and sql.lstrip().startswith("SELECT"):
+            seen.append((sql, params))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(keep):
+        yield seen
 
 
 def test_no_pass_of_the_embedded_relay_walks_rows_it_may_not_take(broker: EmbeddedBroker) -> None:
@@ -93,20 +104,20 @@ def test_no_pass_of_the_embedded_relay_walks_rows_it_may_not_take(broker: Embedd
     assert len(broker.mailboxes[f"airy.{MOODY}"]) == CAPACITY
     for strangers in (0, 5):
         ring(strangers)
-        with CaptureQueriesContext(connection) as queries:
+        with reads() as statements:
             moved = courier.carry()
         assert bool(moved) == bool(strangers)
-        assert reads(queries)
-        for sql in reads(queries):
-            assert_walks_nothing(sql)
+        assert statements
+        for statement in statements:
+            assert_walks_nothing(*statement)
 
 
 def test_a_relay_that_begins_walks_no_rows_that_nobody_claimed(broker: EmbeddedBroker) -> None:
     waiting_rows(WAITING, subscriber=MOODY, due=timezone.now() + dt.timedelta(days=1))
-    with CaptureQueriesContext(connection) as queries:
+    with reads() as statements:
         EmbeddedCourier(broker)
-    for sql in reads(queries):
-        assert_walks_nothing(sql)
+    for statement in statements:
+        assert_walks_nothing(*statement)
 
 
 @pytest.mark.rabbitmq
@@ -116,11 +127,11 @@ def test_no_pass_of_the_relay_to_rabbitmq_walks_rows_it_may_not_take(transaction
     courier = courier_for(dramatiq.get_broker())
     for strangers in (5, 0):
         ring(strangers)
-        with CaptureQueriesContext(connection) as queries:
+        with reads() as statements:
             assert courier.carry() == strangers
-        assert reads(queries)
-        for sql in reads(queries):
-            assert_walks_nothing(sql)
+        assert statements
+        for statement in statements:
+            assert_walks_nothing(*statement)
     courier.close()
 
 
