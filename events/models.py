@@ -96,6 +96,7 @@ class OutboxMessage(models.Model):
                 name="events_outbox_fresh",
             ),
             models.Index("due", "id", condition=models.Q(due__isnull=False, claimed=False), name="events_outbox_due"),
+            models.Index("id", condition=models.Q(claimed=True), name="events_outbox_claimed"),
         ]
 
     def __str__(self) -> str:

@@ -27,6 +27,11 @@ WAKE_CHANNEL = "events_outbox"
 local_wakeup = threading.Event()
 ROWS_PER_STATEMENT = 100
 
+#: The relay holds the wake lock exclusively while it sleeps. A transaction that gets it shared knows the relay is
+#: awake, and keeps it from falling asleep before it ends; one that does not get it wakes the relay as it commits.
+_ALARM = "CASE WHEN pg_try_advisory_xact_lock_shared(%s, %s) THEN NULL ELSE pg_notify(%s, '') END"
+_ALARM_VALUES = (*WAKE_LOCK, WAKE_CHANNEL)
+
 LOG_COLUMNS = (
     "event_id, topic, version, source, subject, time, data, correlation_id, causation_id, traceparent, suppressed"
 )
@@ -77,13 +82,11 @@ class StoredEventQuerySet(models.QuerySet["StoredEvent"]):
 def _append_on_postgresql(connection: Any, lines: Sequence[LogLine], priority: int, delay: dt.timedelta | None) -> None:
     parameters = [value for line in lines for value in line]
     with prepared_cursor(connection) as cursor:
-        cursor.execute(_append_statement(len(lines)), [*parameters, delay, priority, *WAKE_LOCK, WAKE_CHANNEL])
+        cursor.execute(_append_statement(len(lines)), [*parameters, delay, priority, *_ALARM_VALUES])
 
 
 @cache
 def _append_statement(count: int) -> str:
-    # The relay holds the wake lock exclusively while it sleeps. An emitter that gets it shared knows the relay is
-    # awake, and keeps the relay from falling asleep before this transaction ends; one that does not get it wakes it.
     values = ", ".join(["(%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s)"] * count)
     return f"""
         WITH logged AS (
@@ -91,7 +94,7 @@ def _append_statement(count: int) -> str:
         )
         INSERT INTO events_outboxmessage (event_id, subscriber, due, run, attempt, priority, claimed)
         SELECT event_id, '', statement_timestamp() + %s::interval, 0, 1, %s, false FROM logged WHERE suppressed = ''
-        RETURNING CASE WHEN pg_try_advisory_xact_lock_shared(%s, %s) THEN NULL ELSE pg_notify(%s, '') END
+        RETURNING {_ALARM}
     """
 
 
@@ -128,6 +131,37 @@ def database_now(connection: Any) -> dt.datetime:
         return cursor.fetchone()[0]
 
 
+#: From one name in the index of fresh rows to the next.
+_OWED = "SELECT min(subscriber) FROM events_outboxmessage WHERE due IS NULL AND NOT claimed AND subscriber >"
+_CREDITORS = f"""
+    SELECT name FROM (
+        WITH RECURSIVE owed (name) AS (
+            SELECT ({_OWED} '') UNION ALL SELECT ({_OWED} name) FROM owed WHERE name IS NOT NULL
+        ) SELECT name FROM owed
+    ) AS creditors WHERE name IS NOT NULL
+"""
+
+
+_UNTIL_DUE = """
+    SELECT extract(epoch FROM due - statement_timestamp()) FROM events_outboxmessage
+    WHERE due IS NOT NULL AND NOT claimed ORDER BY due, id LIMIT 1
+"""
+
+
+@cache
+def _columns(model: type[models.Model]) -> tuple[str, ...]:
+    return tuple(field.attname for field in model._meta.concrete_fields)
+
+
+@cache
+def _first_fresh(own: tuple[str, ...], theirs: tuple[str, ...], most: int) -> str:
+    columns = ", ".join([*(f"o.{name}" for name in own), *(f"e.{name}" for name in theirs)])
+    return f"""
+        SELECT {columns} FROM events_outboxmessage o JOIN events_storedevent e ON e.event_id = o.event_id
+        WHERE o.subscriber = '' AND o.due IS NULL AND NOT o.claimed ORDER BY o.priority DESC, o.id LIMIT {most}
+    """
+
+
 class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
     """The outbox: what is owed."""
 
@@ -144,19 +178,68 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
         return self.filter(subscriber=subscriber, due__isnull=True, claimed=False).order_by("-priority", "id")
 
     def creditors(self) -> list[str]:
-        """The subscribers that rows are owed to and not yet handed."""
-        owed = self.filter(due__isnull=True, claimed=False).exclude(subscriber="")
-        return list(owed.order_by("subscriber").values_list("subscriber", flat=True).distinct())
+        """The subscribers that rows are owed to and not yet handed, in the order of their names.
 
-    def movable(self) -> OutboxQuerySet:
-        """Rows that could be moved now."""
-        return self.filter(models.Q(due__isnull=True) | models.Q(due__lte=Now()), claimed=False)
+        The index is read once per name, not once per row.
+        """
+        with connections[self.db].cursor() as cursor:
+            cursor.execute(_CREDITORS)
+            return [name for (name,) in cursor.fetchall()]
 
-    def locked(self) -> OutboxQuerySet:
-        """The same rows under lock, leaving out those another transaction holds."""
-        if connections[self.db].features.has_select_for_update_skip_locked:
-            return self.select_for_update(skip_locked=True, of=("self",))
-        return self
+    def claims(self) -> list[tuple[int, int]]:
+        """The claimed rows, each with the attempt it was claimed for."""
+        return list(self.filter(claimed=True).order_by("id").values_list("pk", "attempt"))
+
+    def until_due(self) -> float | None:
+        """Seconds until the first row is due (0 or less: it is), by the database's clock; None if none waits."""
+        connection = connections[self.db]
+        if connection.vendor == "postgresql":
+            with prepared_cursor(connection) as cursor:
+                cursor.execute(_UNTIL_DUE)
+                return next((float(seconds) for (seconds,) in cursor.fetchall()), None)
+        waiting = self.filter(due__isnull=False, claimed=False).order_by("due", "id")
+        wait = models.ExpressionWrapper(models.F("due") - Now(), models.DurationField())
+        seconds = waiting.annotate(wait=wait).values_list("wait", flat=True)[:1]
+        return next((one.total_seconds() for one in seconds), None)
+
+    def remove(self, rows: Sequence[OutboxMessage]) -> None:
+        """Delete rows that were carried, but not those that were scheduled anew meanwhile."""
+        gone = [row.pk for row in rows if not row.subscriber]
+        targeted = {row.pk: (row.attempt, row.due) for row in rows if row.subscriber}
+        if not targeted:
+            self._delete(gone)
+            return
+        with transaction.atomic(using=self.db):
+            held = self.filter(pk__in=targeted).order_by("pk").select_for_update()
+            gone += [pk for pk, *state in held.values_list("pk", "attempt", "due") if targeted[pk] == tuple(state)]
+            self._delete(gone)
+
+    def _delete(self, keys: Sequence[int]) -> None:
+        connection = connections[self.db]
+        if connection.vendor != "postgresql":
+            self.filter(pk__in=keys).delete()
+            return
+        with prepared_cursor(connection) as cursor:
+            cursor.execute("DELETE FROM events_outboxmessage WHERE id = ANY(%s)", [keys])
+
+    def first_fresh(self, most: int) -> list[OutboxMessage]:
+        """`fresh()[:most].with_events()`, without what the ORM adds to the way of every single event."""
+        connection = connections[self.db]
+        if connection.vendor != "postgresql":
+            return self.fresh()[:most].with_events()
+        event_model: Any = self.model._meta.get_field("event").related_model
+        own, theirs = _columns(self.model), _columns(event_model)
+        data = theirs.index("data")
+        with prepared_cursor(connection) as cursor:
+            cursor.execute(_first_fresh(own, theirs, most))
+            rows = [(list(row[: len(own)]), list(row[len(own) :])) for row in cursor.fetchall()]
+        messages: list[OutboxMessage] = []
+        for outbox, log in rows:
+            log[data] = json.loads(log[data])
+            message: Any = self.model.from_db(self.db, own, outbox)
+            message.event = event_model.from_db(self.db, theirs, log)
+            messages.append(message)
+        return messages
 
     def with_events(self) -> list[OutboxMessage]:
         """The rows, each with its event."""
@@ -164,8 +247,9 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
 
     def schedule(self, rows: Sequence[OutboxMessage]) -> None:
         """Owe these targeted rows; one already owed for the same event, subscriber and run takes the new time and
-        attempt."""
+        attempt. A relay that sleeps wakes to learn the new time."""
         connection = connections[self.db]
+        alarm, alarmed = (f" RETURNING {_ALARM}", _ALARM_VALUES) if connection.vendor == "postgresql" else ("", ())
         for row in rows:
             due = row.due if connection.vendor == "postgresql" else connection.ops.adapt_datetimefield_value(row.due)
             key = DeliveryKey(row.event_id, row.subscriber, row.run)
@@ -174,9 +258,11 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
                     "INSERT INTO events_outboxmessage (event_id, subscriber, run, due, attempt, priority, claimed)"
                     " VALUES (%s, %s, %s, %s, %s, %s, false)"
                     " ON CONFLICT (event_id, subscriber, run) WHERE NOT subscriber = ''"
-                    " DO UPDATE SET due = excluded.due, attempt = excluded.attempt, claimed = false",
-                    [*_adapted(connection, key), due, row.attempt, row.priority],
+                    f" DO UPDATE SET due = excluded.due, attempt = excluded.attempt, claimed = false{alarm}",
+                    [*_adapted(connection, key), due, row.attempt, row.priority, *alarmed],
                 )
+        if rows and not alarm:
+            transaction.on_commit(local_wakeup.set, using=connection.alias)
 
 
 class DeliveryKey(NamedTuple):

@@ -14,18 +14,22 @@ from dramatiq.broker import Broker
 from events.couriers import courier_for
 from events.heartbeat import arrive, beat, leave
 from events.subscriptions import announce
-from events.wakeup import wakeup
+from events.wakeup import Wakeup, wakeup
 
 log = structlog.get_logger("events.relay")
 
 #: How often a standby asks for the lock, and the longest sleep of the active relay, in seconds.
 STANDBY_POLL = 1.0
-#: How soon to look again while a transaction that counts on an awake relay is open, in seconds.
-SHORT_POLL = 0.02
+#: How soon to look again while a transaction that counts on an awake relay is open, in seconds: first, and at most.
+SHORT_POLL = (0.001, 0.02)
 #: The first and the longest pause after an error, in seconds.
 BACKOFF = (0.5, 15.0)
 #: Seconds between heartbeats.
 HEARTBEAT = 5.0
+
+
+class SeatLostError(ConnectionError):
+    """The lock that made this relay the active one is gone: its session was ended."""
 
 
 class Relay:
@@ -54,25 +58,42 @@ class Relay:
             while not seat.elected():
                 if self._stop.wait(STANDBY_POLL):
                     return
-            courier = courier_for(self._broker)
             log.info("relay active")
             self.active = True
             try:
-                while not self._stop.is_set():
-                    moved = courier.carry()
-                    self._errors = 0
-                    if not moved:
-                        with seat.asleep() as asleep:
-                            # What was committed before the alarm was set did not raise it.
-                            if not courier.carry():
-                                seat.wait(STANDBY_POLL if asleep else SHORT_POLL)
-                        courier.keep_alive()
+                self._work(seat)
             finally:
                 self.active = False
-                courier.close()
+            if not self._stop.is_set():
+                raise SeatLostError("another relay may be active by now")
         finally:
             seat.close()
             connections.close_all()
+
+    def _work(self, seat: Wakeup) -> None:
+        """Carry until stopped or unseated. While there is something to carry, look neither left nor right."""
+        courier = courier_for(self._broker, go_on=lambda: self._may_go_on(seat))
+        short = SHORT_POLL[0]
+        try:
+            while self._may_go_on(seat):
+                if courier.carry():
+                    self._errors, short = 0, SHORT_POLL[0]
+                    continue
+                with seat.asleep() as asleep:
+                    # What was committed before the alarm was set did not raise it.
+                    if not courier.carry():
+                        longest = STANDBY_POLL if asleep else short
+                        short = SHORT_POLL[0] if asleep else min(2 * short, SHORT_POLL[1])
+                        due = courier.until_due
+                        seat.wait(min(due, longest) if due and due > 0 else longest)
+                        if self._may_go_on(seat):
+                            courier.carry()  # what woke the relay goes first, then the alarm is taken back
+                courier.keep_alive()
+        finally:
+            courier.close()
+
+    def _may_go_on(self, seat: Wakeup) -> bool:
+        return not self._stop.is_set() and seat.holds()
 
 
 class RelayThread:

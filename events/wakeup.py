@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ from events.querysets import WAKE_CHANNEL, WAKE_LOCK, local_wakeup
 
 #: The pair that names the advisory lock of the active relay ("airy", "rela").
 RELAY_LOCK = (0x61697279, 0x72656C61)
+#: How soon the server gives up the session, and with it the lock, of a relay whose machine is gone: in seconds.
+VANISHED = {"idle": 2, "interval": 1, "count": 2}
 
 
 class Wakeup(Protocol):
@@ -22,6 +25,9 @@ class Wakeup(Protocol):
 
     def elected(self) -> bool:
         """Try to become the active relay; once it is, it stays so until it closes or dies."""
+
+    def holds(self) -> bool:
+        """Whether the seat is still ours: a session that was ended, or a lock file that was removed, is a seat lost."""
 
     def asleep(self) -> Any:
         """A context in which commits of events raise the alarm; yields False if that cannot be promised yet."""
@@ -44,11 +50,22 @@ class PostgresWakeup:
 
     def __init__(self, connection: Any) -> None:
         parameters = connection.get_connection_params()
-        self._session = connection.Database.connect(**parameters | {"autocommit": True})
+        self._database = connection.Database
+        self._session = self._database.connect(**parameters | {"autocommit": True})
+        for name, seconds in VANISHED.items():
+            self._session.execute(f"SET tcp_keepalives_{name} = {seconds}")
         self._session.execute(f"LISTEN {WAKE_CHANNEL}")
 
     def elected(self) -> bool:
         return self._ask("SELECT pg_try_advisory_lock(%s, %s)", RELAY_LOCK)
+
+    def holds(self) -> bool:
+        # No question to the server: that the session ended is read off its socket.
+        try:
+            self.wait(0)
+        except self._database.Error:
+            return False
+        return not self._session.closed
 
     @contextmanager
     def asleep(self) -> Iterator[bool]:
@@ -91,6 +108,12 @@ class FileWakeup:
                 return False
             self._file = file
         return True
+
+    def holds(self) -> bool:
+        try:
+            return self._file is not None and os.path.samestat(os.fstat(self._file.fileno()), self._path.stat())
+        except FileNotFoundError:
+            return False
 
     @contextmanager
     def asleep(self) -> Iterator[bool]:

@@ -16,7 +16,12 @@ from events.subscription import Subscription
 
 
 class Courier(Protocol):
-    """Carries rows of the outbox to the broker. Used by one thread, the active relay's."""
+    """Carries rows of the outbox to the broker. Used by one thread, the active relay's.
+
+    until_due: seconds from the last call of carry that moved nothing until a row is due; None if none waits.
+    """
+
+    until_due: float | None
 
     def carry(self) -> int:
         """Move what is due, a bounded number of rows; returns how many moved. A row leaves the outbox only when it is

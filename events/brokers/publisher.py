@@ -7,10 +7,16 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import pika
+import structlog
 from pika.exceptions import AMQPError
 
 from events.brokers.rabbitmq import RabbitmqBroker, declare
 from events.envelope import CONTENT_TYPE
+
+log = structlog.get_logger("events.relay")
+
+#: How often one who waits for the broker is asked whether to go on, in seconds.
+PATIENCE = 1.0
 
 
 class PublishError(ConnectionError):
@@ -30,11 +36,21 @@ class Outgoing(NamedTuple):
 
 
 class Publisher:
-    """One connection in confirm mode, driven by the calling thread; it opens when needed."""
+    """One connection in confirm mode, driven by the calling thread; it opens when needed.
 
-    def __init__(self, broker: RabbitmqBroker, *, timeout: float = 30.0) -> None:
+    timeout: seconds that the broker may be silent. A broker that says it is blocked (its memory or disk is short) is
+    waited for without end, as what was sent to it is not lost; meanwhile go_on is asked every second, and when it says
+    no, the wait ends.
+    """
+
+    def __init__(
+        self, broker: RabbitmqBroker, *, timeout: float = 30.0, go_on: Callable[[], bool] = lambda: True
+    ) -> None:
         self._broker = broker
         self._timeout = timeout
+        self._go_on = go_on
+        #: Why the broker takes nothing at present, in its own words; empty if it does.
+        self.blocked = ""
         self._connection: pika.SelectConnection | None = None
         self._channel: Any = None
         self._error: BaseException | str | None = None
@@ -49,6 +65,7 @@ class Publisher:
         Raises PublishError if not every message was confirmed; then any of them may have been sent or not.
         """
         self._ensure_open()
+        self._drive_until(lambda: not self.blocked, what="room")
         self._returned.clear()
         self._refused.clear()
         self._open_tags = set(range(self._next_tag, self._next_tag + len(messages)))
@@ -73,6 +90,11 @@ class Publisher:
             raise PublishError(f"RabbitMQ refused {len(self._refused)} of {len(messages)} messages")
         return set(self._returned)
 
+    @property
+    def connected(self) -> bool:
+        """Whether the connection stands, as far as is known."""
+        return self._channel is not None and self._channel.is_open
+
     def pump(self) -> None:
         """Answer heartbeats without waiting."""
         if self._connection is not None and self._connection.is_open:
@@ -94,17 +116,20 @@ class Publisher:
         loop.remove_timeout(deadline)
 
     def _ensure_open(self) -> None:
-        if self._channel is not None and self._channel.is_open:
+        if self.connected:
             return
         self.close()
         self._declare_everything()
         self._error = None
+        self.blocked = ""
         self._connection = pika.SelectConnection(
             self._broker.parameters,
             on_open_callback=lambda connection: connection.channel(on_open_callback=self._on_channel),
             on_open_error_callback=lambda connection, error: self._stop(error),
             on_close_callback=lambda connection, error: self._stop(error),
         )
+        self._connection.add_on_connection_blocked_callback(self._on_blocked)
+        self._connection.add_on_connection_unblocked_callback(self._on_unblocked)
         self._drive_until(lambda: self._channel is not None, what="a connection")
 
     def _declare_everything(self) -> None:
@@ -140,6 +165,15 @@ class Publisher:
         if not self._open_tags:
             self._stop()
 
+    def _on_blocked(self, connection: Any, frame: Any) -> None:
+        self.blocked = str(frame.method.reason) or "blocked"
+        log.warning("RabbitMQ is blocked: events wait in the outbox", reason=self.blocked)
+
+    def _on_unblocked(self, connection: Any, frame: Any) -> None:
+        self.blocked = ""
+        log.info("RabbitMQ takes events again")
+        self._stop()
+
     def _stop(self, error: BaseException | None = None) -> None:
         if error is not None:
             self._error = error
@@ -152,10 +186,15 @@ class Publisher:
         loop = self._connection.ioloop
         deadline = time.monotonic() + self._timeout
         while not reached():
-            if self._error is not None or time.monotonic() >= deadline:
+            now = time.monotonic()
+            if self.blocked:
+                deadline = now + self._timeout
+            if self._error is None and not self._go_on():
+                self._error = "given up"
+            if self._error is not None or now >= deadline:
                 error = self._error or f"no {what} within {self._timeout} s"
                 self.close()
                 raise PublishError(f"RabbitMQ at {self._broker.parameters.host}: {error!r}")
-            alarm = loop.call_later(max(0.0, deadline - time.monotonic()), loop.stop)
+            alarm = loop.call_later(min(PATIENCE, deadline - now), loop.stop)
             loop.start()
             loop.remove_timeout(alarm)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from django.db import router, transaction
 
 from events.arrival import Arrival
@@ -11,6 +13,8 @@ from events.recording import UNKNOWN, bury
 from events.subscription import interested_in, subscriptions
 
 ROWS_PER_PASS = 500
+#: Rows whose time has come that go along while fresh ones wait, too.
+RIPE_SHARE = 100
 
 
 class EmbeddedCourier:
@@ -18,23 +22,34 @@ class EmbeddedCourier:
 
     def __init__(self, broker: EmbeddedBroker) -> None:
         self._broker = broker
-        claims = set(OutboxMessage.objects.filter(claimed=True).values_list("pk", "attempt"))
+        self.until_due: float | None = None
+        claims = set(OutboxMessage.objects.claims())
         # Claimed by a process that died meanwhile: each may be what killed it.
         self._redelivered = {pk for pk, attempt in claims - broker.held}
         for start in range(0, len(orphans := sorted(self._redelivered)), ROWS_PER_PASS):
             OutboxMessage.objects.filter(pk__in=orphans[start : start + ROWS_PER_PASS]).update(claimed=False, due=None)
 
     def carry(self) -> int:
-        if not self._broker.has_settled() and not OutboxMessage.objects.movable().exists():
+        self.until_due = OutboxMessage.objects.until_due()
+        ripe = self.until_due is not None and self.until_due <= 0
+        fresh = OutboxMessage.objects.fresh().exists()
+        if not (ripe or fresh or self._broker.has_settled() or any(self._takers())):
             return 0
         with transaction.atomic(using=router.db_for_write(OutboxMessage)):
-            settled = self._delete_settled()
-            ripened = self._ripen()
-            expanded = self._expand()
-            handed = self._claim()
+            moved = self._delete_settled()
+            if ripe:
+                moved += self._ripen(RIPE_SHARE if fresh else ROWS_PER_PASS)
+            moved += self._expand()
+            handed: dict[str, list[Arrival]] = {}
+            for subscriber, room in self._takers():
+                if subscription := subscriptions.get(subscriber):
+                    handed[subscription.queue] = self._claim(subscriber, room)
+                else:
+                    moved += self._bury(subscriber)
         for queue, arrivals in handed.items():
             self._broker.mailboxes[queue].put(arrivals)
-        return settled + ripened + expanded + sum(map(len, handed.values()))
+            moved += len(arrivals)
+        return moved
 
     def keep_alive(self) -> None:
         """Nothing to keep alive."""
@@ -53,8 +68,8 @@ class EmbeddedCourier:
         OutboxMessage.objects.filter(pk__in=[pk for pk, _ in done]).delete()
         return len(settled)
 
-    def _ripen(self) -> int:
-        ripe = list(OutboxMessage.objects.ripe().values_list("pk", flat=True)[:ROWS_PER_PASS])
+    def _ripen(self, most: int) -> int:
+        ripe = list(OutboxMessage.objects.ripe().values_list("pk", flat=True)[:most])
         return OutboxMessage.objects.filter(pk__in=ripe).update(due=None) if ripe else 0
 
     def _expand(self) -> int:
@@ -76,22 +91,25 @@ class EmbeddedCourier:
         OutboxMessage.objects.filter(pk__in=[row[0] for row in fresh]).delete()
         return len(fresh)
 
-    def _claim(self) -> dict[str, list[Arrival]]:
-        handed: dict[str, list[Arrival]] = {}
+    def _takers(self) -> Iterator[tuple[str, int]]:
+        """Whom rows are owed to that could take some now, and how many; one that nobody has takes them to its grave."""
         for name in OutboxMessage.objects.creditors():
             subscription = subscriptions.get(name)
-            if subscription is None:
-                bury(OutboxMessage.objects.owed_to(name).with_events(), reason=UNKNOWN)
-                continue
-            room = CAPACITY - len(self._broker.mailboxes[subscription.queue])
+            room = CAPACITY - len(self._broker.mailboxes[subscription.queue]) if subscription else ROWS_PER_PASS
             if room > 0:
-                rows = OutboxMessage.objects.owed_to(name)[:room].with_events()
-                handed[subscription.queue] = [self._arrival(row) for row in rows]
-        claims = {arrival.tag for arrivals in handed.values() for arrival in arrivals}
-        if claims:
-            OutboxMessage.objects.filter(pk__in=[pk for pk, _ in claims]).update(claimed=True)
-            self._broker.held |= claims
-        return handed
+                yield name, room
+
+    def _claim(self, subscriber: str, room: int) -> list[Arrival]:
+        arrivals = [self._arrival(row) for row in OutboxMessage.objects.owed_to(subscriber)[:room].with_events()]
+        claims = {arrival.tag for arrival in arrivals}
+        OutboxMessage.objects.filter(pk__in=[pk for pk, _ in claims]).update(claimed=True)
+        self._broker.held |= claims
+        return arrivals
+
+    def _bury(self, subscriber: str) -> int:
+        rows = OutboxMessage.objects.owed_to(subscriber)[:ROWS_PER_PASS].with_events()
+        bury(rows, reason=UNKNOWN)
+        return len(rows)
 
     def _arrival(self, row: OutboxMessage) -> Arrival:
         redelivered = row.pk in self._redelivered

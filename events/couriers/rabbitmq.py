@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+import time
+from collections.abc import Callable
 
 import structlog
-from django.db import connections, router, transaction
+from django.db import router, transaction
 
 from events.brokers.publisher import Outgoing, Publisher
 from events.brokers.rabbitmq import RabbitmqBroker
@@ -15,39 +16,55 @@ from events.subscription import interested_in, queue_of, subscriptions
 
 log = structlog.get_logger("events.relay")
 
-#: Rows published, confirmed and deleted in one transaction.
+#: Rows published, confirmed and deleted in one go.
 BATCH = 500
 #: Rows whose time has come that go along while fresh ones wait, too.
 RIPE_SHARE = 100
+#: How often a relay that never runs out of fresh rows looks for those whose time has come, in seconds.
+RIPE_EVERY = 0.1
 
 
 class RabbitmqCourier:
     """Publishes what is due: fresh rows first, in the order of commits per changed row, then those whose time has
-    come."""
+    come.
 
-    def __init__(self, broker: RabbitmqBroker) -> None:
+    No row is left out because another relay holds it, and none is deleted before its confirm. So whoever publishes a
+    row has published all earlier ones of the same changed row before, or they were confirmed: even two relays that
+    both take themselves for the active one, as long as the one does not yet know that it lost its seat, publish some
+    rows twice but none too early.
+    """
+
+    def __init__(self, broker: RabbitmqBroker, *, go_on: Callable[[], bool]) -> None:
         self._broker = broker
-        self._publisher = Publisher(broker)
+        self._publisher = Publisher(broker, go_on=go_on)
+        self._looked = 0.0
+        self.until_due: float | None = None
 
     def carry(self) -> int:
         """Publish a batch and delete it. Raises PublishError; the rows stay."""
-        # SQLite has one lock for all writers: a silent broker must not hold it. The relay is alone by its own lock.
-        using = router.db_for_write(OutboxMessage)
-        on_postgresql = connections[using].features.has_select_for_update_skip_locked
-        with transaction.atomic(using=using) if on_postgresql else nullcontext():
-            rows = OutboxMessage.objects.fresh().locked()[:BATCH].with_events()
-            room = max(RIPE_SHARE, BATCH - len(rows))
-            rows += OutboxMessage.objects.ripe().locked()[:room].with_events()
-            if not rows:
-                return 0
-            returned = self._publisher.publish([self._outgoing(row) for row in rows])
-            return self._delete(rows, returned)
+        rows = OutboxMessage.objects.first_fresh(BATCH)
+        rows += self._ripe(room=BATCH - len(rows))
+        if not rows:
+            return 0
+        # No transaction is open while the broker thinks: it would hold rows, and VACUUM, for as long as it is silent.
+        returned = self._publisher.publish([self._outgoing(row) for row in rows])
+        return self._delete(rows, returned)
 
     def keep_alive(self) -> None:
         self._publisher.pump()
 
     def close(self) -> None:
         self._publisher.close()
+
+    def _ripe(self, *, room: int) -> list[OutboxMessage]:
+        now = time.monotonic()
+        if room < BATCH and now < self._looked + RIPE_EVERY:
+            return []
+        self._looked = now
+        self.until_due = OutboxMessage.objects.until_due()
+        if self.until_due is None or self.until_due > 0:
+            return []
+        return OutboxMessage.objects.ripe()[: max(RIPE_SHARE, room)].with_events()
 
     def _outgoing(self, row: OutboxMessage) -> Outgoing:
         return Outgoing(
@@ -59,7 +76,6 @@ class RabbitmqCourier:
             headers={"run": row.run, "attempt": row.attempt},
         )
 
-    @transaction.atomic
     def _delete(self, rows: list[OutboxMessage], returned: set[str]) -> int:
         """Delete what arrived or has no one to go to, bury what is for a subscriber nobody has; returns how many.
 
@@ -68,9 +84,11 @@ class RabbitmqCourier:
         strays = [row for row in rows if str(row.pk) in returned]
         unknown = [row for row in strays if row.subscriber and row.subscriber not in subscriptions]
         lost = [row for row in strays if row.subscriber in subscriptions or _has_subscribers(row)]
-        bury(unknown, reason=UNKNOWN)
+        if unknown:
+            with transaction.atomic(using=router.db_for_write(OutboxMessage)):
+                bury(unknown, reason=UNKNOWN)
         kept = {row.pk for row in (*unknown, *lost)}
-        OutboxMessage.objects.filter(pk__in=[row.pk for row in rows if row.pk not in kept]).delete()
+        OutboxMessage.objects.remove([row for row in rows if row.pk not in kept])
         if lost:
             log.error("no queue took events that have subscribers", events=len(lost), first=str(lost[0].event_id))
             self._publisher.close()

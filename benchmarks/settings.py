@@ -1,0 +1,6 @@
+"""Airy's settings with the benchmarks' app."""
+
+from airy.settings import *  # noqa: F403
+from airy.settings import INSTALLED_APPS
+
+INSTALLED_APPS = [*INSTALLED_APPS, "benchmarks.bells"]

@@ -1,0 +1,203 @@
+"""The outbox: what is read from it, in which order, and at what price while a million rows wait."""
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dramatiq
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+
+from events.brokers.embedded import CAPACITY, EmbeddedBroker
+from events.bus import emit, emit_many
+from events.couriers import courier_for
+from events.couriers.embedded import ROWS_PER_PASS, EmbeddedCourier
+from events.models import Delivery, OutboxMessage, StoredEvent
+from events.subscription import subscriptions
+from tests.effects.events import Rang
+
+Statement = tuple[str, Any]
+MOODY = "effects.moody"
+WAITING = 40_000
+#: Pages a query may touch, however many rows wait: a few levels of an index, and the rows it takes.
+PAGES = 100
+
+
+@pytest.fixture
+def broker(transactional_db: None) -> EmbeddedBroker:
+    """An embedded broker that nobody works for: what is carried stays in its mailboxes."""
+    broker = EmbeddedBroker()
+    for subscription in subscriptions.values():
+        broker.subscribe(subscription)
+    return broker
+
+
+def ring(count: int, **options: Any) -> None:
+    with transaction.atomic():
+        emit_many([Rang(number=number) for number in range(count)], **options)
+
+
+def waiting_rows(count: int, *, subscriber: str, due: dt.datetime | None) -> None:
+    """Rows that wait, each with its event, written by the database itself."""
+    numbers = (
+        f"SELECT g AS n FROM generate_series(1, {count}) AS g"
+        if connection.vendor == "postgresql"
+        else f"WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {count}) SELECT n FROM c"
+    )
+    new_id = "gen_random_uuid()" if connection.vendor == "postgresql" else "lower(hex(randomblob(16)))"
+    with connection.cursor() as cursor:
+        newest = StoredEvent.objects.order_by("-sequence").values_list("sequence", flat=True).first() or 0
+        cursor.execute(
+            "INSERT INTO events_storedevent"
+            " (event_id, topic, version, source, subject, time, data, correlation_id, traceparent, suppressed)"
+            f" SELECT {new_id}, 'bell.rang', 1, '/airy', '', %s, '{{\"number\": 1}}', {new_id}, '', ''"
+            f" FROM ({numbers}) AS numbers",
+            [timezone.now()],
+        )
+        cursor.execute(
+            "INSERT INTO events_outboxmessage (event_id, subscriber, due, run, attempt, priority, claimed)"
+            " SELECT event_id, %s, %s, 0, 1, 0, false FROM events_storedevent WHERE sequence > %s ORDER BY sequence",
+            [subscriber, due, newest],
+        )
+        cursor.execute("ANALYZE")
+
+
+def assert_walks_nothing(sql: str, params: Any) -> None:
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", params)
+            plan = cursor.fetchone()[0]
+            plan = (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]
+            pages = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+            assert pages <= PAGES, (pages, sql)
+        else:
+            cursor.execute(f"EXPLAIN QUERY PLAN {sql}", params)
+            plan = "\n".join(row[3] for row in cursor.fetchall())
+            walked = [line for line in plan.splitlines() if line.startswith("SCAN events_outboxmessage")]
+            # The index of claimed rows holds no others.
+            assert all(line.endswith("USING INDEX events_outbox_claimed") for line in walked), (plan, sql)
+            assert "TEMP B-TREE" not in plan, (plan, sql)
+
+
+@contextmanager
+def reads() -> Iterator[list[Statement]]:
+    """The outbox's SELECTs that are executed inside, with their parameters."""
+    seen: list[Statement] = []
+
+    def keep(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if "events_outboxmessage" in sql and sql.lstrip().startswith("SELECT"):
+            seen.append((sql, params))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(keep):
+        yield seen
+
+
+def test_no_pass_of_the_embedded_relay_walks_rows_it_may_not_take(broker: EmbeddedBroker) -> None:
+    waiting_rows(WAITING, subscriber=MOODY, due=None)
+    waiting_rows(WAITING, subscriber=MOODY, due=timezone.now() + dt.timedelta(days=1))
+    courier = EmbeddedCourier(broker)
+    courier.carry()
+    assert len(broker.mailboxes[f"airy.{MOODY}"]) == CAPACITY
+    for strangers in (0, 5):
+        ring(strangers)
+        with reads() as statements:
+            moved = courier.carry()
+        assert bool(moved) == bool(strangers)
+        assert statements
+        for statement in statements:
+            assert_walks_nothing(*statement)
+
+
+def test_a_relay_that_begins_walks_no_rows_that_nobody_claimed(broker: EmbeddedBroker) -> None:
+    waiting_rows(WAITING, subscriber=MOODY, due=timezone.now() + dt.timedelta(days=1))
+    with reads() as statements:
+        EmbeddedCourier(broker)
+    for statement in statements:
+        assert_walks_nothing(*statement)
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.postgres
+def test_no_pass_of_the_relay_to_rabbitmq_walks_rows_it_may_not_take(transactional_db: None, vhost: str) -> None:
+    waiting_rows(WAITING, subscriber=MOODY, due=timezone.now() + dt.timedelta(days=1))
+    courier = courier_for(dramatiq.get_broker())
+    for strangers in (5, 0):
+        ring(strangers)
+        with reads() as statements:
+            assert courier.carry() == strangers
+        assert statements
+        for statement in statements:
+            assert_walks_nothing(*statement)
+    courier.close()
+
+
+def test_the_creditors_are_all_whom_fresh_rows_are_owed_to(db: None) -> None:
+    for subscriber, due in (("b", None), ("a", None), ("c", timezone.now()), ("b", None), ("", None)):
+        waiting_rows(3, subscriber=subscriber, due=due)
+    assert OutboxMessage.objects.creditors() == ["a", "b"]
+    OutboxMessage.objects.filter(subscriber="a").update(claimed=True)
+    assert OutboxMessage.objects.creditors() == ["b"]
+
+
+def test_the_time_until_the_next_row_is_due_is_known_to_the_millisecond(db: None) -> None:
+    assert OutboxMessage.objects.until_due() is None
+    with transaction.atomic():
+        emit(Rang(number=1), delay=dt.timedelta(hours=1))
+        emit(Rang(number=2), delay=dt.timedelta(minutes=1))
+        emit(Rang(number=3))
+    until = OutboxMessage.objects.until_due()
+    assert until is not None
+    assert 30 < until <= 60
+
+
+def test_a_row_scheduled_anew_while_it_was_carried_stays(db: None) -> None:
+    ring(3)
+    first, *others = OutboxMessage.objects.fresh().with_events()
+    retry = OutboxMessage(event_id=first.event_id, subscriber=MOODY, due=timezone.now(), attempt=2)
+    OutboxMessage.objects.schedule([retry])
+    carried = [*others, *OutboxMessage.objects.ripe().with_events()]
+    retry.attempt = 3
+    OutboxMessage.objects.schedule([retry])
+    OutboxMessage.objects.remove(carried)
+    assert set(OutboxMessage.objects.values_list("event_id", "attempt")) == {(first.event_id, 1), (first.event_id, 3)}
+    OutboxMessage.objects.remove(OutboxMessage.objects.with_events())
+    assert not OutboxMessage.objects.exists()
+
+
+def test_what_is_owed_to_a_subscriber_nobody_has_is_buried_a_bounded_number_at_a_time(broker: EmbeddedBroker) -> None:
+    waiting_rows(ROWS_PER_PASS + 100, subscriber="effects.renamed", due=None)
+    courier = EmbeddedCourier(broker)
+    courier.carry()
+    assert Delivery.objects.filter(state="dead").count() == ROWS_PER_PASS
+    courier.carry()
+    assert Delivery.objects.filter(state="dead").count() == ROWS_PER_PASS + 100
+    assert courier.carry() == 0
+
+
+def test_a_high_priority_overtakes_a_backlog_but_for_what_was_handed_out(broker: EmbeddedBroker) -> None:
+    ring(1_000)
+    courier = EmbeddedCourier(broker)
+    while courier.carry():
+        pass
+    with transaction.atomic():
+        emit(Rang(number=-1), priority=9)
+    courier.carry()
+    mailbox = broker.mailboxes["airy.effects.alone"]
+    prefetched = mailbox.take(CAPACITY, timeout=0)
+    assert all(arrival.priority == 0 for arrival in prefetched)
+    courier.carry()
+    assert 9 in [arrival.priority for arrival in mailbox.take(20, timeout=0)]
+
+
+def test_fresh_rows_are_not_held_up_by_a_crowd_whose_time_has_come(broker: EmbeddedBroker) -> None:
+    waiting_rows(5_000, subscriber="", due=timezone.now() - dt.timedelta(seconds=1))
+    ring(300)
+    courier = EmbeddedCourier(broker)
+    courier.carry()
+    assert not OutboxMessage.objects.fresh().exists()
+    owed = {row.event.data["number"] for row in OutboxMessage.objects.filter(subscriber=MOODY).with_events()}
+    assert set(range(300)) <= owed
