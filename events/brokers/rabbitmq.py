@@ -4,14 +4,14 @@ watermark."""
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pika
 import structlog
 from dramatiq.broker import Consumer, MessageProxy
 from dramatiq.errors import ConnectionClosed
-from pika.exceptions import AMQPError
+from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from events.arrival import Arrival
 from events.brokers.contract import ArrivalMessage, EventBroker
@@ -25,6 +25,8 @@ MAX_PRIORITY = 10
 PAUSE = 1.0
 #: Full groups that may be under way or waiting per queue and process.
 GROUPS_AHEAD = 4
+
+NOT_FOUND = 404
 
 LOST = (AMQPError, AssertionError, OSError)
 
@@ -64,6 +66,15 @@ class RabbitmqBroker(EventBroker):
     def queue_arguments(self) -> dict[str, Any]:
         """The arguments every queue is declared with."""
         return {"x-queue-type": "quorum"} if self.queue_type == "quorum" else {"x-max-priority": MAX_PRIORITY}
+
+    def idle(self, queues: Iterable[str]) -> set[str]:
+        """The queues without a ready message, and those that are not there. What a worker has taken and not
+        acknowledged is not counted: AMQP does not tell."""
+        try:
+            with pika.BlockingConnection(self.parameters) as connection:
+                return {queue for queue in queues if not _ready(connection, queue)}
+        except LOST as error:
+            raise ConnectionError(f"RabbitMQ at {self.parameters.host}: {error!r}") from error
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> RabbitmqConsumer:
         try:
@@ -188,6 +199,19 @@ class RabbitmqConsumer(Consumer):
             self._connection.close()
         except LOST as error:
             raise ConnectionClosed(error) from None
+
+
+def _ready(connection: pika.BlockingConnection, queue: str) -> int:
+    """How many messages wait in a queue."""
+    channel = connection.channel()
+    try:
+        count: int = channel.queue_declare(queue, passive=True).method.message_count
+    except ChannelClosedByBroker as error:
+        if error.reply_code != NOT_FOUND:
+            raise
+        return 0
+    channel.close()
+    return count
 
 
 def _counted(headers: dict[str, Any], name: str, default: int) -> int:
