@@ -26,7 +26,7 @@ PAUSE = 1.0
 #: Full groups that may be under way or waiting per queue and process.
 GROUPS_AHEAD = 4
 
-NOT_FOUND = 404
+NOT_FOUND, PRECONDITION_FAILED = 404, 406
 
 LOST = (AMQPError, AssertionError, OSError)
 
@@ -79,6 +79,9 @@ class RabbitmqBroker(EventBroker):
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> RabbitmqConsumer:
         try:
             return RabbitmqConsumer(self, self.subscriptions[queue_name], prefetch=prefetch, timeout=timeout / 1000)
+        except MismatchError as error:
+            log.error("cannot consume", queue=queue_name, error=str(error))
+            raise ConnectionClosed(error) from None
         except LOST as error:
             raise ConnectionClosed(error) from None
 
@@ -93,8 +96,11 @@ class RabbitmqConsumer(Consumer):
     def __init__(self, broker: RabbitmqBroker, subscription: Subscription, *, prefetch: int, timeout: float) -> None:
         self._subscription = subscription
         self._connection = pika.BlockingConnection(broker.parameters)
-        self._channel = self._connection.channel()
-        declare(self._channel, broker, [subscription])
+        try:
+            self._channel = declare(self._connection.channel(), broker, [subscription])
+        except MismatchError:
+            self._connection.close()
+            raise
         self._prefetch = max(prefetch, GROUPS_AHEAD * subscription.together)
         self._channel.basic_qos(prefetch_count=self._prefetch)
         self._incoming = self._channel.consume(subscription.queue, inactivity_timeout=timeout)
@@ -220,10 +226,55 @@ def _counted(headers: dict[str, Any], name: str, default: int) -> int:
     return value if isinstance(value, int) and default <= value < 2**15 else default
 
 
-def declare(channel: Any, broker: RabbitmqBroker, subscriptions: Sequence[Subscription]) -> None:
-    """Make the exchange, and a bound queue for each subscriber, unless they are there."""
+class MismatchError(ConnectionError):
+    """A queue stands at the broker with arguments other than this code's; the message says what to do."""
+
+
+def declare(channel: Any, broker: RabbitmqBroker, subscriptions: Sequence[Subscription]) -> Any:
+    """Make the exchange, and a bound queue for each subscriber, unless they are there; returns the channel to go on
+    with.
+
+    Raises MismatchError for a queue that was made with other arguments.
+    """
     channel.exchange_declare(broker.exchange, exchange_type="topic", durable=True)
     for subscription in subscriptions:
-        channel.queue_declare(subscription.queue, durable=True, arguments=broker.queue_arguments)
+        channel = _declare_queue(channel, broker, subscription.queue)
         for pattern in subscription.patterns:
             channel.queue_bind(subscription.queue, broker.exchange, pattern)
+    return channel
+
+
+def _declare_queue(channel: Any, broker: RabbitmqBroker, queue: str) -> Any:
+    """Make a queue; returns the channel to go on with."""
+    arguments = dict(broker.queue_arguments)
+    if broker.queue_type == "quorum" and _drops_redelivered(channel):
+        arguments["x-delivery-limit"] = -1
+    try:
+        channel.queue_declare(queue, durable=True, arguments=arguments)
+    except ChannelClosedByBroker as error:
+        if error.reply_code != PRECONDITION_FAILED:
+            raise
+        if "x-delivery-limit" in error.reply_text:
+            # Made by a server that knew no default limit, or with a limit on purpose.
+            log.warning(
+                "quorum queue with a delivery limit: set a policy delivery-limit -1, or what it drops is healed later",
+                queue=queue,
+            )
+            return channel.connection.channel()
+        raise MismatchError(
+            f"RabbitMQ has the queue {queue} with other arguments than MQ_QUEUE_TYPE={broker.queue_type} asks for "
+            f"({error.reply_text}). The arguments of a queue cannot be changed: set MQ_QUEUE_TYPE back; or stop the "
+            f"relay, let the workers drain the queue and delete it (rabbitmqctl delete_queue {queue}); or choose "
+            "another MQ_QUEUE_PREFIX, which makes new queues, and take the old ones away with manage.py topology unbind"
+        ) from None
+    return channel
+
+
+def _drops_redelivered(channel: Any) -> bool:
+    """Whether the server drops what a quorum queue redelivered 20 times, unless told not to: RabbitMQ from 4.0 on.
+
+    Before, it has no limit, and takes -1 for 0.
+    """
+    version = str((channel.connection._impl.server_properties or {}).get("version", ""))
+    major = version.split(".")[0]
+    return major.isdecimal() and int(major) >= 4
