@@ -64,7 +64,7 @@ class RabbitmqBroker(EventBroker):
 
     @property
     def queue_arguments(self) -> dict[str, Any]:
-        """The arguments every queue is declared with."""
+        """The arguments every queue is declared with. Quorum queues know no priorities before RabbitMQ 4.3."""
         return {"x-queue-type": "quorum"} if self.queue_type == "quorum" else {"x-max-priority": MAX_PRIORITY}
 
     def idle(self, queues: Iterable[str]) -> set[str]:

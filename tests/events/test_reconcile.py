@@ -17,7 +17,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, connections, transaction
 from pika.exceptions import ChannelClosedByBroker
 
-import events.reconcile
+import events.overtaken
 import events.relay
 from events.bus import emit, emit_many, subscriber, suppressed
 from events.couriers import courier_for
@@ -167,8 +167,8 @@ def test_suppressed_events_and_those_before_the_subscription_or_its_pattern_are_
 
 
 def test_a_pass_is_bounded_and_the_next_goes_on(home: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events.reconcile, "MOST", 20)
-    monkeypatch.setattr(events.reconcile, "STRIDE", 15)
+    monkeypatch.setattr(events.overtaken, "MOST", 20)
+    monkeypatch.setattr(events.overtaken, "STRIDE", 15)
     ring(50)
     OutboxMessage.objects.all().delete()
     reconciler = Reconciler(dramatiq.get_broker(), patience=NONE)

@@ -133,3 +133,16 @@ def test_a_delivery_limit_is_lifted_only_where_the_server_has_one(channel: Any) 
     assert _drops_redelivered(channel) is (int(actual.split(".")[0]) >= 4)
     properties["version"] = "4.1.2"
     assert _drops_redelivered(channel)
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.postgres
+def test_a_quorum_queue_whose_limit_somebody_set_is_used_as_it_is(
+    channel: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, one = dramatiq.get_broker(), subscriptions["effects.moody"]
+    channel.queue_declare(one.queue, durable=True, arguments={"x-queue-type": "quorum", "x-delivery-limit": 5})
+    monkeypatch.setattr(broker, "queue_type", "quorum")
+    after = declare(channel, broker, [one])
+    assert after.is_open
+    assert after.queue_declare(one.queue, passive=True).method.message_count == 0

@@ -11,7 +11,8 @@ from rich.table import Table
 
 from events.brokers.contract import EventBroker
 from events.management.terminal import bar, show
-from events.reconcile import Healed, Reconciler
+from events.overtaken import Healed
+from events.reconcile import Reconciler
 from events.subscriptions import announce
 
 #: Looks in a row that heal nothing before all is taken to be well: the first may only enter what is missing.
