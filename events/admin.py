@@ -8,6 +8,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.exceptions import NotRegistered
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -16,14 +17,17 @@ from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 from django_dramatiq.models import Task
 
 from events.dead_letters import discard, requeue
 from events.gauge import TOTALS, gauge, told
-from events.models import Attempt, DeadLetter, Delivery, OutboxMessage, Process, StoredEvent, Subscription
+from events.models import Attempt, DeadLetter, Delivery, OutboxMessage, Process, StoredEvent, Straggler, Subscription
 from events.subscriptions import backlogs
+
+#: Dead letters decided upon at once that are entered one by one.
+MOST_ENTRIES = 1_000
 
 # Its task list would cost 14 statements a message, and renders what users wrote unescaped.
 with suppress(NotRegistered):
@@ -172,6 +176,7 @@ class DeadLetterAdmin(DeliveryAdmin):
 
     @admin.action(description=_("Requeue the chosen dead letters"), permissions=["requeue"])
     def requeue(self, request: HttpRequest, chosen: QuerySet[DeadLetter]) -> None:
+        self.log_decision(request, chosen, gettext("Requeued."))
         count, kept = requeue(chosen)
         self.message_user(request, ngettext("%d requeued", "%d requeued", count) % count, messages.SUCCESS)
         if kept:
@@ -179,8 +184,16 @@ class DeadLetterAdmin(DeliveryAdmin):
 
     @admin.action(description=_("Discard the chosen dead letters"), permissions=["requeue"])
     def discard(self, request: HttpRequest, chosen: QuerySet[DeadLetter]) -> None:
+        self.log_decision(request, chosen, gettext("Discarded."))
         count = discard(chosen)
         self.message_user(request, ngettext("%d discarded", "%d discarded", count) % count, messages.SUCCESS)
+
+    def log_decision(self, request: HttpRequest, chosen: QuerySet[DeadLetter], message: str) -> None:
+        """Who decided what about which: an entry for each; of more than a thousand, one for the newest says it."""
+        count = chosen.count()
+        if count > MOST_ENTRIES:
+            chosen, message = chosen.order_by("-pk")[:1], f"{message} ({count})"
+        LogEntry.objects.log_actions(request.user.pk, chosen.defer("body"), CHANGE, change_message=message)  # type: ignore[arg-type]
 
 
 @admin.register(Attempt)
@@ -217,6 +230,15 @@ class SubscriptionAdmin(ReadOnlyAdmin):
     @admin.display(description=_("dead letters"))
     def dead(self, subscription: Any) -> int:
         return subscription.backlog.dead
+
+
+@admin.register(Straggler)
+class StragglerAdmin(ReadOnlyAdmin):
+    """What others have overtaken, and how often it was healed."""
+
+    list_display = ["event_id", "subscriber", "run", "owed_at", "checked_at", "healed"]
+    search_fields = ["=event_id", "=subscriber"]
+    ordering = ["-id"]
 
 
 @admin.register(Process)

@@ -64,6 +64,20 @@ class StoredEventQuerySet(models.QuerySet["StoredEvent"]):
         for start in range(0, len(lines), ROWS_PER_STATEMENT):
             write(connection, lines[start : start + ROWS_PER_STATEMENT], priority, delay)
 
+    def newest(self) -> int:
+        """The end of the log: the highest sequence there is, 0 if there is none."""
+        return self.aggregate(newest=models.Max("sequence"))["newest"] or 0
+
+    def topics(self) -> list[str]:
+        """Every topic in the log, one look at the index for each."""
+        with connections[self.db].cursor() as cursor:
+            cursor.execute(
+                "WITH RECURSIVE found(topic) AS (SELECT min(topic) FROM events_storedevent UNION ALL"
+                " SELECT (SELECT min(topic) FROM events_storedevent WHERE topic > found.topic) FROM found"
+                " WHERE found.topic IS NOT NULL) SELECT topic FROM found WHERE topic IS NOT NULL"
+            )
+            return [topic for (topic,) in cursor.fetchall()]
+
     def adopt(self, lines: Sequence[LogLine]) -> None:
         """Take events into the log that others published, unless they are there: a retry needs their content."""
         missing = {line.event_id for line in lines} - set(
@@ -80,17 +94,17 @@ class StoredEventQuerySet(models.QuerySet["StoredEvent"]):
 
 
 def _append_on_postgresql(connection: Any, lines: Sequence[LogLine], priority: int, delay: dt.timedelta | None) -> None:
-    parameters = [value for line in lines for value in line]
+    parameters = [value for line in lines for value in (*line, priority)]
     with prepared_cursor(connection) as cursor:
         cursor.execute(_append_statement(len(lines)), [*parameters, delay, priority, *_ALARM_VALUES])
 
 
 @cache
 def _append_statement(count: int) -> str:
-    values = ", ".join(["(%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s)"] * count)
+    values = ", ".join(["(%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s, %s)"] * count)
     return f"""
         WITH logged AS (
-            INSERT INTO events_storedevent ({LOG_COLUMNS}) VALUES {values} RETURNING event_id, suppressed
+            INSERT INTO events_storedevent ({LOG_COLUMNS}, priority) VALUES {values} RETURNING event_id, suppressed
         )
         INSERT INTO events_outboxmessage (event_id, subscriber, due, run, attempt, priority, claimed)
         SELECT event_id, '', statement_timestamp() + %s::interval, 0, 1, %s, false FROM logged WHERE suppressed = ''
@@ -102,13 +116,16 @@ def _append_elsewhere(connection: Any, lines: Sequence[LogLine], priority: int, 
     adapt = connection.ops.adapt_datetimefield_value
     with connection.cursor() as cursor:
         cursor.executemany(
-            f"INSERT INTO events_storedevent ({LOG_COLUMNS}) VALUES ({', '.join(['%s'] * 11)})",
+            f"INSERT INTO events_storedevent ({LOG_COLUMNS}, priority) VALUES ({', '.join(['%s'] * 12)})",
             [
-                line._replace(
-                    event_id=line.event_id.hex,  # type: ignore[arg-type]
-                    time=adapt(line.time),
-                    correlation_id=line.correlation_id.hex,  # type: ignore[arg-type]
-                    causation_id=line.causation_id and line.causation_id.hex,  # type: ignore[arg-type]
+                (
+                    *line._replace(
+                        event_id=line.event_id.hex,  # type: ignore[arg-type]
+                        time=adapt(line.time),
+                        correlation_id=line.correlation_id.hex,  # type: ignore[arg-type]
+                        causation_id=line.causation_id and line.causation_id.hex,  # type: ignore[arg-type]
+                    ),
+                    priority,
                 )
                 for line in lines
             ],
@@ -250,16 +267,24 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
         attempt. A relay that sleeps wakes to learn the new time."""
         connection = connections[self.db]
         alarm, alarmed = (f" RETURNING {_ALARM}", _ALARM_VALUES) if connection.vendor == "postgresql" else ("", ())
-        for row in rows:
-            due = row.due if connection.vendor == "postgresql" else connection.ops.adapt_datetimefield_value(row.due)
-            key = DeliveryKey(row.event_id, row.subscriber, row.run)
+        # A statement may write a row once only: of two for the same delivery, the later counts.
+        owed = list({DeliveryKey(row.event_id, row.subscriber, row.run): row for row in rows}.items())
+        for start in range(0, len(owed), ROWS_PER_STATEMENT):
+            part = owed[start : start + ROWS_PER_STATEMENT]
+            values = ", ".join(["(%s, %s, %s, %s, %s, %s, false)"] * len(part))
+            parameters: list[Any] = []
+            for key, row in part:
+                adapted = (
+                    row.due if connection.vendor == "postgresql" else connection.ops.adapt_datetimefield_value(row.due)
+                )
+                parameters += [*_adapted(connection, key), adapted, row.attempt, row.priority]
             with connection.cursor() as cursor:
                 cursor.execute(
                     "INSERT INTO events_outboxmessage (event_id, subscriber, run, due, attempt, priority, claimed)"
-                    " VALUES (%s, %s, %s, %s, %s, %s, false)"
+                    f" VALUES {values}"
                     " ON CONFLICT (event_id, subscriber, run) WHERE NOT subscriber = ''"
                     f" DO UPDATE SET due = excluded.due, attempt = excluded.attempt, claimed = false{alarm}",
-                    [*_adapted(connection, key), due, row.attempt, row.priority, *alarmed],
+                    [*parameters, *alarmed],
                 )
         if rows and not alarm:
             transaction.on_commit(local_wakeup.set, using=connection.alias)

@@ -11,8 +11,10 @@ import structlog
 from django.db import DatabaseError, close_old_connections, connections
 from dramatiq.broker import Broker
 
+from events.brokers.contract import EventBroker
 from events.couriers import courier_for
 from events.heartbeat import arrive, beat, leave
+from events.reconcile import Reconciler
 from events.subscriptions import announce
 from events.wakeup import Wakeup, wakeup
 
@@ -26,6 +28,8 @@ SHORT_POLL = (0.001, 0.02)
 BACKOFF = (0.5, 15.0)
 #: Seconds between heartbeats.
 HEARTBEAT = 5.0
+#: Seconds between looks for what the broker lost.
+RECONCILE = 30.0
 
 
 class SeatLostError(ConnectionError):
@@ -97,15 +101,17 @@ class Relay:
 
 
 class RelayThread:
-    """A relay and the process's heartbeat, as threads of a worker."""
+    """A relay, the process's heartbeat and, where the relay is active, reconcile, as threads of a worker."""
 
     def __init__(self, broker: Broker, *, kind: str = "worker") -> None:
         self._stop = threading.Event()
         self._kind = kind
+        self._broker = broker
         self._relay = Relay(broker, stop=self._stop)
         self._threads = [
             threading.Thread(target=self._relay.run, name="relay", daemon=True),
             threading.Thread(target=self._beat, name="heartbeat", daemon=True),
+            threading.Thread(target=self._reconcile, name="reconcile", daemon=True),
         ]
 
     def start(self) -> None:
@@ -137,3 +143,17 @@ class RelayThread:
                     leave(self._kind)
                 connections.close_all()
                 return
+
+    def _reconcile(self) -> None:
+        reconciler = None
+        while not self._stop.wait(RECONCILE):
+            try:
+                if not self._relay.active or not isinstance(self._broker, EventBroker):
+                    reconciler = None
+                    continue
+                close_old_connections()
+                reconciler = reconciler or Reconciler(self._broker)
+                reconciler.look()
+            except Exception as error:  # noqa: BLE001 - what cannot be looked at now is looked at later
+                log.warning("reconcile put off", error=repr(error))
+        connections.close_all()

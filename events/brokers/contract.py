@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from dramatiq import Message
@@ -61,6 +61,11 @@ class EventBroker(Broker):
         raise NotImplementedError(
             f"{message.actor_name}.send(): emit an event instead; this broker delivers nothing else"
         )
+
+    @abstractmethod
+    def idle(self, queues: Iterable[str]) -> set[str]:
+        """Those of some queues in which nothing waits now; what is being worked on need not count. Raises
+        ConnectionError when the broker does not answer."""
 
     @abstractmethod
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
 import pika
+import structlog
+from pika.exceptions import ChannelClosedByBroker
 
 from events.brokers.consumer import RabbitmqConsumer
 from events.brokers.contract import EventBroker
-from events.brokers.session import Session
+from events.brokers.session import LOST, Session
 from events.pool import get_pool
 from events.subscription import Subscription
+
+log = structlog.get_logger("events.rabbitmq")
 
 #: Levels of priority a classic queue keeps apart.
 MAX_PRIORITY = 10
 #: Full groups that may be under way or waiting per queue and process.
 GROUPS_AHEAD = 4
+
+NOT_FOUND, PRECONDITION_FAILED = 404, 406
 
 
 class RabbitmqBroker(EventBroker):
@@ -53,8 +59,17 @@ class RabbitmqBroker(EventBroker):
 
     @property
     def queue_arguments(self) -> dict[str, Any]:
-        """The arguments every queue is declared with."""
+        """The arguments every queue is declared with. Quorum queues know no priorities before RabbitMQ 4.3."""
         return {"x-queue-type": "quorum"} if self.queue_type == "quorum" else {"x-max-priority": MAX_PRIORITY}
+
+    def idle(self, queues: Iterable[str]) -> set[str]:
+        """The queues without a ready message, and those that are not there. What a worker has taken and not
+        acknowledged is not counted: AMQP does not tell."""
+        try:
+            with pika.BlockingConnection(self.parameters) as connection:
+                return {queue for queue in queues if not _ready(connection, queue)}
+        except LOST as error:
+            raise ConnectionError(f"RabbitMQ at {self.parameters.host}: {error!r}") from error
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> RabbitmqConsumer:
         subscription = self.subscriptions[queue_name]
@@ -64,7 +79,7 @@ class RabbitmqBroker(EventBroker):
     def _connect(self, subscription: Subscription, *, prefetch: int) -> Session:
         connection = pika.BlockingConnection(self.parameters)
         try:
-            declare(connection.channel(), self, [subscription])
+            declare(connection.channel(), self, [subscription]).close()
             return Session(connection, subscription, prefetch=prefetch_for(subscription, prefetch))
         except BaseException:
             if connection.is_open:
@@ -79,10 +94,68 @@ def prefetch_for(subscription: Subscription, prefetch: int) -> int:
     return max(min(prefetch, slots), min(GROUPS_AHEAD, slots) * subscription.together)
 
 
-def declare(channel: Any, broker: RabbitmqBroker, subscriptions: Sequence[Subscription]) -> None:
-    """Make the exchange, and a bound queue for each subscriber, unless they are there."""
+def _ready(connection: pika.BlockingConnection, queue: str) -> int:
+    """How many messages wait in a queue."""
+    channel = connection.channel()
+    try:
+        count: int = channel.queue_declare(queue, passive=True).method.message_count
+    except ChannelClosedByBroker as error:
+        if error.reply_code != NOT_FOUND:
+            raise
+        return 0
+    channel.close()
+    return count
+
+
+class MismatchError(ConnectionError):
+    """A queue stands at the broker with arguments other than this code's; the message says what to do."""
+
+
+def declare(channel: Any, broker: RabbitmqBroker, subscriptions: Sequence[Subscription]) -> Any:
+    """Make the exchange, and a bound queue for each subscriber, unless they are there; returns the channel to go on
+    with.
+
+    Raises MismatchError for a queue that was made with other arguments.
+    """
     channel.exchange_declare(broker.exchange, exchange_type="topic", durable=True)
     for subscription in subscriptions:
-        channel.queue_declare(subscription.queue, durable=True, arguments=broker.queue_arguments)
+        channel = _declare_queue(channel, broker, subscription.queue)
         for pattern in subscription.patterns:
             channel.queue_bind(subscription.queue, broker.exchange, pattern)
+    return channel
+
+
+def _declare_queue(channel: Any, broker: RabbitmqBroker, queue: str) -> Any:
+    """Make a queue; returns the channel to go on with."""
+    arguments = dict(broker.queue_arguments)
+    if broker.queue_type == "quorum" and _drops_redelivered(channel):
+        arguments["x-delivery-limit"] = -1
+    try:
+        channel.queue_declare(queue, durable=True, arguments=arguments)
+    except ChannelClosedByBroker as error:
+        if error.reply_code != PRECONDITION_FAILED:
+            raise
+        if "x-delivery-limit" in error.reply_text:
+            # Made by a server that knew no default limit, or with a limit on purpose.
+            log.warning(
+                "quorum queue with a delivery limit: set a policy delivery-limit -1, or what it drops is healed later",
+                queue=queue,
+            )
+            return channel.connection.channel()
+        raise MismatchError(
+            f"RabbitMQ has the queue {queue} with other arguments than MQ_QUEUE_TYPE={broker.queue_type} asks for "
+            f"({error.reply_text}). The arguments of a queue cannot be changed: set MQ_QUEUE_TYPE back; or stop the "
+            f"relay, let the workers drain the queue and delete it (rabbitmqctl delete_queue {queue}); or choose "
+            "another MQ_QUEUE_PREFIX, which makes new queues, and take the old ones away with manage.py topology unbind"
+        ) from None
+    return channel
+
+
+def _drops_redelivered(channel: Any) -> bool:
+    """Whether the server drops what a quorum queue redelivered 20 times, unless told not to: RabbitMQ from 4.0 on.
+
+    Before, it has no limit, and takes -1 for 0.
+    """
+    version = str((channel.connection._impl.server_properties or {}).get("version", ""))
+    major = version.split(".")[0]
+    return major.isdecimal() and int(major) >= 4

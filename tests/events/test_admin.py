@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.test import Client
@@ -66,8 +67,19 @@ def test_dead_letters_are_read_requeued_and_discarded(operator: Client) -> None:
 
     operator.post("/admin/events/deadletter/", {"action": "discard", "_selected_action": [second.pk]})
     assert Delivery.objects.get(pk=second.pk).state == "discarded"
+    said = LogEntry.objects.order_by("pk").values_list("user__username", "object_id", "change_message")
+    assert list(said) == [("operator", str(first.pk), "Requeued."), ("operator", str(second.pk), "Discarded.")]
 
 
 def test_every_model_has_its_page(operator: Client) -> None:
-    for name in ("storedevent", "outboxmessage", "delivery", "deadletter", "attempt", "subscription", "process"):
+    for name in (
+        "storedevent",
+        "outboxmessage",
+        "delivery",
+        "deadletter",
+        "attempt",
+        "subscription",
+        "process",
+        "straggler",
+    ):
         assert operator.get(f"/admin/events/{name}/").status_code == 200, name

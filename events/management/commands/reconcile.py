@@ -1,0 +1,78 @@
+"""`manage.py reconcile`: heal now what the broker lost."""
+
+import datetime as dt
+import time
+from argparse import ArgumentTypeError
+from typing import Any
+
+import dramatiq
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.table import Table
+
+from events.brokers.contract import EventBroker
+from events.management.terminal import bar, show
+from events.overtaken import Healed
+from events.reconcile import Reconciler
+from events.subscriptions import announce
+
+#: Looks in a row that heal nothing before all is taken to be well: the first may only enter what is missing.
+LOOKS = 3
+
+
+def seconds(text: str) -> float:
+    if not text.replace(".", "", 1).isdigit():
+        raise ArgumentTypeError(f"{text!r}: seconds, for example 5")
+    return float(text)
+
+
+class Command(BaseCommand):
+    help = (
+        "Owes again what the broker lost: events that a subscriber should have had, that have no outcome there and "
+        "are not in the outbox, though the subscriber's queue is empty or later events are done. The active relay "
+        "does this every half minute by itself; this is for the impatient, after a broker lost its disk. What was "
+        "merely late has one effect all the same."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--dry-run", action="store_true", help="only say what would be healed, what runs now included"
+        )
+        parser.add_argument(
+            "--patience",
+            type=seconds,
+            default=5.0,
+            metavar="SECONDS",
+            help="how long something must be missing before it counts as lost (5; the relay takes 60)",
+        )
+
+    def handle(self, *args: Any, dry_run: bool, patience: float, **options: Any) -> None:
+        broker = dramatiq.get_broker()
+        if not isinstance(broker, EventBroker):
+            raise CommandError(f"{type(broker).__name__} carries no events: see `manage.py check`.")
+        announce()
+        reconciler = Reconciler(broker, patience=dt.timedelta(seconds=patience))
+        try:
+            healed = reconciler.would_heal() if dry_run else self._heal(reconciler, patience)
+        except ConnectionError as error:
+            raise CommandError(f"The broker does not answer, so that its queues cannot be looked at: {error}") from None
+        if not healed:
+            self.stdout.write(self.style.SUCCESS("Nothing is lost."))
+            return
+        table = Table("subscriber", "would be healed" if dry_run else "healed", "first event", "last event")
+        for one in healed:
+            table.add_row(one.subscriber, f"{one.count:,}", str(one.first), str(one.last))
+        show(self.stdout, table)
+
+    def _heal(self, reconciler: Reconciler, patience: float) -> list[Healed]:
+        """Look until some looks in a row heal nothing."""
+        healed: list[Healed] = []
+        quiet = 0
+        with bar("Looking", total=None) as advance:
+            while True:
+                found = reconciler.look()
+                healed += found
+                quiet = 0 if found else quiet + 1
+                if quiet >= LOOKS:
+                    return healed
+                advance(1)
+                time.sleep(patience)

@@ -1,0 +1,110 @@
+"""`manage.py topology`: what stands at the broker, making it, and taking away what the code has no more."""
+
+from dataclasses import asdict
+from typing import Any
+
+import dramatiq
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.table import Table
+
+from events.brokers.rabbitmq import RabbitmqBroker
+from events.management.terminal import confirm, show, show_json
+from events.topology import Queue, TopologyError, declare_all, delete, survey, unbind
+
+
+class Command(BaseCommand):
+    help = (
+        "RabbitMQ keeps queues and bindings until somebody takes them away. `show` compares them with the code; "
+        "`declare` makes what is missing, in a deploy before the relay starts; `unbind` takes away the bindings of "
+        "patterns and subscribers that the code has no more, so that their queues stop filling."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", metavar="show|declare|unbind")
+        parser.set_defaults(verb="show", json=False)
+        showing = verbs.add_parser("show", help="queues, patterns, messages and consumers (the default)")
+        showing.add_argument("--json", action="store_true", help="as JSON, for programs")
+        verbs.add_parser("declare", help="make exchange, queues and bindings; again and again does no harm")
+        unbinding = verbs.add_parser("unbind", help="take away the bindings that the code has no more")
+        unbinding.add_argument(
+            "--delete-queue", action="store_true", help="and the queues of subscribers that are gone, if empty"
+        )
+        unbinding.add_argument("--force", action="store_true", help="with --delete-queue: with the messages in them")
+        unbinding.add_argument("--dry-run", action="store_true", help="only say what")
+        unbinding.add_argument("--yes", action="store_true", help="do not ask before messages are deleted")
+
+    def handle(self, *args: Any, verb: str, **options: Any) -> None:
+        broker = dramatiq.get_broker()
+        if not isinstance(broker, RabbitmqBroker):
+            self.stdout.write(f"{type(broker).__name__} keeps its queues in its process: there is nothing to declare.")
+            return
+        try:
+            match verb:
+                case "declare":
+                    count = declare_all(broker)
+                    self.stdout.write(self.style.SUCCESS(f"{count} queues are bound to {broker.exchange}."))
+                case "unbind":
+                    self._unbind(broker, options)
+                case _:
+                    self._show(broker, options)
+        except TopologyError as error:
+            raise CommandError(str(error)) from None
+
+    def _show(self, broker: RabbitmqBroker, options: dict[str, Any]) -> None:
+        queues = survey(broker)
+        if options["json"]:
+            described = {
+                "exchange": broker.exchange,
+                "vhost": broker.parameters.virtual_host,
+                "type": broker.queue_type,
+                "arguments": broker.queue_arguments,
+                "queues": [asdict(queue) for queue in queues],
+            }
+            show_json(self.stdout, described)
+            return
+        where = broker.parameters
+        self.stdout.write(
+            f"Exchange {broker.exchange} at {where.host}:{where.port}, vhost {where.virtual_host}; "
+            f"{broker.queue_type} queues {broker.queue_arguments}"
+        )
+        table = Table("queue", "subscriber", "patterns", "messages", "consumers", "to do")
+        for queue in queues:
+            table.add_row(
+                queue.name,
+                queue.subscriber,
+                ", ".join(queue.patterns),
+                "-" if queue.messages is None else f"{queue.messages:,}",
+                "-" if queue.consumers is None else f"{queue.consumers:,}",
+                _to_do(queue),
+            )
+        show(self.stdout, table)
+
+    def _unbind(self, broker: RabbitmqBroker, options: dict[str, Any]) -> None:
+        if options["force"] and not options["delete_queue"]:
+            raise CommandError("--force is about messages in queues that --delete-queue deletes: give both.")
+        queues = [queue for queue in survey(broker) if queue.stale or queue.orphan]
+        if not queues:
+            self.stdout.write(self.style.SUCCESS("The broker has nothing that the code has not."))
+            return
+        doomed = sum(queue.messages or 0 for queue in queues if queue.orphan)
+        if options["force"] and doomed and not options["dry_run"]:
+            confirm(f"Delete queues with {doomed:,} messages in them?", options)
+        for queue in queues:
+            going = options["delete_queue"] and queue.orphan and queue.messages is not None
+            if not options["dry_run"]:
+                unbind(broker, queue)
+                if going:
+                    delete(broker, queue, force=options["force"])
+            would = "would be " if options["dry_run"] else ""
+            patterns = f"{', '.join(queue.stale)} {would}unbound" if queue.stale else "nothing bound"
+            deleted = f"; queue {would}deleted with {queue.messages:,} messages" if going else ""
+            self.stdout.write(f"{queue.name}: {patterns}{deleted}")
+
+
+def _to_do(queue: Queue) -> str:
+    if queue.orphan:
+        gone = "gone already" if queue.messages is None else "nobody subscribes"
+        return f"{gone}: unbind {', '.join(queue.stale)} --delete-queue"
+    if queue.messages is None:
+        return "missing: declare"
+    return f"unbind {', '.join(queue.stale)}" if queue.stale else ""
