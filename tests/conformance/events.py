@@ -29,8 +29,16 @@ class Followed(Event, topic="conformance.followed", version=1, subject="line/{li
     text: str = ""
 
 
-class Witnessed(Event, topic="conformance.witnessed", version=1, subject="wörter/{text}"):
-    """An event for workers in processes of their own; its subject carries any text."""
+class Spoken(Event, topic="conformance.spoken", version=1, subject="said/{text}"):
+    """Any text, in the payload and in the subject."""
+
+    line: int = 0
+    number: int
+    text: str = ""
+
+
+class Witnessed(Event, topic="conformance.witnessed", version=1, subject="line/{line}"):
+    """An event for workers in processes of their own."""
 
     line: int = 0
     number: int

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 WIDTH = 120
-LEGEND = "In each cell: messages handed out · again for the same attempt · effects doubled · effects out of order"
+LEGEND = "messages handed out / again for the same attempt / effects doubled / effects out of order"
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -35,13 +35,13 @@ def gather(reports: list[Any]) -> tuple[dict[str, dict[str, str]], list[str], li
         if not found or report.when != "teardown":
             continue
         case = report.nodeid.split("::")[-1].split("[")[0].removeprefix("test_").replace("_", " ")
-        counts = " · ".join(str(found[name]) for name in ("handed", "again", "doubled", "inversions"))
+        counts = "/".join(str(found[name]) for name in ("handed", "again", "doubled", "inversions"))
         outcome = outcomes[report.nodeid]
         cells.setdefault(case, {})[found["broker"]] = outcome if outcome == "not promised" else f"{outcome} {counts}"
         if found["broker"] not in titles:
             titles.append(found["broker"])
         notes += [f"{case}, {found['broker']}: {note}" for note in found["notes"]]
-    return cells, sorted(titles), sorted(notes)
+    return cells, sorted(titles, key=str.lower), sorted(notes)
 
 
 def outcome_of(reports: list[pytest.TestReport]) -> dict[str, str]:
@@ -58,7 +58,7 @@ def outcome_of(reports: list[pytest.TestReport]) -> dict[str, str]:
 
 def render(cases: dict[str, dict[str, str]], titles: list[str]) -> str:
     """The table as text."""
-    table = Table("case", *titles, caption=LEGEND, title_justify="left", padding=(0, 1))
+    table = Table("case", *titles, caption=LEGEND)
     for case in sorted(cases):
         table.add_row(case, *(cases[case].get(title, "") for title in titles))
     text = io.StringIO()

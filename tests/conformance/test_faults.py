@@ -1,0 +1,111 @@
+"""Faults: of connections, queues and processes. (The chaos suite does this for long.)"""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from events.models import Delivery, OutboxMessage
+from events.subscription import subscriptions
+from tests.conformance.events import Noted, Witnessed
+from tests.conformance.models import Mark
+from tests.conformance.rig import Rig
+from tests.conftest import Manage
+
+
+@pytest.mark.parametrize(("messages", "publishers"), [(600, 6), pytest.param(10_000, 30, marks=pytest.mark.slow)])
+def test_broken_connections_lose_nothing(rig: Rig, messages: int, publishers: int) -> None:
+    """Broken at a third and at half of the way; where there is no server, the workers are replaced by new ones."""
+    hearer = rig.subscriber()
+    workplace = rig.work()
+    with ThreadPoolExecutor(1) as other:
+        publishing = other.submit(
+            rig.publish, rig.notes_of(messages, lines=publishers), publishers=publishers, together=5
+        )
+        for part in (3, 2):
+            rig.eventually(lambda part=part: Mark.objects.count() >= messages // part, within=120)
+            if rig.features.server:
+                rig.candidate.break_connections()
+            else:
+                workplace.stop()
+                workplace = rig.work()
+        ids = publishing.result(240)
+    try:
+        rig.expect(hearer, ids, within=120)
+    finally:
+        workplace.stop()
+
+
+def test_a_queue_that_was_removed_is_made_again_and_nothing_published_later_is_lost(rig: Rig) -> None:
+    rig.requires("server")
+    hearer = rig.subscriber()
+    rig.worker_until_the_end()
+    ids = rig.emit(rig.notes_of(10))
+    rig.expect(hearer, ids)
+    rig.candidate.delete_queue(rig.place, hearer.queue)
+    ids += rig.emit(rig.notes_of(10, start=10))
+    rig.expect(hearer, ids)
+
+
+def test_what_the_broker_refuses_stays_in_the_outbox(rig: Rig) -> None:
+    rig.requires("server")
+    release = threading.Event()
+
+    def hold(event: Noted) -> None:
+        assert release.wait(60)
+
+    hearer = rig.subscriber(does=hold, group=1)
+    rig.candidate.refuse_more_than(5, queue=hearer.queue)
+    try:
+        rig.worker_until_the_end(threads=1)
+        ids = rig.emit(rig.notes_of(100))
+        rig.eventually(lambda: rig.figures().handed > 0)
+        assert OutboxMessage.objects.count() == 100
+    finally:
+        rig.candidate.refuse_nothing()
+        release.set()
+    rig.expect(hearer, ids, within=60)
+
+
+@pytest.fixture
+def workers(rig: Rig, manage: Manage) -> Iterator[Manage]:
+    """Starts worker processes on the broker under test."""
+    yield manage
+    manage.stop()
+    rig.candidate.clean(rig.place, [f"{rig.place}.{name}" for name in subscriptions])
+
+
+def supervised(rig: Rig, workers: Manage, *, until: int) -> int:
+    """Start a new worker whenever one has ended, until so many deliveries have their outcome; returns how many were
+    started."""
+    environment = rig.candidate.environment(rig.place) | {"AIRY_TEST_TALLY": str(rig.tally)}
+    started, worker = 1, workers.worker(**environment)
+    final = Delivery.objects.exclude(state="retrying")
+
+    def done() -> bool:
+        nonlocal started, worker
+        if worker.poll() is not None:  # what a supervisor does
+            workers.kill(worker)
+            started, worker = started + 1, workers.worker(**environment)
+        return final.count() >= until and not OutboxMessage.objects.exists()
+
+    rig.eventually(done, within=180)
+    return started
+
+
+def test_a_worker_killed_between_effect_and_acknowledgement_doubles_nothing(rig: Rig, workers: Manage) -> None:
+    texts = {20: "last words"}
+    rig.emit([Witnessed(number=number, text=texts.get(number, "")) for number in range(41)])
+    assert supervised(rig, workers, until=41) == 2
+    assert sorted(Mark.objects.values_list("number", flat=True)) == list(range(41))
+    assert rig.figures().again >= 1
+
+
+@pytest.mark.slow
+def test_a_message_that_kills_its_worker_each_time_ends_as_a_dead_letter(rig: Rig, workers: Manage) -> None:
+    rig.emit([Witnessed(number=number, text="no words" if number == 20 else "") for number in range(41)])
+    supervised(rig, workers, until=41)
+    dead = Delivery.objects.get(state="dead")
+    assert "ends its worker" in dead.reason
+    assert sorted(Mark.objects.values_list("number", flat=True)) == [*range(20), *range(21, 41)]
