@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connection
 
 from events.brokers.contract import EventBroker
-from events.brokers.embedded import CAPACITY, EmbeddedBroker
+from events.brokers.embedded import EmbeddedBroker
 from events.brokers.rabbitmq import RabbitmqBroker
 from tests.conformance.features import Features
 from tests.conftest import rabbitmqctl
@@ -54,7 +54,7 @@ class Embedded(Candidate):
         competing=False,  # the process that holds the relay's seat does the work
         ordered=True,
         priorities=True,
-        ahead=CAPACITY,
+        ahead=10,
         foreign=False,
         server=False,
     )

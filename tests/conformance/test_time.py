@@ -42,7 +42,7 @@ def test_urgent_messages_go_first_from_the_outbox(rig: Rig) -> None:
     assert rig.effects(hearer)[:10] == [(1, number) for number in range(10)]
 
 
-@pytest.mark.parametrize("waiting", [200, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("waiting", [150, pytest.param(1000, marks=pytest.mark.slow)])
 def test_an_urgent_message_overtakes_those_that_wait_in_the_broker(rig: Rig, waiting: int) -> None:
     rig.requires("priorities")
     release = threading.Event()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 
-from django_dramatiq.middleware import DbConnectionsMiddleware
+import dramatiq
+from dramatiq.middleware import Middleware
 from dramatiq.worker import Worker
 
 from events.actors import declare_actor
 from events.brokers.contract import EventBroker
-from events.middleware import DeliveryTimeLimit, RetryOrDeadLetter
+from events.middleware import DeliveryTimeLimit, Relaying
 from events.relay import RelayThread
 from events.subscription import Subscription
 from tests.conformance.tally import Tally
@@ -24,6 +25,18 @@ def time_limit() -> DeliveryTimeLimit:
     return watch
 
 
+def middleware_of_a_worker() -> Iterator[Middleware]:
+    """What the settings and the events app put on the process-wide broker, made anew.
+
+    Not the one that runs the relay and closes the process's task pool: here the process goes on.
+    """
+    for one in dramatiq.get_broker().middleware:
+        if isinstance(one, DeliveryTimeLimit):
+            yield time_limit()
+        elif not isinstance(one, Relaying):
+            yield type(one)()
+
+
 class Workplace:
     """Works for the given subscribers until it is stopped; the process's task pool stays open for the next one."""
 
@@ -31,7 +44,7 @@ class Workplace:
         self, broker: EventBroker, subscriptions: Iterable[Subscription], *, tally: Tally, threads: int
     ) -> None:
         self.broker = broker
-        for middleware in (DbConnectionsMiddleware(), time_limit(), RetryOrDeadLetter(), tally):
+        for middleware in (*middleware_of_a_worker(), tally):
             broker.add_middleware(middleware)
         for subscription in subscriptions:
             declare_actor(broker, subscription)
