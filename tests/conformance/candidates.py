@@ -125,6 +125,11 @@ class Rabbitmq(Candidate):
         with closing(self.connect(place)) as server:
             server.channel().queue_delete(queue)
 
+    def waiting(self, place: str, queue: str) -> int:
+        """How many messages wait in a queue, those out at workers not counted."""
+        with closing(self.connect(place)) as server:
+            return server.channel().queue_declare(queue, passive=True).method.message_count
+
     def break_connections(self) -> None:
         """Close every connection, the server's side."""
         rabbitmqctl("close_all_connections", "--vhost", settings.MQ_VHOST, "a test")

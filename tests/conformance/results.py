@@ -34,7 +34,7 @@ def gather(reports: list[Any]) -> tuple[dict[str, dict[str, str]], list[str], li
         found = dict(getattr(report, "user_properties", ())).get("conformance")
         if not found or report.when != "teardown":
             continue
-        case = report.nodeid.split("::")[-1].split("[")[0].removeprefix("test_").replace("_", " ")
+        case = title_of(report.nodeid)
         counts = "/".join(str(found[name]) for name in ("handed", "again", "doubled", "inversions"))
         outcome = outcomes[report.nodeid]
         cells.setdefault(case, {})[found["broker"]] = outcome if outcome == "not promised" else f"{outcome} {counts}"
@@ -42,6 +42,14 @@ def gather(reports: list[Any]) -> tuple[dict[str, dict[str, str]], list[str], li
             titles.append(found["broker"])
         notes += [f"{case}, {found['broker']}: {note}" for note in found["notes"]]
     return cells, sorted(titles, key=str.lower), sorted(notes)
+
+
+def title_of(nodeid: str) -> str:
+    """The test's name as a sentence, with what else it was parametrised by than the broker and the usual size."""
+    name, _, parameters = nodeid.split("::")[-1].rstrip("]").partition("[")
+    _, _, variant = parameters.partition("-")
+    sentence = name.removeprefix("test_").replace("_", " ")
+    return f"{sentence} ({variant})" if variant not in ("", "small") else sentence
 
 
 def outcome_of(reports: list[pytest.TestReport]) -> dict[str, str]:
