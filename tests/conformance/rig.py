@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from tests.conformance.models import Mark
 from tests.conformance.tally import Tally
 from tests.conformance.workplace import Workplace
 
+#: How long a condition may take on a busy machine, in seconds. What is lost never comes.
+PATIENCE = 90.0
+
 Deed = Callable[[Any], object]
 
 
@@ -31,7 +35,7 @@ class Rig:
     def __init__(self, candidate: Candidate, folder: Path, *, eventually: Callable[..., None]) -> None:
         self.candidate = candidate
         self.features = candidate.features
-        self.eventually = eventually
+        self.eventually = partial(eventually, within=PATIENCE)
         self.place = f"conformance_{candidate.name}_{uuid.uuid4().hex[:8]}"
         self.tally = folder / "tally"
         self.notes: list[str] = []
@@ -102,7 +106,7 @@ class Rig:
 
     def wait_for(self, subscription: Subscription, count: int, *, within: float | None = None) -> None:
         """Wait until so many of a subscriber's deliveries have their outcome, and none is owed any more."""
-        within = within or 60 + count / 10  # a busy machine; what is lost never comes
+        within = within or PATIENCE + count / 10
         final = Delivery.objects.filter(subscriber=subscription.name).exclude(state="retrying")
         self.eventually(lambda: final.count() >= count and not OutboxMessage.objects.exists(), within=within)
 

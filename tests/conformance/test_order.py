@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from tests.conformance.events import Noted
-from tests.conformance.rig import Rig
+from tests.conformance.rig import PATIENCE, Rig
 from tests.conformance.sizes import full, small
 
 LINES = 16
@@ -56,13 +56,13 @@ def test_the_only_executor_gets_the_next_message_when_the_first_is_done(rig: Rig
         running.append(event.number)
         most.append(len(running))
         begun.release()
-        assert release.wait(20)
+        assert release.wait(PATIENCE)
         running.remove(event.number)
 
     hearer = rig.subscriber(does=hold, group=1)
     rig.worker_until_the_end(threads=1)
     ids = rig.emit(rig.notes_of(2))
-    assert begun.acquire(timeout=20)
+    assert begun.acquire(timeout=PATIENCE)
     assert not begun.acquire(timeout=0.1), "the second came before the first was done"
     release.set()
     rig.expect(hearer, ids)

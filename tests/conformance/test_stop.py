@@ -10,7 +10,7 @@ from events.models import Attempt, Delivery
 from events.pool import get_pool
 from tests.conformance.events import Noted
 from tests.conformance.models import Mark
-from tests.conformance.rig import Rig
+from tests.conformance.rig import PATIENCE, Rig
 from tests.conformance.sizes import full, small
 
 
@@ -65,18 +65,18 @@ def test_what_a_closed_worker_gave_back_goes_to_the_next(rig: Rig) -> None:
     def hold(event: Noted) -> None:
         begun.release()
         if stuck.is_set():
-            release.wait(30)
+            release.wait(PATIENCE)
             raise ValueError("given up")
 
     hearer = rig.subscriber(does=hold, group=1)
     ids = rig.emit(rig.notes_of(20))
     first = rig.work(threads=2)
-    assert begun.acquire(timeout=20)
+    assert begun.acquire(timeout=PATIENCE)
     with ThreadPoolExecutor(1) as other:
         stopping = other.submit(first.stop)
         stuck.clear()
         release.set()
-        stopping.result(40)
+        stopping.result(PATIENCE)
     rig.worker_until_the_end()
     rig.expect(hearer, ids)
 
@@ -87,16 +87,16 @@ def test_a_worker_stopped_during_a_message_finishes_it(rig: Rig) -> None:
     def hold(event: Noted) -> None:
         if event.number == 0:
             begun.set()
-            assert release.wait(20)
+            assert release.wait(PATIENCE)
 
     hearer = rig.subscriber(does=hold, group=1)
     workplace = rig.work(threads=1)
     ids = rig.emit(rig.notes_of(10))
-    assert begun.wait(20)
+    assert begun.wait(PATIENCE)
     with ThreadPoolExecutor(1) as other:
         stopping = other.submit(workplace.stop)
         release.set()
-        stopping.result(40)
+        stopping.result(PATIENCE)
     assert Delivery.objects.filter(event_id=ids[0], state="done").exists()
     rig.worker_until_the_end()
     rig.expect(hearer, ids)
@@ -111,7 +111,7 @@ class SlowToTell(Exception):
 
     def __str__(self) -> str:
         self.asked.set()
-        assert self.told.wait(20)
+        assert self.told.wait(PATIENCE)
         return "told at last"
 
 
@@ -125,11 +125,11 @@ def test_a_worker_stopped_while_it_records_a_failure_records_it(rig: Rig) -> Non
     hearer = rig.subscriber(does=fail_once)
     workplace = rig.work(threads=1)
     ids = rig.emit(rig.notes_of(1))
-    assert error.asked.wait(20)
+    assert error.asked.wait(PATIENCE)
     with ThreadPoolExecutor(1) as other:
         stopping = other.submit(workplace.stop)
         error.told.set()
-        stopping.result(40)
+        stopping.result(PATIENCE)
     assert Attempt.objects.get().error.endswith("told at last")
     rig.worker_until_the_end()
     rig.expect(hearer, ids)
@@ -157,7 +157,7 @@ def test_the_number_of_running_deliveries_follows_the_pool_while_it_runs(rig: Ri
         nonlocal running
         with counting:
             running += 1
-        assert release.acquire(timeout=30)
+        assert release.acquire(timeout=PATIENCE)
         with counting:
             running -= 1
 

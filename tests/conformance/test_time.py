@@ -8,7 +8,7 @@ import pytest
 
 from events.models import OutboxMessage
 from tests.conformance.events import Noted
-from tests.conformance.rig import Rig
+from tests.conformance.rig import PATIENCE, Rig
 from tests.conformance.sizes import full, small
 
 DELAYS = (0.3, 0.6, 0.9, 1.2, 1.5)
@@ -49,7 +49,7 @@ def test_an_urgent_message_overtakes_those_that_wait_in_the_broker(rig: Rig, wai
     release = threading.Event()
 
     def hold(event: Noted) -> None:
-        assert release.wait(60)
+        assert release.wait(PATIENCE)
 
     hearer = rig.subscriber(does=hold, atomic=False)
     rig.worker_until_the_end(threads=1)
@@ -70,7 +70,7 @@ def test_a_stuck_message_holds_up_neither_its_neighbours_nor_other_subscribers(r
 
     def stick(event: Noted) -> None:
         if event.number == 0:
-            assert release.wait(60)
+            assert release.wait(PATIENCE)
 
     stuck = rig.subscriber(name="stuck", does=stick, atomic=False)
     other = rig.subscriber(name="other")
