@@ -85,7 +85,8 @@ def test_what_the_broker_refuses_stays_in_the_outbox(rig: Rig) -> None:
     other = rig.subscriber(Painted, name="other")
     rig.candidate.refuse_more_than(5, queue=hearer.queue)
     try:
-        rig.worker_until_the_end(threads=2)
+        rig.worker_until_the_end(threads=1, only=[hearer])
+        rig.worker_until_the_end(threads=1, only=[other])
         ids = rig.emit(rig.notes_of(20))
         rig.eventually(lambda: rig.candidate.waiting(rig.place, hearer.queue) >= 5)
         *more, beside = rig.emit([*rig.notes_of(80, start=20), Painted(number=0)])
