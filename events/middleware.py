@@ -13,6 +13,8 @@ from dramatiq.middleware import Middleware
 from dramatiq.worker import Worker
 
 from events.brokers.contract import EventBroker
+from events.brokers.embedded import EmbeddedBroker
+from events.couriers.embedded import put_down
 from events.delivery import DeliveryFailed
 from events.pool import get_pool
 from events.recording import record
@@ -92,7 +94,7 @@ class Leaving(Middleware):
 
 
 class Relaying(Middleware):
-    """Runs the relay, and the process's heartbeat, as a thread of each worker process."""
+    """Runs the relay, and what stands beside it, as threads of each worker process."""
 
     def __init__(self) -> None:
         self._thread: RelayThread | None = None
@@ -108,6 +110,8 @@ class Relaying(Middleware):
     def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         """Close the task pool, and psycopg's, whose threads would hold up the end of the process for seconds."""
         get_pool().close(timeout=POOL_GRACE)
+        if isinstance(broker, EmbeddedBroker):
+            put_down(broker)
         for connection in connections.all(initialized_only=True):
             if getattr(connection, "pool", None):
                 connection.close_pool()  # type: ignore[attr-defined]

@@ -17,6 +17,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
+from tests.conformance.results import pytest_terminal_summary  # noqa: F401 - a hook
 from tests.environment import MISSING, REQUIRED, SERVICES
 
 

@@ -3,6 +3,8 @@ loses nothing."""
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import threading
 import time
 from collections import deque
@@ -17,6 +19,8 @@ from events.subscription import Subscription
 
 #: How many arrivals of one subscriber wait in memory; the others wait in the outbox.
 CAPACITY = 500
+#: Full groups of one subscriber that may be under way or waiting for a thread.
+GROUPS_AHEAD = 4
 #: How long a message that was given back waits before it is handed out again, in seconds.
 PAUSE = 1.0
 
@@ -26,16 +30,23 @@ Claim = tuple[int, int]
 
 
 class Mailbox:
-    """The arrivals of one subscriber, in order; those given back return after a pause."""
+    """The arrivals of one subscriber, the urgent first, then in order; those given back return after a pause.
 
-    def __init__(self) -> None:
+    No more than `ahead` are out at a time: the others can still be overtaken here.
+    """
+
+    def __init__(self, *, ahead: int) -> None:
+        self.ahead = ahead
+        self._out = 0
         self._ready = threading.Condition()
-        self._arrivals: deque[Arrival] = deque()
+        self._arrivals: list[tuple[int, int, Arrival]] = []
+        self._firsts, self._lasts = itertools.count(-1, -1), itertools.count()
         self._returned: deque[tuple[float, Arrival]] = deque()
 
     def put(self, arrivals: Iterable[Arrival]) -> None:
         with self._ready:
-            self._arrivals.extend(arrivals)
+            for arrival in arrivals:
+                self._sort_in(arrival)
             self._ready.notify_all()
 
     def give_back(self, arrivals: Iterable[Arrival]) -> None:
@@ -44,26 +55,45 @@ class Mailbox:
             self._returned.extend((time.monotonic() + PAUSE, arrival) for arrival in arrivals)
 
     def put_back(self, arrivals: Iterable[Arrival]) -> None:
-        """Take arrivals that nobody has begun; they are the next to go."""
+        """Take arrivals that nobody has begun; among those of their priority they are the next to go."""
         with self._ready:
-            self._arrivals.extendleft(reversed(list(arrivals)))
+            for arrival in reversed(list(arrivals)):
+                self._sort_in(arrival, place=next(self._firsts))
             self._ready.notify_all()
+
+    def empty(self) -> list[Arrival]:
+        """Take out all that nobody has begun."""
+        with self._ready:
+            waiting, self._arrivals = [arrival for _, _, arrival in self._arrivals], []
+            return waiting
 
     def take(self, most: int, *, timeout: float) -> list[Arrival]:
         """Up to `most` waiting arrivals, as soon as there is one. One that was redelivered comes alone."""
         with self._ready:
             self._ready.wait_for(lambda: most and self._has_some(), timeout)
+            room = min(most, self.ahead - self._out)
             taken: list[Arrival] = []
-            while self._arrivals and len(taken) < most:
-                if self._arrivals[0].redelivered:
-                    return taken or [self._arrivals.popleft()]
-                taken.append(self._arrivals.popleft())
+            while self._arrivals and len(taken) < room and not (taken and self._arrivals[0][2].redelivered):
+                taken.append(heapq.heappop(self._arrivals)[2])
+                if taken[0].redelivered:
+                    break
+            self._out += len(taken)
             return taken
+
+    def let_go(self, count: int) -> None:
+        """So many that were out are settled or given back."""
+        with self._ready:
+            self._out -= count
+            self._ready.notify_all()
 
     def _has_some(self) -> bool:
         while self._returned and self._returned[0][0] <= time.monotonic():
-            self._arrivals.append(self._returned.popleft()[1])
-        return bool(self._arrivals)
+            self._sort_in(self._returned.popleft()[1])
+        return bool(self._arrivals) and self._out < self.ahead
+
+    def _sort_in(self, arrival: Arrival, *, place: int | None = None) -> None:
+        place = next(self._lasts) if place is None else place
+        heapq.heappush(self._arrivals, (-arrival.priority, place, arrival))
 
     def __len__(self) -> int:
         with self._ready:
@@ -82,9 +112,11 @@ class EmbeddedBroker(EventBroker):
 
     def subscribe(self, subscription: Subscription) -> None:
         super().subscribe(subscription)
-        self.mailboxes.setdefault(subscription.queue, Mailbox())
+        self.mailboxes.setdefault(subscription.queue, Mailbox(ahead=GROUPS_AHEAD * subscription.together))
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> EmbeddedConsumer:
+        mailbox = self.mailboxes[queue_name]
+        mailbox.ahead = max(mailbox.ahead, prefetch)  # enough to keep every thread busy
         return EmbeddedConsumer(self, self.subscriptions[queue_name], timeout=timeout / 1000)
 
     def idle(self, queues: Iterable[str]) -> set[str]:
@@ -121,11 +153,14 @@ class EmbeddedConsumer(Consumer):
     def ack(self, message: ArrivalMessage) -> None:  # type: ignore[override]
         for arrival in message.arrivals:
             self._broker.settle(arrival.tag)
+        self._mailbox.let_go(len(message.arrivals))
 
     def nack(self, message: ArrivalMessage) -> None:  # type: ignore[override]
         # Each comes back alone and counted, so that one that never has an outcome ends as a dead letter.
         self._mailbox.give_back([replace(arrival, redelivered=True) for arrival in message.arrivals])
+        self._mailbox.let_go(len(message.arrivals))
 
     def requeue(self, messages: Iterable[ArrivalMessage]) -> None:  # type: ignore[override]
         for message in messages:
             self._mailbox.put_back(message.arrivals)
+            self._mailbox.let_go(len(message.arrivals))

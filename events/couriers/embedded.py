@@ -36,7 +36,7 @@ class EmbeddedCourier:
         if not (ripe or fresh or self._broker.has_settled() or any(self._takers())):
             return 0
         with transaction.atomic(using=router.db_for_write(OutboxMessage)):
-            moved = self._delete_settled()
+            moved = delete_settled(self._broker)
             if ripe:
                 moved += self._ripen(RIPE_SHARE if fresh else ROWS_PER_PASS)
             moved += self._expand()
@@ -55,18 +55,7 @@ class EmbeddedCourier:
         """Nothing to keep alive."""
 
     def close(self) -> None:
-        """Nothing to let go of: claimed rows are handed out again by the next relay."""
-
-    def _delete_settled(self) -> int:
-        settled = set(self._broker.settled(ROWS_PER_PASS))
-        if not settled:
-            return 0
-        self._broker.held -= settled
-        rows = OutboxMessage.objects.filter(pk__in=[pk for pk, _ in settled], claimed=True)
-        # A row that a failed delivery scheduled anew has another attempt: it stays.
-        done = settled & set(rows.values_list("pk", "attempt"))
-        OutboxMessage.objects.filter(pk__in=[pk for pk, _ in done]).delete()
-        return len(settled)
+        """Nothing to let go of: the workers go on with what was handed out."""
 
     def _ripen(self, most: int) -> int:
         ripe = list(OutboxMessage.objects.ripe().values_list("pk", flat=True)[:most])
@@ -123,3 +112,31 @@ class EmbeddedCourier:
             redelivered=redelivered,
             tag=(row.pk, row.attempt),
         )
+
+
+def put_down(broker: EmbeddedBroker) -> None:
+    """Once no thread works any more: delete what has its outcome, and unclaim what nobody has begun, so that the next
+    worker need not take it for what killed this one."""
+    with transaction.atomic(using=router.db_for_write(OutboxMessage)):
+        while delete_settled(broker):
+            pass
+        unbegun = [
+            arrival.tag for box in broker.mailboxes.values() for arrival in box.empty() if not arrival.redelivered
+        ]
+        broker.held.difference_update(unbegun)
+        for start in range(0, len(unbegun), ROWS_PER_PASS):
+            rows = OutboxMessage.objects.filter(pk__in=[pk for pk, _ in unbegun[start : start + ROWS_PER_PASS]])
+            rows.update(claimed=False)
+
+
+def delete_settled(broker: EmbeddedBroker) -> int:
+    """Delete rows that have their outcome, a bounded number; returns how many."""
+    settled = set(broker.settled(ROWS_PER_PASS))
+    if not settled:
+        return 0
+    broker.held -= settled
+    rows = OutboxMessage.objects.filter(pk__in=[pk for pk, _ in settled], claimed=True)
+    # A row that a failed delivery scheduled anew has another attempt: it stays.
+    done = settled & set(rows.values_list("pk", "attempt"))
+    OutboxMessage.objects.filter(pk__in=[pk for pk, _ in done]).delete()
+    return len(settled)

@@ -1,0 +1,161 @@
+"""Candidates: the brokers under test. One more broker is one more entry of CANDIDATES."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from contextlib import closing
+from typing import Any
+
+import pika
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from events.brokers.contract import EventBroker
+from events.brokers.embedded import EmbeddedBroker
+from events.brokers.rabbitmq import RabbitmqBroker
+from tests.conformance.features import Features
+from tests.conftest import rabbitmqctl
+
+
+class Candidate(ABC):
+    """A kind of broker. A place is a name that keeps one case's messages from another's."""
+
+    name: str
+    features: Features
+    #: What a run must have for this candidate.
+    needs: tuple[pytest.MarkDecorator, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What stands over its column of the results."""
+        return self.name
+
+    @abstractmethod
+    def broker(self, place: str) -> EventBroker:
+        """A new broker object, as each worker process has one."""
+
+    @abstractmethod
+    def environment(self, place: str) -> dict[str, str]:
+        """What makes the settings of a worker process choose this broker."""
+
+    @abstractmethod
+    def clean(self, place: str, queues: Iterable[str]) -> None:
+        """Remove what a case left at a server."""
+
+
+class Embedded(Candidate):
+    """Queues within the process, fed from the outbox of whatever database this run has."""
+
+    name = "embedded"
+    features = Features(
+        persistent=True,
+        competing=False,  # the process that holds the relay's seat does the work
+        ordered=True,
+        priorities=True,
+        ahead=10,
+        foreign=False,
+        server=False,
+    )
+
+    @property
+    def title(self) -> str:
+        return f"embedded, {'PostgreSQL' if connection.vendor == 'postgresql' else 'SQLite'}"
+
+    def broker(self, place: str) -> EventBroker:
+        return EmbeddedBroker()
+
+    def environment(self, place: str) -> dict[str, str]:
+        return {"AIRY_BROKER": "embedded"}
+
+    def clean(self, place: str, queues: Iterable[str]) -> None:
+        """Nothing outlives the case."""
+
+
+class Rabbitmq(Candidate):
+    """One type of RabbitMQ's queues, on this run's own vhost; a place is an exchange."""
+
+    needs = (pytest.mark.rabbitmq, pytest.mark.postgres)
+
+    def __init__(self, queue_type: str, *, features: Features) -> None:
+        self.name = queue_type
+        self.features = features
+
+    @property
+    def title(self) -> str:
+        return f"RabbitMQ {self.name}"
+
+    def broker(self, place: str) -> RabbitmqBroker:
+        return RabbitmqBroker(
+            **{
+                **dict(settings.DRAMATIQ_BROKER["OPTIONS"]),
+                "vhost": settings.MQ_VHOST,
+                "exchange": place,
+                "queue_type": self.name,
+            }
+        )
+
+    def environment(self, place: str) -> dict[str, str]:
+        return {
+            "AIRY_BROKER": "rabbitmq",
+            "MQ_QUEUE_TYPE": self.name,
+            "MQ_EXCHANGE": place,
+            "MQ_QUEUE_PREFIX": f"{place}.",
+        }
+
+    def clean(self, place: str, queues: Iterable[str]) -> None:
+        with closing(self.connect(place)) as server:
+            channel = server.channel()
+            for queue in queues:
+                channel.queue_delete(queue)
+            channel.exchange_delete(place)
+
+    def connect(self, place: str) -> Any:
+        """A connection of another program."""
+        return pika.BlockingConnection(self.broker(place).parameters)
+
+    def publish(self, place: str, topic: str, body: bytes) -> None:
+        """Publish bytes past the outbox, as another program would."""
+        with closing(self.connect(place)) as server:
+            server.channel().basic_publish(place, topic, body)
+
+    def delete_queue(self, place: str, queue: str) -> None:
+        """Take a queue away under its workers."""
+        with closing(self.connect(place)) as server:
+            server.channel().queue_delete(queue)
+
+    def waiting(self, place: str, queue: str) -> int:
+        """How many messages wait in a queue, those out at workers not counted."""
+        with closing(self.connect(place)) as server:
+            return server.channel().queue_declare(queue, passive=True).method.message_count
+
+    def break_connections(self) -> None:
+        """Close every connection, the server's side."""
+        rabbitmqctl("close_all_connections", "--vhost", settings.MQ_VHOST, "a test")
+
+    def refuse_more_than(self, waiting: int, *, queue: str) -> None:
+        """Let a queue refuse what exceeds a number of waiting messages."""
+        definition = f'{{"max-length":{waiting},"overflow":"reject-publish"}}'
+        rabbitmqctl("set_policy", "-p", settings.MQ_VHOST, "--apply-to", "queues", "refusing", f"^{queue}$", definition)
+
+    def refuse_nothing(self) -> None:
+        """Take that back."""
+        rabbitmqctl("clear_policy", "-p", settings.MQ_VHOST, "refusing")
+
+
+CANDIDATES: tuple[Candidate, ...] = (
+    Embedded(),
+    Rabbitmq(
+        "classic",
+        features=Features(
+            persistent=True, competing=True, ordered=True, priorities=True, ahead=10, foreign=True, server=True
+        ),
+    ),
+    Rabbitmq(
+        "quorum",  # RabbitMQ has no priorities there before 4.3
+        features=Features(
+            persistent=True, competing=True, ordered=True, priorities=False, ahead=10, foreign=True, server=True
+        ),
+    ),
+)

@@ -1,0 +1,75 @@
+"""Workplace: a worker with its relay on threads of this process, as `rundramatiq` runs them in one of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+
+import dramatiq
+from dramatiq.middleware import Middleware
+from dramatiq.worker import Worker
+
+from events.actors import declare_actor
+from events.brokers.contract import EventBroker
+from events.middleware import DeliveryTimeLimit, Relaying
+from events.relay import RelayThread
+from events.subscription import Subscription
+from tests.conformance.tally import Tally
+
+
+@cache
+def time_limit() -> DeliveryTimeLimit:
+    """One watch over time limits for the whole process: its thread never ends."""
+    watch = DeliveryTimeLimit(interval=100)
+    watch.manager.start()
+    return watch
+
+
+def middleware_of_a_worker() -> Iterator[Middleware]:
+    """What the settings and the events app put on the process-wide broker, made anew.
+
+    Not the one that runs the relay and closes the process's task pool: here the process goes on.
+    """
+    for one in dramatiq.get_broker().middleware:
+        if isinstance(one, DeliveryTimeLimit):
+            yield time_limit()
+        elif not isinstance(one, Relaying):
+            yield type(one)()
+
+
+class Workplace:
+    """Works for the given subscribers until it is stopped; the process's task pool stays open for the next one."""
+
+    def __init__(
+        self, broker: EventBroker, subscriptions: Iterable[Subscription], *, tally: Tally, threads: int
+    ) -> None:
+        self.broker = broker
+        for middleware in (*middleware_of_a_worker(), tally):
+            broker.add_middleware(middleware)
+        for subscription in subscriptions:
+            declare_actor(broker, subscription)
+        self._relay: RelayThread | None = None
+        self._worker = Worker(broker, worker_threads=threads, worker_timeout=100)
+        self._worker.start()
+        self.start_relay()
+
+    def start_relay(self) -> None:
+        self._relay = RelayThread(self.broker)
+        self._relay.start()
+
+    def stop_relay(self) -> None:
+        if self._relay is not None:
+            self._relay.stop()
+            self._relay = None
+
+    def stop(self, *, timeout: float = 30.0) -> None:
+        """Finish what runs and end; what waits is left to the next workplace."""
+        self.stop_relay()
+        self._worker.stop(timeout=int(timeout * 1000))
+        self.broker.close()
+
+    def __enter__(self) -> Workplace:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
