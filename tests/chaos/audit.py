@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.chaos.load.hears import HEARS
+from tests.chaos.load.hears import ECHOED, HEARS
 from tests.chaos.load.traps import noted
 from tests.chaos.world import World
 
@@ -89,16 +89,16 @@ def audit(world: World, *, committed: set[int]) -> Findings:
             wrong("too many attempts", ask(line + "subscriber = %s AND attempts > %s", name, most))
         wrong("fewer attempts than the mood takes", ask(line + "mood = 'twice' AND deadly AND attempts < 3"))
 
-        logged = {number for (number,) in ask("SELECT number FROM expected WHERE subscriber = 'load.alone'")}
+        logged = {number for (number,) in ask("SELECT number FROM expected WHERE subscriber = 'load.grouped'")}
         rows = {number for (number,) in ask("SELECT number FROM effects_effect WHERE subscriber = 'writer'")}
         wrong("rows and log differ", rows ^ logged)
         wrong("committed, but not in the log", committed - logged)
         wrong(
             "logged twice",
-            ask("SELECT number FROM expected WHERE subscriber = 'load.alone' GROUP BY 1 HAVING count(*) > 1"),
+            ask("SELECT number FROM expected WHERE subscriber = 'load.grouped' GROUP BY 1 HAVING count(*) > 1"),
         )
-        echoes = [number for (number,) in ask("SELECT number FROM expected WHERE subscriber = 'load.echo_heard'")]
-        wrong("echoes emitted twice or not at all", sorted(echoes) != sorted(n for n in logged if n % 5 == 0))
+        echoes = [number for (number,) in ask("SELECT number FROM expected WHERE subscriber = 'load.alone'")]
+        wrong("echoes emitted twice or not at all", sorted(echoes) != sorted(n for n in logged if n % ECHOED == 0))
         ((tallied,),) = ask("SELECT sum(balance) FROM effects_account")
         wrong("the tally is off by", tallied - len(logged))
         wrong(

@@ -6,10 +6,11 @@ import signal
 from collections.abc import Callable
 
 from tests.chaos.gate import STEPS
+from tests.chaos.heal import HEALS_ITSELF, heal
 from tests.chaos.world import World
 
 #: Every kind of fault by what it does.
-FAULTS: dict[str, Callable[[World], object]] = {}
+FAULTS: dict[str, Callable[[World], int | None]] = {}
 
 #: Traps in the workers' code: the subscribers of the load and the middleware around the acknowledgement.
 TRAPS = (
@@ -25,10 +26,10 @@ TRAPS = (
 FELT = 20
 
 
-def fault(what: str) -> Callable[[Callable[[World], object]], Callable[[World], object]]:
+def fault(what: str) -> Callable[[Callable[[World], int | None]], Callable[[World], int | None]]:
     """Enter a fault into the catalogue."""
 
-    def enter(function: Callable[[World], object]) -> Callable[[World], object]:
+    def enter(function: Callable[[World], int | None]) -> Callable[[World], int | None]:
         FAULTS[what] = function
         return function
 
@@ -39,7 +40,7 @@ for _step in TRAPS:
     fault(f"worker killed: {_step}")(lambda world, step=_step: world.spring(step))
 for _step in STEPS:
     _who = "relay" if "delete" in _step else "worker"
-    fault(f"{_who} killed: {_step}")(lambda world, step=_step: world.kill_at_gate(step))
+    fault(f"{_who} killed: {_step}")(lambda world, step=_step: world.kill_at_gate(step) and None)
 
 
 @fault("relay killed: published, not confirmed")
@@ -93,10 +94,13 @@ def kill_the_broker(world: World) -> None:
 
 
 @fault("broker's disk wiped")
-def wipe_the_broker(world: World) -> None:
+def wipe_the_broker(world: World) -> int:
+    """Returns how many deliveries were owed anew, as far as the suite has to do that."""
     world.node.kill()
     world.node.wipe()
+    healed = 0 if HEALS_ITSELF else heal(world)
     world.node.start()
+    return healed
 
 
 @fault("connections closed by the broker")

@@ -10,14 +10,12 @@ import pytest
 
 from tests.chaos.audit import audit, committed_by_writers, still_open
 from tests.chaos.faults import FAULTS
-from tests.chaos.heal import HEALS_ITSELF, heal
 from tests.chaos.report import Figures, Report
 from tests.chaos.world import World
 
 pytestmark = [pytest.mark.postgres, pytest.mark.rabbitmq]
 
 SEED = 20_261_125
-WIPE = "broker's disk wiped"
 
 
 def schedule(*, rounds: int) -> list[str]:
@@ -30,7 +28,7 @@ def disturb(world: World, kinds: Sequence[str], *, rate: float, events: int) -> 
     """Let writers write and workers work while fault follows fault, until so many events are written."""
     report = Report()
     world.keep("relay", "manage.py", "relay")
-    world.worker("first", processes=2)
+    world.worker("first")
     world.worker("second")
     writers = [f"writer_{number}" for number in (1, 2)]
     for number, name in enumerate(writers, 1):
@@ -38,7 +36,7 @@ def disturb(world: World, kinds: Sequence[str], *, rate: float, events: int) -> 
     world.until_it_moves_on()
     for kind in kinds:
         before, started = Figures.of(world), time.monotonic()
-        FAULTS[kind](world)
+        report.healed[kind] += FAULTS[kind](world) or 0
         world.until_it_moves_on()
         seconds = time.monotonic() - started
         report.enter(kind, before, Figures.of(world), seconds)
@@ -46,35 +44,24 @@ def disturb(world: World, kinds: Sequence[str], *, rate: float, events: int) -> 
     world.until(
         lambda: world.cluster.value("SELECT count(*) FROM events_storedevent") >= events,
         what=f"{events} events are written",
-        within=600,
+        within=1800,
     )
     world.release(*writers)
-    settle(world, report)
+    settle(world)
     world.release("relay", "first", "second")
     return report
 
 
-def settle(world: World, report: Report) -> None:
+def settle(world: World) -> None:
     """Wait until every delivery has its outcome."""
-    if not HEALS_ITSELF:
-        world.until(lambda: world.cluster.value("SELECT count(*) FROM events_outboxmessage") == 0, what="relayed")
-        world.until(lambda: not queued(world), what="the queues are empty", within=300)
-        report.healed[WIPE] += heal(world)
     world.until(lambda: still_open(world) == 0, what="every delivery has its outcome", within=300)
-
-
-def queued(world: World) -> int:
-    """Messages at the broker."""
-    return sum(int(line) for line in world.node.control("list_queues", "--no-table-headers", "messages").split())
 
 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
-    ("rounds", "rate", "events"), [(1, 20, 300), pytest.param(2, 60, 20_000, marks=pytest.mark.slow)]
+    ("rounds", "rate", "events"), [(1, 40, 300), pytest.param(2, 120, 20_000, marks=pytest.mark.slow)]
 )
-def test_no_fault_loses_or_doubles_an_effect(
-    world: World, rounds: int, rate: float, events: int, request: pytest.FixtureRequest
-) -> None:
+def test_no_fault_loses_or_doubles_an_effect(world: World, rounds: int, rate: float, events: int) -> None:
     kinds = schedule(rounds=rounds)
     started = time.monotonic()
     report = disturb(world, kinds, rate=rate, events=events)

@@ -43,7 +43,8 @@ class World:
     def worker(self, name: str, *, processes: int = 1, threads: int = 4) -> None:
         """Keep a `manage.py rundramatiq` running."""
         sizes = ("--processes", str(processes), "--threads", str(threads))
-        self.keep(name, "manage.py", "rundramatiq", *sizes)
+        queues = [f"airy.{name}" for name in HEARS]
+        self.keep(name, "manage.py", "rundramatiq", *sizes, "--queues", *queues)
 
     def kill(self, name: str) -> None:
         """SIGKILL to a process and its children, at once."""
@@ -125,17 +126,16 @@ class World:
             self.supervise()
             time.sleep(0.05)
 
-    def until_it_moves_on(self, *, within: float = 120.0) -> None:
+    def until_it_moves_on(self, *, within: float = 240.0) -> None:
         """Wait until events emitted from now on are done by every subscriber. That is what recovery means."""
         since = self.cluster.value("SELECT coalesce(max(sequence), 0) FROM events_storedevent")
-        heard = [name for name, topic in HEARS.items() if topic == "clock.struck"]
         done = """
             SELECT count(*) FROM unnest(%s::text[]) AS name WHERE EXISTS (
                 SELECT FROM events_storedevent e JOIN events_delivery d USING (event_id)
                 WHERE e.sequence > %s AND d.subscriber = name AND d.state <> 'retrying')
         """
         self.until(
-            lambda: self.cluster.value(done, heard, since) == len(heard),
+            lambda: self.cluster.value(done, list(HEARS), since) == len(HEARS),
             what=f"events after {since} are done",
             within=within,
         )
@@ -213,6 +213,7 @@ def world(folder: Path) -> Iterator[World]:
             made.until(lambda: made.ended("migrate"), what="the tables are made")
             assert made._running.pop("migrate").returncode == 0, made.words()
             gate.build(cluster)
+            cluster.ask("CREATE INDEX chaos_effect ON effects_effect (number, subscriber)")
             cluster.ask("INSERT INTO effects_account (id, balance) SELECT n, 0 FROM generate_series(1, 8) n")
             yield made
         finally:

@@ -10,25 +10,18 @@ from django.db.models import F
 
 from events.bus import PermanentFailure, emit, subscriber
 from tests.chaos.load.events import Echoed, Struck
+from tests.chaos.load.hears import ECHOED
 from tests.chaos.load.traps import die_if, note
 from tests.effects.models import Account, Effect
 
 RETRIES = {"max_retries": 3, "min_backoff": 100, "max_backoff": 2_000}
 
 
-@subscriber(Struck, group=1)
-def alone(event: Struck) -> None:
-    """One event, one transaction; dies with the effect written and not committed, or committed and not acked."""
-    Effect.objects.create(subscriber="load.alone", number=event.number, attempt=event.meta.attempt)
-    die_if("effect written")
-    transaction.on_commit(lambda: die_if("effect committed"))
-
-
 @subscriber(Struck)
 def grouped(event: Struck) -> None:
-    """Shares transactions, and answers every fifth event with one of its own."""
+    """Shares transactions, and answers some events with one of its own."""
     Effect.objects.create(subscriber="load.grouped", number=event.number, attempt=event.meta.attempt)
-    if event.number % 5 == 0:
+    if event.number % ECHOED == 0:
         emit(Echoed(clock=event.clock, number=event.number))
     if event.number % 2:
         die_if("in the midst of a group")
@@ -68,14 +61,16 @@ def moody(event: Struck) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-@subscriber(Struck, atomic=False, group=1, **RETRIES)
-def own_transactions(event: Struck) -> None:
+@subscriber(Echoed, group=1)
+def alone(event: Echoed) -> None:
+    """One event, one transaction; dies with the effect written and not committed, or committed and not acked."""
+    Effect.objects.create(subscriber="load.alone", number=event.number, attempt=event.meta.attempt)
+    die_if("effect written")
+    transaction.on_commit(lambda: die_if("effect committed"))
+
+
+@subscriber(Echoed, atomic=False, group=1, **RETRIES)
+def own_transactions(event: Echoed) -> None:
     """Idempotent by itself, as atomic=False asks."""
     Effect.objects.get_or_create(subscriber="load.own_transactions", number=event.number)
     die_if("own transaction committed")
-
-
-@subscriber(Echoed)
-def echo_heard(event: Echoed) -> None:
-    """What an effect emitted arrives once, too."""
-    Effect.objects.create(subscriber="load.echo_heard", number=event.number)
