@@ -112,10 +112,7 @@ class Node:
     def blocked(self) -> Iterator[None]:
         """Raise the memory alarm: connections that publish are no longer read from."""
         self.control("set_vm_memory_high_watermark", "absolute", "1MB")
-        deadline = time.monotonic() + 30
         try:
-            while "memory" not in self.control("eval", "rabbit_alarm:get_alarms()."):
-                assert time.monotonic() < deadline, "no alarm within 30 s"
             yield
         finally:
             self.control("set_vm_memory_high_watermark", "0.6")
