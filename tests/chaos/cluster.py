@@ -36,6 +36,7 @@ class Cluster:
         self._bin = programs()
         self._folder = folder
         self.port = free_port()
+        self._session: psycopg.Connection[Any] | None = None
         folder.mkdir(parents=True)
         if os.geteuid() == 0:
             shutil.chown(folder, "postgres")
@@ -68,10 +69,18 @@ class Cluster:
         return psycopg.connect(url, autocommit=True)
 
     def ask(self, sql: str, *parameters: Any) -> list[Any]:
-        """Run one statement in a session of its own; returns its rows, or nothing."""
-        with self.connect() as session:
-            cursor = session.execute(sql, parameters or None)
-            return cursor.fetchall() if cursor.description else []
+        """Run one statement; returns its rows, or nothing. Raises OperationalError while the server is down."""
+        try:
+            return self._ask(sql, parameters)
+        except psycopg.OperationalError:
+            self._session = None  # it may be of before a restart
+            return self._ask(sql, parameters)
+
+    def _ask(self, sql: str, parameters: tuple[Any, ...]) -> list[Any]:
+        if self._session is None:
+            self._session = self.connect()
+        cursor = self._session.execute(sql, parameters or None)
+        return cursor.fetchall() if cursor.description else []
 
     def value(self, sql: str, *parameters: Any) -> Any:
         """The first column of the first row."""

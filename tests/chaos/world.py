@@ -124,7 +124,7 @@ class World:
             if time.monotonic() > deadline:
                 raise AssertionError(f"not within {within} s: {what}\n{self.state()}\n{self.words()}")
             self.supervise()
-            time.sleep(0.05)
+            time.sleep(0.1)
 
     def until_it_moves_on(self, *, within: float = 240.0) -> None:
         """Wait until events emitted from now on are done by every subscriber. That is what recovery means."""
