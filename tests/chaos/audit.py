@@ -87,7 +87,10 @@ def audit(world: World, *, committed: set[int]) -> Findings:
         for name in HEARS:
             most = MOST_ATTEMPTS.get(name, 6)
             wrong("too many attempts", ask(line + "subscriber = %s AND attempts > %s", name, most))
-        wrong("fewer attempts than the mood takes", ask(line + "mood = 'twice' AND deadly AND attempts < 3"))
+        wrong(
+            "fewer attempts than the mood takes",
+            ask(line + "subscriber = 'load.moody' AND mood = 'twice' AND attempts < 3"),
+        )
 
         logged = {number for (number,) in ask("SELECT number FROM expected WHERE subscriber = 'load.grouped'")}
         rows = {number for (number,) in ask("SELECT number FROM effects_effect WHERE subscriber = 'writer'")}

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from django.db import connection, transaction
 
 from events.bus import emit_many
@@ -16,29 +17,33 @@ from tests.effects.events import Rang
 from tests.effects.models import Effect
 
 NEIGHBOURS = 200
-KILLERS = (20, 21, 90, 150, 199)
+KILLERS = (20, 21, 150)
 #: `moody` of the test app runs at most so often.
 MOST_RUNS = 3
 SUBSCRIBERS = ("moody", "in_batches", "alone", "with_await")
 
 
+@pytest.mark.timeout(900)
 def test_several_killers_end_as_dead_letters_and_all_neighbours_are_done(
     manage: Manage, eventually: Callable[..., None], tmp_path: Path
 ) -> None:
     total = NEIGHBOURS + len(KILLERS)
     with transaction.atomic():
         emit_many([Rang(number=number, mood="killer" if number in KILLERS else "calm") for number in range(total)])
+    restarts = 0
     workers = [start(manage, tmp_path) for _ in range(2 if connection.vendor == "postgresql" else 1)]
 
     def settled() -> bool:
+        nonlocal restarts
         for number, worker in enumerate(workers):
             if worker.poll() is not None:  # what a supervisor does
                 manage.kill(worker)
                 workers[number] = start(manage, tmp_path)
+                restarts += 1
         final = Delivery.objects.filter(subscriber__startswith="effects.").exclude(state="retrying").count()
         return final == total * len(SUBSCRIBERS) and not OutboxMessage.objects.exists()
 
-    eventually(settled, within=240)
+    eventually(settled, within=600)
     dead = {(one.subscriber, number_of(one)) for one in Delivery.objects.filter(state="dead")}
     assert dead == {("effects.moody", number) for number in KILLERS}
     assert all("ends its worker" in one.reason for one in Delivery.objects.filter(state="dead"))
@@ -49,7 +54,7 @@ def test_several_killers_end_as_dead_letters_and_all_neighbours_are_done(
         counted = Counter(Effect.objects.filter(subscriber=name).values_list("number", flat=True))
         expected = set(range(total)) - (set(KILLERS) if name == "moody" else set())
         assert counted == Counter(expected), name
-    print(f"killers' runs: {runs}")  # noqa: T201
+    print(f"killers' runs: {runs}, restarts: {restarts}")  # noqa: T201
 
 
 def start(manage: Manage, folder: Path):
