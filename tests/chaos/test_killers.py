@@ -18,8 +18,9 @@ from tests.effects.models import Effect
 
 NEIGHBOURS = 200
 KILLERS = (20, 21, 150)
-#: `moody` of the test app runs at most so often.
-MOST_RUNS = 3
+#: `moody` may run three times. The run in which a message first takes its worker along comes on top: it is one of a
+#: group, and the broker does not say which of the group had begun.
+MOST_RUNS = 3 + 1
 SUBSCRIBERS = ("moody", "in_batches", "alone", "with_await")
 
 
@@ -49,7 +50,7 @@ def test_several_killers_end_as_dead_letters_and_all_neighbours_are_done(
     assert all("ends its worker" in one.reason for one in Delivery.objects.filter(state="dead"))
     runs = {number: noted(tmp_path, f"killer_{number}") for number in KILLERS}
     assert all(1 <= count <= MOST_RUNS for count in runs.values()), runs
-    assert max(Delivery.objects.values_list("attempts", flat=True)) <= MOST_RUNS + 1
+    assert max(Delivery.objects.values_list("attempts", flat=True)) <= MOST_RUNS
     for name in SUBSCRIBERS:
         counted = Counter(Effect.objects.filter(subscriber=name).values_list("number", flat=True))
         expected = set(range(total)) - (set(KILLERS) if name == "moody" else set())
