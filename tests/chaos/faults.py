@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable
 
 from tests.chaos.gate import STEPS
-from tests.chaos.heal import HEALS_ITSELF, heal
+from tests.chaos.heal import heal
 from tests.chaos.world import World
 
 #: Every kind of fault by what it does.
@@ -98,9 +98,8 @@ def wipe_the_broker(world: World) -> int:
     """Returns how many deliveries were owed anew, as far as the suite has to do that."""
     world.node.kill()
     world.node.wipe()
-    healed = 0 if HEALS_ITSELF else heal(world)
     world.node.start()
-    return healed
+    return heal(world)
 
 
 @fault("connections closed by the broker")

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.chaos.audit import Findings
+from tests.chaos.heal import healed_by_itself
 from tests.chaos.world import World
 
 COUNTS = """
@@ -29,10 +30,16 @@ class Figures:
     failed: int
     arrivals: int
     redelivered: int
+    healed: int
 
     @classmethod
     def of(cls, world: World) -> Figures:
-        return cls(*world.cluster.ask(COUNTS)[0], world.counted("arrivals"), world.counted("redelivered"))
+        return cls(
+            *world.cluster.ask(COUNTS)[0],
+            world.counted("arrivals"),
+            world.counted("redelivered"),
+            healed_by_itself(world),
+        )
 
 
 class Report:
@@ -72,7 +79,7 @@ class Report:
             str(findings.events),
             str(findings.deliveries),
             *(str(self._total(lambda f: f.redelivered)), str(self._total(lambda f: f.failed))),
-            str(sum(self.healed.values())),
+            str(sum(self.healed.values()) + self._total(lambda f: f.healed)),
             str(len(findings.lost)),
             str(len(findings.doubled)),
             f"{max(seconds for spans in self._spans.values() for *_, seconds in spans):.0f}",
@@ -94,7 +101,7 @@ class Report:
             gained(lambda f: f.deliveries),
             gained(lambda f: f.redelivered),
             gained(lambda f: f.failed),
-            self.healed[kind],
+            self.healed[kind] + gained(lambda f: f.healed),
             within(findings.lost),
             within(findings.doubled),
             f"{max(seconds for *_, seconds in spans):.0f}",

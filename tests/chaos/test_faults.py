@@ -10,6 +10,7 @@ import pytest
 
 from tests.chaos.audit import audit, committed_by_writers, still_open
 from tests.chaos.faults import FAULTS
+from tests.chaos.load.hears import HEARS
 from tests.chaos.report import Figures, Report
 from tests.chaos.world import World
 
@@ -31,6 +32,8 @@ def disturb(world: World, kinds: Sequence[str], *, rate: float, events: int) -> 
     world.keep("relay", "manage.py", "relay")
     world.worker("first")
     world.worker("second")
+    announced = "SELECT count(*) FROM events_subscription WHERE name = ANY(%s)"
+    world.until(lambda: world.cluster.value(announced, list(HEARS)) == len(HEARS), what="subscribers are announced")
     writers = [f"writer_{number}" for number in (1, 2)]
     for number, name in enumerate(writers, 1):
         world.keep(name, "-m", "tests.chaos.load.writer", str(number), str(rate / 2), str(world.folder))
@@ -65,6 +68,7 @@ def settle(world: World) -> None:
 )
 def test_no_fault_loses_or_doubles_an_effect(world: World, faults: int, rate: float, events: int) -> None:
     kinds = schedule(faults)
+    world.in_a_hurry = events < 1_000
     started = time.monotonic()
     report = disturb(world, kinds, rate=rate, events=events)
     findings = audit(world, committed=committed_by_writers(world))

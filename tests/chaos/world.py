@@ -30,6 +30,8 @@ class World:
         self.cluster = cluster
         self.node = node
         self.restarts = 0
+        #: The test has not the minutes that the system takes by itself to tell a late delivery from a lost one.
+        self.in_a_hurry = False
         self._commands: dict[str, tuple[str, ...]] = {}
         self._running: dict[str, subprocess.Popen] = {}
 
@@ -39,6 +41,14 @@ class World:
         """Start a Python command and keep it running."""
         self._commands[name] = command
         self._start(name)
+
+    def run(self, name: str, *command: str, within: float = 240.0) -> None:
+        """Run a Python command to its end. Raises AssertionError with its words unless it ends well."""
+        self._commands[name] = command
+        self._start(name)
+        del self._commands[name]
+        self.until(lambda: self.ended(name), what=f"{name} ends", within=within)
+        assert self._running.pop(name).returncode == 0, self.words()
 
     def worker(self, name: str, *, processes: int = 1, threads: int = 4) -> None:
         """Keep a `manage.py rundramatiq` running."""
@@ -208,10 +218,7 @@ def world(folder: Path) -> Iterator[World]:
     with running_cluster(folder / "cluster") as cluster, running_node(folder / "node") as node:
         made = World(folder, cluster, node)
         try:
-            made.keep("migrate", "manage.py", "migrate", "--run-syncdb", "--verbosity", "0")
-            del made._commands["migrate"]
-            made.until(lambda: made.ended("migrate"), what="the tables are made")
-            assert made._running.pop("migrate").returncode == 0, made.words()
+            made.run("migrate", "manage.py", "migrate", "--run-syncdb", "--verbosity", "0")
             gate.build(cluster)
             cluster.ask("CREATE INDEX chaos_effect ON effects_effect (number, subscriber)")
             cluster.ask("INSERT INTO effects_account (id, balance) SELECT n, 0 FROM generate_series(1, 8) n")
