@@ -220,6 +220,8 @@ def world(folder: Path) -> Iterator[World]:
         try:
             made.run("migrate", "manage.py", "migrate", "--run-syncdb", "--verbosity", "0")
             gate.build(cluster)
+            only = "WHERE subscriber = 'load.own_transactions'"
+            cluster.ask(f"CREATE UNIQUE INDEX chaos_own_transactions ON effects_effect (number) {only}")
             cluster.ask("CREATE INDEX chaos_effect ON effects_effect (number, subscriber)")
             cluster.ask("INSERT INTO effects_account (id, balance) SELECT n, 0 FROM generate_series(1, 8) n")
             yield made

@@ -71,6 +71,6 @@ def alone(event: Echoed) -> None:
 
 @subscriber(Echoed, atomic=False, group=1, **RETRIES)
 def own_transactions(event: Echoed) -> None:
-    """Idempotent by itself, as atomic=False asks."""
-    Effect.objects.get_or_create(subscriber="load.own_transactions", number=event.number)
+    """Idempotent by itself, as atomic=False asks: two copies may run at the same time, a unique index decides."""
+    Effect.objects.bulk_create([Effect(subscriber="load.own_transactions", number=event.number)], ignore_conflicts=True)
     die_if("own transaction committed")
