@@ -95,7 +95,10 @@ def kill_the_broker(world: World) -> None:
 
 @fault("broker's disk wiped")
 def wipe_the_broker(world: World) -> int:
-    """Returns how many deliveries were owed anew, as far as the suite has to do that."""
+    """The workers die with it, lest they finish from memory what the broker loses. Returns how many deliveries were
+    owed anew, as far as the suite has to do that."""
+    for name in ("first", "second"):
+        world.kill(name)
     world.node.kill()
     world.node.wipe()
     world.node.start()
