@@ -1,0 +1,130 @@
+"""Audit: plain SQL over log, inbox, outbox and effects, against what the writers know. Nothing of the system under
+test is called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.chaos.load.hears import ECHOED, HEARS
+from tests.chaos.load.traps import noted
+from tests.chaos.world import World
+
+#: Moods that end as a dead letter at `load.moody`, and only there.
+DEADLY = ("poison", "hopeless", "killer")
+#: Runs an event may have at most.
+MOST_ATTEMPTS = {"load.moody": 4, "load.own_transactions": 4}
+
+#: Every delivery that must be: one line per event and subscriber, with what became of it.
+EXPECTED = """
+    CREATE TEMP TABLE expected AS
+    SELECT e.sequence, e.event_id, h.subscriber, (e.data->>'number')::int AS number, e.data->>'mood' AS mood,
+           d.state, d.attempts, coalesce(d.rows, 0) AS rows, coalesce(f.effects, 0) AS effects,
+           h.subscriber = 'load.moody' AND e.data->>'mood' = ANY(%s) AS deadly
+    FROM events_storedevent e
+    JOIN unnest(%s::text[], %s::text[]) AS h(subscriber, topic) USING (topic)
+    LEFT JOIN (SELECT event_id, subscriber, min(state) AS state, max(attempts) AS attempts, count(*) AS rows
+               FROM events_delivery GROUP BY 1, 2) d ON (d.event_id, d.subscriber) = (e.event_id, h.subscriber)
+    LEFT JOIN (SELECT subscriber, number, count(*) AS effects FROM effects_effect GROUP BY 1, 2) f
+              ON (f.subscriber, f.number) = (h.subscriber, (e.data->>'number')::int)
+"""
+UNACCOUNTED = "rows <> 1 OR state = 'retrying'"
+LOST = "effects = 0 AND NOT deadly"
+DOUBLED = "effects > 1"
+
+OPEN = f"""
+    SELECT (SELECT count(*) FROM events_outboxmessage)
+         + (SELECT count(*) FROM events_storedevent e
+            JOIN unnest(%s::text[], %s::text[]) AS h(subscriber, topic) USING (topic)
+            LEFT JOIN events_delivery d ON (d.event_id, d.subscriber) = (e.event_id, h.subscriber)
+            WHERE {"d.state IS NULL OR d.state = 'retrying'"})
+"""
+
+
+@dataclass
+class Findings:
+    """What the audit found; all is well if `wrong` is empty."""
+
+    events: int = 0
+    deliveries: int = 0
+    dead: int = 0
+    lost: list[tuple[Any, ...]] = field(default_factory=list)
+    doubled: list[tuple[Any, ...]] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+
+def still_open(world: World) -> int:
+    """Deliveries without an outcome, and rows in the outbox."""
+    return world.cluster.value(OPEN, *_heard())
+
+
+def audit(world: World, *, committed: set[int]) -> Findings:
+    """Hold the tables against each other and against the writers' own notes."""
+    findings = Findings()
+
+    with world.cluster.connect() as session:
+
+        def ask(sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+            return session.execute(sql, parameters or None).fetchall()
+
+        def wrong(what: str, rows: object) -> None:
+            if rows:
+                findings.wrong.append(f"{what}: {str(rows)[:1500]}")
+
+        session.execute(EXPECTED, (list(DEADLY), *_heard()))
+        ((findings.events,),) = ask("SELECT count(*) FROM events_storedevent")
+        ((findings.deliveries,),) = ask("SELECT count(*) FROM expected")
+        ((findings.dead,),) = ask("SELECT count(*) FROM expected WHERE state = 'dead'")
+        line = "SELECT sequence, subscriber, number, mood, state, attempts, rows, effects FROM expected WHERE "
+        findings.lost = ask(line + LOST)
+        findings.doubled = ask(line + DOUBLED)
+        wrong("lost", findings.lost)
+        wrong("doubled", findings.doubled)
+        wrong("not exactly one row in a final state", ask(line + UNACCOUNTED))
+        wrong("an effect without a delivery that is done", ask(line + "effects = 1 AND state <> 'done'"))
+        wrong("dead, but not by design", ask(line + "state = 'dead' AND NOT deadly"))
+        wrong("not dead, but should be", ask(line + "state <> 'dead' AND deadly"))
+        for name in HEARS:
+            most = MOST_ATTEMPTS.get(name, 6)
+            wrong("too many attempts", ask(line + "subscriber = %s AND attempts > %s", name, most))
+        wrong(
+            "fewer attempts than the mood takes",
+            ask(line + "subscriber = 'load.moody' AND mood = 'twice' AND attempts < 3"),
+        )
+
+        logged = {number for (number,) in ask("SELECT number FROM expected WHERE subscriber = 'load.grouped'")}
+        rows = {number for (number,) in ask("SELECT number FROM effects_effect WHERE subscriber = 'writer'")}
+        wrong("rows and log differ", rows ^ logged)
+        wrong("committed, but not in the log", committed - logged)
+        wrong(
+            "logged twice",
+            ask("SELECT number FROM expected WHERE subscriber = 'load.grouped' GROUP BY 1 HAVING count(*) > 1"),
+        )
+        echoes = [number for (number,) in ask("SELECT number FROM expected WHERE subscriber = 'load.alone'")]
+        wrong("echoes emitted twice or not at all", sorted(echoes) != sorted(n for n in logged if n % ECHOED == 0))
+        ((tallied,),) = ask("SELECT sum(balance) FROM effects_account")
+        wrong("the tally is off by", tallied - len(logged))
+        wrong(
+            "foreign deliveries",
+            ask(
+                "SELECT subscriber, count(*) FROM events_delivery WHERE NOT subscriber = ANY(%s) GROUP BY 1",
+                list(HEARS),
+            ),
+        )
+        ((owed,),) = ask("SELECT count(*) FROM events_outboxmessage")
+        wrong("left in the outbox", owed)
+    return findings
+
+
+def committed_by_writers(world: World) -> set[int]:
+    """The numbers that the writers saw committed."""
+    return {int(line) for file in world.folder.glob("writer_*.committed") for line in file.read_text().split()}
+
+
+def runs_of_killer(world: World, number: int) -> int:
+    """How often a killer killed."""
+    return noted(world.folder, f"killer_{number}")
+
+
+def _heard() -> tuple[list[str], list[str]]:
+    return list(HEARS), list(HEARS.values())

@@ -1,0 +1,95 @@
+"""Writer: a program that changes rows and emits, all the time, until SIGTERM. `python -m tests.chaos.load.writer NUMBER
+RATE FOLDER`.
+
+It keeps so many events under way and no more, so that the load is as high as the machine bears and not higher.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import sys
+import time
+from collections import deque
+from pathlib import Path
+
+import django
+
+#: Numbers of one writer begin here, times its own number.
+APART = 10_000_000
+#: Echoes that one writer waits for at most: each comes after an event and has ECHOED - 1 more before it.
+WINDOW = 30
+#: The subscribers that take longest: what they have done, all have done or will soon.
+SLOWEST = ("load.alone", "load.own_transactions")
+#: Most events are calm; of a thousand, so many have another mood.
+MOODS = {"once": 20, "twice": 10, "poison": 2, "hopeless": 2}
+
+
+def main(number: int, rate: float, folder: Path) -> None:
+    """Write about `rate` events a second; what is surely committed is noted in `folder`."""
+    from django.db import DatabaseError, connection, transaction
+
+    from events.bus import emit
+    from tests.chaos.load.events import Struck
+    from tests.chaos.load.hears import ECHOED
+    from tests.effects.models import Effect
+
+    stopped = False
+
+    def stop(*_: object) -> None:
+        nonlocal stopped
+        stopped = True
+
+    signal.signal(signal.SIGTERM, stop)
+    dice = random.Random(number)
+    moods = [mood for mood, share in MOODS.items() for _ in range(share)]
+    moods += ["calm"] * (1000 - len(moods))
+    position, started = 0, time.monotonic()
+    under_way: deque[int] = deque()
+    done = Effect.objects.filter(subscriber__in=SLOWEST)
+
+    def have_room() -> bool:
+        while len(under_way) > WINDOW and done.filter(number=under_way[0]).count() == len(SLOWEST):
+            under_way.popleft()
+        return len(under_way) <= WINDOW
+
+    with (folder / f"writer_{number}.committed").open("a") as committed:
+        while not stopped:
+            try:
+                if not have_room():
+                    time.sleep(0.05)
+                    continue
+                count = dice.choice((1, 1, 1, 2, 5, 20))
+                numbers = [number * APART + position + offset for offset in range(count)]
+                position += count
+                with transaction.atomic():
+                    for one in numbers:
+                        Effect.objects.create(subscriber="writer", number=one)
+                        emit(
+                            Struck(clock=one % 50, number=one, mood=dice.choice(moods)),
+                            priority=dice.choice((0, 0, 0, 0, 0, 5)),
+                        )
+                    if dice.random() < 0.05:
+                        raise Unwanted
+            except Unwanted:
+                continue
+            except DatabaseError:
+                # The database is away or the outcome unknown: these numbers are not used again.
+                connection.close()
+                time.sleep(0.05)
+                continue
+            committed.writelines(f"{one}\n" for one in numbers)
+            committed.flush()
+            under_way.extend(one for one in numbers if one % ECHOED == 0)
+            time.sleep(max(0.0, started + position / rate - time.monotonic()))
+            if started + position / rate < time.monotonic() - 5:
+                started = time.monotonic() - position / rate  # no rush after an outage
+
+
+class Unwanted(Exception):
+    """A transaction that is rolled back: its events never were."""
+
+
+if __name__ == "__main__":
+    django.setup()
+    main(int(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3]))

@@ -1,0 +1,68 @@
+"""Messages that kill their worker, on RabbitMQ and embedded: each ends as a dead letter, its neighbours are done."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from django.db import connection, transaction
+
+from events.bus import emit_many
+from events.models import Delivery, OutboxMessage
+from tests.chaos.load.traps import FOLDER, noted
+from tests.conftest import Manage
+from tests.effects.events import Rang
+from tests.effects.models import Effect
+
+NEIGHBOURS = 200
+KILLERS = (20, 21, 150)
+#: `moody` may run three times. The run in which a message first takes its worker along comes on top: it is one of a
+#: group, and the broker does not say which of the group had begun.
+MOST_RUNS = 3 + 1
+SUBSCRIBERS = ("moody", "in_batches", "alone", "with_await")
+
+
+@pytest.mark.timeout(900)
+def test_several_killers_end_as_dead_letters_and_all_neighbours_are_done(
+    manage: Manage, eventually: Callable[..., None], tmp_path: Path
+) -> None:
+    total = NEIGHBOURS + len(KILLERS)
+    with transaction.atomic():
+        emit_many([Rang(number=number, mood="killer" if number in KILLERS else "calm") for number in range(total)])
+    restarts = 0
+    workers = [start(manage, tmp_path) for _ in range(2 if connection.vendor == "postgresql" else 1)]
+
+    def settled() -> bool:
+        nonlocal restarts
+        for number, worker in enumerate(workers):
+            if worker.poll() is not None:  # what a supervisor does
+                manage.kill(worker)
+                workers[number] = start(manage, tmp_path)
+                restarts += 1
+        final = Delivery.objects.filter(subscriber__startswith="effects.").exclude(state="retrying").count()
+        return final == total * len(SUBSCRIBERS) and not OutboxMessage.objects.exists()
+
+    eventually(settled, within=600)
+    dead = {(one.subscriber, number_of(one)) for one in Delivery.objects.filter(state="dead")}
+    assert dead == {("effects.moody", number) for number in KILLERS}
+    assert all("ends its worker" in one.reason for one in Delivery.objects.filter(state="dead"))
+    runs = {number: noted(tmp_path, f"killer_{number}") for number in KILLERS}
+    assert all(1 <= count <= MOST_RUNS for count in runs.values()), runs
+    assert max(Delivery.objects.values_list("attempts", flat=True)) <= MOST_RUNS
+    for name in SUBSCRIBERS:
+        counted = Counter(Effect.objects.filter(subscriber=name).values_list("number", flat=True))
+        expected = set(range(total)) - (set(KILLERS) if name == "moody" else set())
+        assert counted == Counter(expected), name
+    print(f"killers' runs: {runs}, restarts: {restarts}")  # noqa: T201
+
+
+def start(manage: Manage, folder: Path):
+    return manage.worker(**{FOLDER: str(folder)})
+
+
+def number_of(delivery: Delivery) -> int:
+    event = delivery.stored_event
+    assert event is not None
+    return event.data["number"]

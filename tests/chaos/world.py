@@ -1,0 +1,229 @@
+"""World: the servers, the processes on them as a supervisor keeps them, and what may be asked of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psycopg
+from django.conf import settings
+
+from events.wakeup import RELAY_LOCK
+from tests.chaos import gate
+from tests.chaos.cluster import Cluster, running_cluster
+from tests.chaos.load.hears import HEARS
+from tests.chaos.load.traps import FOLDER, noted, trap
+from tests.chaos.node import Node, running_node
+
+
+class World:
+    """Keeps processes running by name: what ends without being told to is started again, as a supervisor does."""
+
+    def __init__(self, folder: Path, cluster: Cluster, node: Node) -> None:
+        self.folder = folder
+        self.cluster = cluster
+        self.node = node
+        self.restarts = 0
+        #: The test has not the minutes that the system takes by itself to tell a late delivery from a lost one.
+        self.in_a_hurry = False
+        self._commands: dict[str, tuple[str, ...]] = {}
+        self._running: dict[str, subprocess.Popen] = {}
+
+    # Processes ------------------------------------------------------------------------------------------------------
+
+    def keep(self, name: str, *command: str) -> None:
+        """Start a Python command and keep it running."""
+        self._commands[name] = command
+        self._start(name)
+
+    def run(self, name: str, *command: str, within: float = 240.0) -> None:
+        """Run a Python command to its end. Raises AssertionError with its words unless it ends well."""
+        self._commands[name] = command
+        self._start(name)
+        del self._commands[name]
+        self.until(lambda: self.ended(name), what=f"{name} ends", within=within)
+        assert self._running.pop(name).returncode == 0, self.words()
+
+    def worker(self, name: str, *, processes: int = 1, threads: int = 4) -> None:
+        """Keep a `manage.py rundramatiq` running."""
+        sizes = ("--processes", str(processes), "--threads", str(threads))
+        queues = [f"airy.{name}" for name in HEARS]
+        self.keep(name, "manage.py", "rundramatiq", *sizes, "--queues", *queues)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL to a process and its children, at once."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._running[name].pid, signal.SIGKILL)
+        self._running[name].wait(30)
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """A signal to the named process alone; stopping and continuing reach its children, too."""
+        if number in (signal.SIGSTOP, signal.SIGCONT):
+            os.killpg(self._running[name].pid, number)
+        else:
+            self._running[name].send_signal(number)
+
+    def ended(self, name: str) -> bool:
+        """Whether it is down at the moment."""
+        return self._running[name].poll() is not None
+
+    def release(self, *names: str) -> None:
+        """SIGTERM; these are kept no longer. Raises AssertionError if one does not end in time."""
+        for name in names:
+            del self._commands[name]
+            self._running[name].terminate()
+        for name in names:
+            try:
+                self._running.pop(name).wait(60)
+            except subprocess.TimeoutExpired:
+                raise AssertionError(f"{name} did not end on SIGTERM within 60 s:\n{self.words()}") from None
+
+    def supervise(self) -> None:
+        """Start again what has ended."""
+        for name in self._commands:
+            if self.ended(name):
+                self.kill(name)  # children that outlived it
+                self.restarts += 1
+                self._start(name)
+
+    def end(self) -> None:
+        """Kill everything that still runs."""
+        for name in self._running:
+            self.kill(name)
+
+    def _start(self, name: str) -> None:
+        environment = {
+            "AIRY_TEST_CHILD": "on",
+            "DJANGO_SETTINGS_MODULE": "tests.chaos.load.settings",
+            "DATABASE_URL": self.cluster.url,
+            "MQ_HOST": "127.0.0.1",
+            "MQ_PORT": str(self.node.port),
+            "MQ_USER": "guest",
+            "MQ_PASSWORD": "guest",
+            "MQ_VHOST": "/",
+            "REDIS_URL": "",
+            "LOG_LEVEL": "WARNING",
+            "PGAPPNAME": "writer" if name.startswith("writer") else name,
+            FOLDER: str(self.folder),
+        }
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self._running[name] = subprocess.Popen(
+                (sys.executable, *self._commands[name]),
+                cwd=settings.BASE_DIR,
+                env=os.environ | environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    # Waiting --------------------------------------------------------------------------------------------------------
+
+    def until(self, condition: Callable[[], object], *, what: str, within: float = 120.0) -> None:
+        """Wait for a condition, supervising meanwhile. Raises AssertionError with the state of things."""
+        deadline = time.monotonic() + within
+        while True:
+            with suppress(psycopg.OperationalError):
+                if condition():
+                    return
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not within {within} s: {what}\n{self.state()}\n{self.words()}")
+            self.supervise()
+            time.sleep(0.1)
+
+    def until_it_moves_on(self, *, within: float = 240.0) -> None:
+        """Wait until events emitted from now on are done by every subscriber. That is what recovery means."""
+        since = self.cluster.value("SELECT coalesce(max(sequence), 0) FROM events_storedevent")
+        done = """
+            SELECT count(*) FROM unnest(%s::text[]) AS name WHERE EXISTS (
+                SELECT FROM events_storedevent e JOIN events_delivery d USING (event_id)
+                WHERE e.sequence > %s AND d.subscriber = name AND d.state <> 'retrying')
+        """
+        self.until(
+            lambda: self.cluster.value(done, list(HEARS), since) == len(HEARS),
+            what=f"events after {since} are done",
+            within=within,
+        )
+
+    def active_relay(self) -> str:
+        """The process whose relay holds the seat."""
+        found: list[str] = []
+
+        def seek() -> bool:
+            rows = self.cluster.ask(
+                "SELECT application_name FROM pg_stat_activity JOIN pg_locks USING (pid)"
+                " WHERE locktype = 'advisory' AND granted AND (classid, objid) = (%s, %s)",
+                *RELAY_LOCK,
+            )
+            found[:] = [name for (name,) in rows if name in self._running]
+            return bool(found)
+
+        self.until(seek, what="a relay is active", within=60)
+        return found[0]
+
+    # Traps ----------------------------------------------------------------------------------------------------------
+
+    def spring(self, step: str, *, within: float = 60.0) -> None:
+        """Lay a trap in the workers' code and wait until one has died in it."""
+        laid = trap(self.folder, step)
+        laid.touch()
+        self.until(lambda: not laid.exists(), what=f"a worker dies: {step}", within=within)
+
+    def kill_at_gate(self, step: str, *, within: float = 60.0) -> str:
+        """Kill whoever comes to this step in the database first; returns its name."""
+        with gate.shut(self.cluster, step) as one:
+            caught: list[str] = []
+            self.until(lambda: caught.append(one.who_waits() or "") or caught[-1], what=step, within=within)
+            self.kill(caught[-1])
+        return caught[-1]
+
+    # Words ----------------------------------------------------------------------------------------------------------
+
+    def counted(self, name: str) -> int:
+        """A count of the workers' middleware."""
+        return noted(self.folder, name)
+
+    def state(self) -> str:
+        """What the tables and queues hold."""
+        try:
+            tables = self.cluster.ask(
+                "SELECT (SELECT count(*) FROM events_storedevent), (SELECT count(*) FROM events_outboxmessage),"
+                " (SELECT count(*) FROM events_outboxmessage WHERE due IS NOT NULL),"
+                " (SELECT count(*) FROM events_delivery), (SELECT count(*) FROM events_delivery WHERE state='retrying')"
+            )
+        except psycopg.Error as error:
+            return f"database: {error}"
+        try:
+            queues = self.node.control(
+                "list_queues", "--no-table-headers", "name", "messages_ready", "messages_unacknowledged", "consumers"
+            )
+        except (RuntimeError, subprocess.TimeoutExpired) as error:
+            queues = str(error)
+        return f"log, outbox, of it due, deliveries, of them retrying: {tables}\n{queues}"
+
+    def words(self, *, last: int = 2500) -> str:
+        """The last words of all processes."""
+        logs = sorted(self.folder.glob("*.log"))
+        return "\n".join(f"--- {log.name}\n{log.read_text(errors='replace')[-last:]}" for log in logs)
+
+
+@contextmanager
+def world(folder: Path) -> Iterator[World]:
+    """Servers of the suite's own, migrated, with open gates. Raises ServerMissing."""
+    with running_cluster(folder / "cluster") as cluster, running_node(folder / "node") as node:
+        made = World(folder, cluster, node)
+        try:
+            made.run("migrate", "manage.py", "migrate", "--run-syncdb", "--verbosity", "0")
+            gate.build(cluster)
+            only = "WHERE subscriber = 'load.own_transactions'"
+            cluster.ask(f"CREATE UNIQUE INDEX chaos_own_transactions ON effects_effect (number) {only}")
+            cluster.ask("CREATE INDEX chaos_effect ON effects_effect (number, subscriber)")
+            cluster.ask("INSERT INTO effects_account (id, balance) SELECT n, 0 FROM generate_series(1, 8) n")
+            yield made
+        finally:
+            made.end()
