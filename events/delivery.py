@@ -109,14 +109,18 @@ def _process(subscription: Subscription, arrivals: Sequence[Arrival], guard: Gua
 def _run_alone(subscription: Subscription, arrival: Arrival, guard: Guard) -> Failure | None:
     key, attempt, started = key_of(subscription, arrival), arrival.attempt, time.monotonic()
     try:
-        with _suspicion(key) if arrival.redelivered else nullcontext():
-            if arrival.redelivered:
-                begun = Delivery.objects.begin(key, attempt=arrival.attempt)
-                if begun is None:
-                    return None
+        begun = Delivery.objects.begun(key) if arrival.redelivered else 0
+        # One at a time in a process: one of them may be what kills the worker, and an innocent beside it would count as
+        # having begun once more.
+        with _one_suspect if begun else nullcontext():
+            if begun > subscription.max_retries:
                 attempt = begun
-                if attempt > subscription.max_retries + 1:
-                    raise ExhaustedError(f"begun {attempt - 1} times without an outcome: it ends its worker")
+                raise ExhaustedError(f"begun {begun} times without an outcome: it ends its worker")
+            if arrival.redelivered:
+                counted = Delivery.objects.begin(key, attempt=arrival.attempt)
+                if counted is None:
+                    return None
+                attempt = counted
             _run_through_deadlocks(subscription, arrival, attempt, guard)
     except BaseException as error:  # a subscriber may raise anything, SystemExit too; it is recorded
         if isinstance(error, Interrupt) and not isinstance(error, TimeLimitExceeded):
@@ -124,14 +128,6 @@ def _run_alone(subscription: Subscription, arrival: Arrival, guard: Guard) -> Fa
         return Failure(arrival, attempt, error, time.monotonic() - started)
     _log_done(subscription, (arrival,), time.monotonic() - started, attempt=attempt)
     return None
-
-
-def _suspicion(key: DeliveryKey) -> AbstractContextManager[object]:
-    """One at a time in a process: redelivered messages that began before without an outcome.
-
-    One of them may be what kills the worker; an innocent that runs beside it would be counted as begun once more.
-    """
-    return _one_suspect if Delivery.objects.has_begun(key) else nullcontext()
 
 
 def _run_through_deadlocks(subscription: Subscription, arrival: Arrival, attempt: int, guard: Guard) -> None:

@@ -11,18 +11,17 @@ from dramatiq.worker import Worker
 
 from events.actors import declare_actor
 from events.brokers.contract import EventBroker
-from events.middleware import DeliveryTimeLimit, Relaying
+from events.middleware import Relaying
 from events.relay import RelayThread
 from events.subscription import Subscription
+from events.time_limit import DeliveryTimeLimit
 from tests.conformance.tally import Tally
 
 
 @cache
 def time_limit() -> DeliveryTimeLimit:
     """One watch over time limits for the whole process: its thread never ends."""
-    watch = DeliveryTimeLimit(interval=100)
-    watch.manager.start()
-    return watch
+    return DeliveryTimeLimit()
 
 
 def middleware_of_a_worker() -> Iterator[Middleware]:

@@ -173,7 +173,7 @@ def test_a_redelivered_message_counts_its_attempt_before_it_runs_and_ends_as_a_d
         assert Delivery.objects.begin(key_of(subscriptions[name], killer), attempt=1)
     fail(name, killer)
     dead = DeadLetter.objects.get()
-    assert (dead.state, dead.attempts) == ("dead", 4)
+    assert (dead.state, dead.attempts) == ("dead", 3)
     assert "ends its worker" in dead.reason
     assert effects("moody") == []
 

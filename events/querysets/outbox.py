@@ -1,0 +1,159 @@
+"""The outbox: what is owed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from django.db import connections, models, transaction
+from django.db.models.functions import Now
+
+from events.prepared import prepared_cursor
+from events.querysets.alarm import ALARM, ALARM_VALUES, local_wakeup
+from events.querysets.dialect import ROWS_PER_STATEMENT, DeliveryKey, adapted
+
+if TYPE_CHECKING:
+    from events.models import OutboxMessage
+
+#: From one name in the index of fresh rows to the next.
+_OWED = "SELECT min(subscriber) FROM events_outboxmessage WHERE due IS NULL AND NOT claimed AND subscriber >"
+_CREDITORS = f"""
+    SELECT name FROM (
+        WITH RECURSIVE owed (name) AS (
+            SELECT ({_OWED} '') UNION ALL SELECT ({_OWED} name) FROM owed WHERE name IS NOT NULL
+        ) SELECT name FROM owed
+    ) AS creditors WHERE name IS NOT NULL
+"""
+
+
+_UNTIL_DUE = """
+    SELECT extract(epoch FROM due - statement_timestamp()) FROM events_outboxmessage
+    WHERE due IS NOT NULL AND NOT claimed ORDER BY due, id LIMIT 1
+"""
+
+
+@cache
+def _columns(model: type[models.Model]) -> tuple[str, ...]:
+    return tuple(field.attname for field in model._meta.concrete_fields)
+
+
+@cache
+def _first_fresh(own: tuple[str, ...], theirs: tuple[str, ...], most: int) -> str:
+    columns = ", ".join([*(f"o.{name}" for name in own), *(f"e.{name}" for name in theirs)])
+    return f"""
+        SELECT {columns} FROM events_outboxmessage o JOIN events_storedevent e ON e.event_id = o.event_id
+        WHERE o.subscriber = '' AND o.due IS NULL AND NOT o.claimed ORDER BY o.priority DESC, o.id LIMIT {most}
+    """
+
+
+class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
+    """The outbox: what is owed."""
+
+    def fresh(self) -> OutboxQuerySet:
+        """Rows for everyone, never tried, in the order of publishing."""
+        return self.filter(subscriber="", due__isnull=True, claimed=False).order_by("-priority", "id")
+
+    def ripe(self) -> OutboxQuerySet:
+        """Rows whose time has come, the longest waiting first."""
+        return self.filter(due__lte=Now(), claimed=False).order_by("due", "id")
+
+    def owed_to(self, subscriber: str) -> OutboxQuerySet:
+        """Rows expanded to one subscriber and not yet handed to it."""
+        return self.filter(subscriber=subscriber, due__isnull=True, claimed=False).order_by("-priority", "id")
+
+    def creditors(self) -> list[str]:
+        """The subscribers that rows are owed to and not yet handed, in the order of their names.
+
+        The index is read once per name, not once per row.
+        """
+        with connections[self.db].cursor() as cursor:
+            cursor.execute(_CREDITORS)
+            return [name for (name,) in cursor.fetchall()]
+
+    def claims(self) -> list[tuple[int, int]]:
+        """The claimed rows, each with the attempt it was claimed for."""
+        return list(self.filter(claimed=True).order_by("id").values_list("pk", "attempt"))
+
+    def until_due(self) -> float | None:
+        """Seconds until the first row is due (0 or less: it is), by the database's clock; None if none waits."""
+        connection = connections[self.db]
+        if connection.vendor == "postgresql":
+            with prepared_cursor(connection) as cursor:
+                cursor.execute(_UNTIL_DUE)
+                return next((float(seconds) for (seconds,) in cursor.fetchall()), None)
+        waiting = self.filter(due__isnull=False, claimed=False).order_by("due", "id")
+        wait = models.ExpressionWrapper(models.F("due") - Now(), models.DurationField())
+        seconds = waiting.annotate(wait=wait).values_list("wait", flat=True)[:1]
+        return next((one.total_seconds() for one in seconds), None)
+
+    def remove(self, rows: Sequence[OutboxMessage]) -> None:
+        """Delete rows that were carried, but not those that were scheduled anew meanwhile."""
+        gone = [row.pk for row in rows if not row.subscriber]
+        targeted = {row.pk: (row.attempt, row.due) for row in rows if row.subscriber}
+        if not targeted:
+            self._delete(gone)
+            return
+        with transaction.atomic(using=self.db):
+            held = self.filter(pk__in=targeted).order_by("pk").select_for_update()
+            gone += [pk for pk, *state in held.values_list("pk", "attempt", "due") if targeted[pk] == tuple(state)]
+            self._delete(gone)
+
+    def _delete(self, keys: Sequence[int]) -> None:
+        connection = connections[self.db]
+        if connection.vendor != "postgresql":
+            self.filter(pk__in=keys).delete()
+            return
+        with prepared_cursor(connection) as cursor:
+            cursor.execute("DELETE FROM events_outboxmessage WHERE id = ANY(%s)", [keys])
+
+    def first_fresh(self, most: int) -> list[OutboxMessage]:
+        """`fresh()[:most].with_events()`, without what the ORM adds to the way of every single event."""
+        connection = connections[self.db]
+        if connection.vendor != "postgresql":
+            return self.fresh()[:most].with_events()
+        event_model: Any = self.model._meta.get_field("event").related_model
+        own, theirs = _columns(self.model), _columns(event_model)
+        data = theirs.index("data")
+        with prepared_cursor(connection) as cursor:
+            cursor.execute(_first_fresh(own, theirs, most))
+            rows = [(list(row[: len(own)]), list(row[len(own) :])) for row in cursor.fetchall()]
+        messages: list[OutboxMessage] = []
+        for outbox, log in rows:
+            log[data] = json.loads(log[data])
+            message: Any = self.model.from_db(self.db, own, outbox)
+            message.event = event_model.from_db(self.db, theirs, log)
+            messages.append(message)
+        return messages
+
+    def with_events(self) -> list[OutboxMessage]:
+        """The rows, each with its event."""
+        return list(self.select_related("event"))
+
+    def schedule(self, rows: Sequence[OutboxMessage]) -> None:
+        """Owe these targeted rows; one already owed for the same event, subscriber and run takes the new time and
+        attempt. A relay that sleeps wakes to learn the new time."""
+        connection = connections[self.db]
+        alarm, alarmed = (f" RETURNING {ALARM}", ALARM_VALUES) if connection.vendor == "postgresql" else ("", ())
+        # A statement may write a row once only: of two for the same delivery, the later counts.
+        owed = list({DeliveryKey(row.event_id, row.subscriber, row.run): row for row in rows}.items())
+        for start in range(0, len(owed), ROWS_PER_STATEMENT):
+            part = owed[start : start + ROWS_PER_STATEMENT]
+            values = ", ".join(["(%s, %s, %s, %s, %s, %s, false)"] * len(part))
+            parameters: list[Any] = []
+            for key, row in part:
+                moment = (
+                    row.due if connection.vendor == "postgresql" else connection.ops.adapt_datetimefield_value(row.due)
+                )
+                parameters += [*adapted(connection, key), moment, row.attempt, row.priority]
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "INSERT INTO events_outboxmessage (event_id, subscriber, run, due, attempt, priority, claimed)"
+                    f" VALUES {values}"
+                    " ON CONFLICT (event_id, subscriber, run) WHERE NOT subscriber = ''"
+                    f" DO UPDATE SET due = excluded.due, attempt = excluded.attempt, claimed = false{alarm}",
+                    [*parameters, *alarmed],
+                )
+        if rows and not alarm:
+            transaction.on_commit(local_wakeup.set, using=connection.alias)
