@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import structlog
@@ -12,7 +13,7 @@ from dramatiq.common import compute_backoff, iter_queue
 from dramatiq.middleware import Middleware
 from dramatiq.worker import Worker
 
-from events.brokers.contract import EventBroker
+from events.brokers.contract import EventBroker, EventConsumer
 from events.brokers.embedded import EmbeddedBroker
 from events.couriers.embedded import put_down
 from events.delivery import DeliveryFailed
@@ -24,6 +25,8 @@ log = structlog.get_logger("events.delivery")
 
 #: Seconds that what subscribers left to the pool may take to finish when the worker ends.
 POOL_GRACE = 10.0
+#: Seconds that consumers get to notice that the worker ends.
+CONSUMER_GRACE = 3.0
 #: The first and the longest pause before a failure is recorded again, in milliseconds.
 RECORD_BACKOFF = (100, 15_000)
 
@@ -89,8 +92,17 @@ class Leaving(Middleware):
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         if isinstance(broker, EventBroker):
             broker.stopping.set()
+            _await_consumers(worker)
         for item in iter_queue(worker.work_queue):
             worker.consumers[item.message.queue_name].requeue_messages([item.message])
+
+
+def _await_consumers(worker: Worker) -> None:
+    """Wait until no consumer can hand over anything more; one that hangs is not waited for long."""
+    deadline = time.monotonic() + CONSUMER_GRACE
+    for thread in worker.consumers.values():
+        if isinstance(thread.consumer, EventConsumer):
+            thread.consumer.stopped.wait(max(0.0, deadline - time.monotonic()))
 
 
 class Relaying(Middleware):

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as AuthUserAdmin
-from django.db import models
+from django.db import connections, models
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
@@ -39,6 +39,13 @@ class Rows(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def get_readonly_fields(self, request: HttpRequest, obj: models.Model | None = None) -> Any:
         return (*super().get_readonly_fields(request, obj), *(self.fixed if obj else ()))
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """What is to be changed is locked first: saved after another deleted it, it would come back."""
+        row = super().get_object(request, object_id, from_field)
+        if row is None or request.method != "POST" or not connections[row._state.db].in_atomic_block:
+            return row
+        return self.model._base_manager.using(row._state.db).select_for_update(no_key=True).filter(pk=row.pk).first()
 
     def get_search_results(self, request: HttpRequest, queryset: models.QuerySet[Any], search_term: str) -> Any:
         """Names are compared by their folded form."""

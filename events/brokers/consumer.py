@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Iterable
 
 import structlog
-from dramatiq.broker import Consumer, MessageProxy
+from dramatiq.broker import MessageProxy
 from dramatiq.common import compute_backoff
 
-from events.brokers.contract import ArrivalMessage, EventBroker
+from events.brokers.contract import ArrivalMessage, EventBroker, EventConsumer
 from events.brokers.session import LOST, Session
 from events.subscription import Subscription
 
@@ -21,13 +21,13 @@ BACKOFF = (500, 15_000)
 STOPPING_POLL = 0.1
 
 
-class RabbitmqConsumer(Consumer):
+class RabbitmqConsumer(EventConsumer):
     """Hands out messages, and connects again by itself: dramatiq would wait a fixed time and cry each time."""
 
     def __init__(
         self, broker: EventBroker, subscription: Subscription, *, connect: Callable[[], Session], timeout: float
     ) -> None:
-        self._broker = broker
+        super().__init__(broker)
         self._subscription = subscription
         self._connect = connect
         self._timeout = timeout
@@ -36,11 +36,12 @@ class RabbitmqConsumer(Consumer):
         self._connect_at = 0.0
 
     def __next__(self) -> MessageProxy | None:
+        may_take = self._may_take()
         try:
             session = self._session or self._open()
             if session is None:
                 return None
-            if self._broker.stopping.is_set():
+            if not may_take:
                 session.stop_consuming()
             arrivals = session.take(timeout=self._timeout)
         except LOST as error:

@@ -68,8 +68,22 @@ class EventBroker(Broker):
         ConnectionError when the broker does not answer."""
 
     @abstractmethod
-    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> EventConsumer:
         """A new consumer of a queue."""
+
+
+class EventConsumer(Consumer):
+    """A consumer that takes no more once its worker ends."""
+
+    def __init__(self, broker: EventBroker) -> None:
+        self._broker = broker
+        #: Set once it takes no more: all that it took has been handed over.
+        self.stopped = threading.Event()
+
+    def _may_take(self) -> bool:
+        if self._broker.stopping.is_set():
+            self.stopped.set()
+        return not self.stopped.is_set()
 
 
 class ArrivalMessage(MessageProxy):

@@ -11,10 +11,10 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 
-from dramatiq.broker import Consumer, MessageProxy
+from dramatiq.broker import MessageProxy
 
 from events.arrival import Arrival
-from events.brokers.contract import ArrivalMessage, EventBroker
+from events.brokers.contract import ArrivalMessage, EventBroker, EventConsumer
 from events.subscription import Subscription
 
 #: How many arrivals of one subscriber wait in memory; the others wait in the outbox.
@@ -136,23 +136,24 @@ class EmbeddedBroker(EventBroker):
         return [self._settled.popleft() for _ in range(min(most, len(self._settled)))]
 
 
-class EmbeddedConsumer(Consumer):
+class EmbeddedConsumer(EventConsumer):
     """Takes from one mailbox; a message is settled by forgetting its row, or given back."""
 
     def __init__(self, broker: EmbeddedBroker, subscription: Subscription, *, timeout: float) -> None:
-        self._broker = broker
+        super().__init__(broker)
+        self._settle = broker.settle
         self._subscription = subscription
         self._mailbox = broker.mailboxes[subscription.queue]
         self._timeout = timeout
 
     def __next__(self) -> MessageProxy | None:
-        most = 0 if self._broker.stopping.is_set() else self._subscription.together
+        most = self._subscription.together if self._may_take() else 0
         arrivals = self._mailbox.take(most, timeout=self._timeout)
         return ArrivalMessage(arrivals, subscription=self._subscription, origin=self) if arrivals else None
 
     def ack(self, message: ArrivalMessage) -> None:  # type: ignore[override]
         for arrival in message.arrivals:
-            self._broker.settle(arrival.tag)
+            self._settle(arrival.tag)
         self._mailbox.let_go(len(message.arrivals))
 
     def nack(self, message: ArrivalMessage) -> None:  # type: ignore[override]
