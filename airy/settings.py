@@ -177,7 +177,9 @@ def database() -> dict[str, Any]:
             },
         }
     pool = {"min_size": 0, "max_size": read("DATABASE_POOL_SIZE", int, 40, minimum=4), "timeout": 30}
-    return config | {"CONN_MAX_AGE": 0, "OPTIONS": {"pool": pool, "prepare_threshold": 0}}
+    # Just-in-time compilation pays for analyses; of a short statement on large tables it may cost minutes.
+    options = {"pool": pool, "prepare_threshold": 0, "options": "-c jit=off"}
+    return config | {"CONN_MAX_AGE": 0, "OPTIONS": options}
 
 
 DATABASES = {"default": database()}

@@ -90,8 +90,6 @@ class Relay:
                         short = SHORT_POLL[0] if asleep else min(2 * short, SHORT_POLL[1])
                         due = courier.until_due
                         seat.wait(min(due, longest) if due and due > 0 else longest)
-                        if self._may_go_on(seat):
-                            courier.carry()  # what woke the relay goes first, then the alarm is taken back
                 courier.keep_alive()
         finally:
             courier.close()

@@ -18,7 +18,9 @@ def pytest(*arguments: str, **environment: str) -> int:
         "-m",
         "pytest",
         "-n",
-        os.environ.get("AIRY_TEST_WORKERS", "3"),
+        os.environ.get("AIRY_TEST_WORKERS", "4"),
+        "--dist",
+        "worksteal",
         *arguments,
         *sys.argv[1:],
     )
@@ -34,7 +36,7 @@ def main() -> int:
     os.environ.pop("AIRY_TEST_RUN", None)
     failed = pytest("-m", f"not ({ON_SERVICES}) and not slow", AIRY_SERVICES="off")
     print(f"== on services: {', '.join(sorted(set(SERVICES) - missing.keys())) or 'none answers'}", flush=True)
-    selection = "not slow" if "postgres" not in missing else f"({ON_SERVICES}) and not slow"
+    selection = "not slow and not home" if "postgres" not in missing else f"({ON_SERVICES}) and not slow"
     failed = pytest("-m", selection, AIRY_SERVICES="on") or failed
     for service, why in missing.items():
         print(f"NOT EXERCISED: {service}: {why}" + (" (required)" if service in REQUIRED else ""))

@@ -22,7 +22,11 @@ from tests.environment import MISSING, REQUIRED, SERVICES
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a missing service skip with the reason, or fail if the service is required."""
+    """Tests of a missing service skip with the reason, or fail if the service is required.
+
+    The long ones come first, so that at the end no worker waits for another's.
+    """
+    items.sort(key=lambda item: "/chaos/" not in item.path.as_posix())
     for item in items:
         for service, why in MISSING.items():
             if item.get_closest_marker(service) and service not in REQUIRED:

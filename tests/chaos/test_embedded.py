@@ -19,6 +19,8 @@ from tests.conftest import Manage
 from tests.effects.events import Rang
 from tests.effects.models import Effect
 
+pytestmark = pytest.mark.home
+
 KILLS = 10
 #: No more events are emitted while so many wait: the load is as high as the machine bears, and not higher.
 UNDER_WAY = 100

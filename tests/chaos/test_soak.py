@@ -68,6 +68,7 @@ class Program:
                 self.call("GET", "/api/notifications")
 
 
+@pytest.mark.home
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seconds", [10, pytest.param(600, marks=pytest.mark.slow)])
 def test_eight_programs_at_once_meet_no_locked_database(

@@ -58,7 +58,7 @@ def memory_alarm(node: Node) -> Iterator[None]:
 
 
 def message(number: int) -> Outgoing:
-    return Outgoing("", "airy.effects.moody", b"{}", str(number))
+    return Outgoing("amq.topic", "nobody.hears", b"{}", str(number))
 
 
 def open_transactions() -> int:
