@@ -89,7 +89,8 @@ class RabbitmqBroker(EventBroker):
 
 def prefetch_for(subscription: Subscription, prefetch: int) -> int:
     """How many messages may be in this process: enough to keep its threads busy, and no more than its pool's slots
-    and one for the next to come free can hold; all others wait in the broker."""
+    and one for the next to come free can hold; all others wait in the broker. A pool that grows is filled from the next
+    connection on: RabbitMQ lets nobody change it for a consumer it has."""
     slots = get_pool().capacity + 1
     return max(min(prefetch, slots), min(GROUPS_AHEAD, slots) * subscription.together)
 

@@ -19,6 +19,8 @@ log = structlog.get_logger("events.rabbitmq")
 
 #: How long a message whose delivery had no outcome waits before it returns to its queue, in seconds.
 PAUSE = 1.0
+#: How long what is done waits for an older message, so that one acknowledgement does for both, in seconds.
+PATIENCE = 0.05
 #: What a connection that is gone raises, depending on where it is noticed.
 LOST = (AMQPError, AssertionError, OSError, StopIteration)
 
@@ -41,6 +43,7 @@ class Session:
         self._outcomes: deque[tuple[Sequence[int], bool, float]] = deque()
         self._watermark = Watermark()
         self._consuming = True
+        self._alarm = False
 
     def take(self, *, timeout: float) -> list[Arrival]:
         """The messages that wait, up to what may share a transaction, as soon as there is one; none after `timeout`
@@ -115,18 +118,28 @@ class Session:
         self._acknowledge()
 
     def _acknowledge(self) -> None:
-        """Acknowledge up to the first open tag at once; past it only when the window is all but used up by others."""
+        """Acknowledge up to the first open tag at once; past it only when that stays open, or the window is nearly used
+        up: many at once cost hardly more than one."""
         if tag := self._watermark.advance():
             self._channel.basic_ack(tag, multiple=True)
-        for tag in self._watermark.overtakers(more_than=self._prefetch * 3 // 4):
+        self._acknowledge_overtakers(more_than=min(self._prefetch * 3 // 4, self._prefetch - 2))
+        if self._watermark.is_held_up and not self._alarm:
+            self._alarm = True
+            self._connection.call_later(PATIENCE, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        self._alarm = False
+        self._acknowledge_overtakers()
+
+    def _acknowledge_overtakers(self, *, more_than: int = 0) -> None:
+        for tag in self._watermark.overtakers(more_than=more_than):
             self._channel.basic_ack(tag)
 
     def close(self) -> None:
         """Settle what has its outcome and close the connection; the broker takes back the rest."""
         try:
             self._settle()
-            for tag in self._watermark.overtakers():
-                self._channel.basic_ack(tag)
+            self._acknowledge_overtakers()
             self._connection.close()
         except LOST as error:
             log.info("closed without a goodbye", queue=self._subscription.queue, error=repr(error))

@@ -16,6 +16,11 @@ class Watermark:
         self._done: set[int] = set()  # and not yet acknowledged
         self._gone: set[int] = set()  # settled with the broker past an open one
 
+    @property
+    def is_held_up(self) -> bool:
+        """Whether something is done past an open one and not yet acknowledged."""
+        return bool(self._done)
+
     def done(self, tags: Iterable[int]) -> None:
         """These have their outcome."""
         self._done.update(tags)

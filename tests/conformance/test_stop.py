@@ -164,16 +164,16 @@ def test_the_number_of_running_deliveries_follows_the_pool_while_it_runs(rig: Ri
     pool = get_pool()
     size = pool.stats().capacity
     hearer = rig.subscriber(does=hold, atomic=False)  # SQLite runs transactions one by one
-    pool.resize(2)
+    pool.resize(6)
     try:
         rig.worker_until_the_end(threads=8)
         ids = rig.emit(rig.notes_of(24))
-        rig.eventually(lambda: running == 2 and pool.stats().waiting >= 1)
-        pool.resize(6)
-        rig.eventually(lambda: running == 6)
+        rig.eventually(lambda: running == 6 and pool.stats().waiting >= 1)
         pool.resize(1)
         release.release(6)
         rig.eventually(lambda: running == 1 and Mark.objects.count() >= 6)
+        pool.resize(4)
+        rig.eventually(lambda: running == 4)
         release.release(100)
         rig.expect(hearer, ids)
     finally:

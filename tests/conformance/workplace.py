@@ -21,7 +21,9 @@ from tests.conformance.tally import Tally
 @cache
 def time_limit() -> DeliveryTimeLimit:
     """One watch over time limits for the whole process: its thread never ends."""
-    return DeliveryTimeLimit()
+    watch = DeliveryTimeLimit()
+    watch.after_process_boot(dramatiq.get_broker())
+    return watch
 
 
 def middleware_of_a_worker() -> Iterator[Middleware]:
