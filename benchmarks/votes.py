@@ -2,13 +2,13 @@
 in a transaction of its own by F().
 
 Each side has its messages waiting in its queue (ours went through the log, the outbox and the relay), then one worker
-process of eight threads starts. The clock runs from the moment the first counts are visible in the database to the one
-when all are; what was visible first is taken off. Ours counts exactly once, inbox and `post.voted` events included; the
-peers count at least once. Then every count is compared with the votes. Rounds are interleaved, their order turned round
-from one to the next; the ratio of the medians is printed.
+process starts, for ours with the relay beside it. The clock runs from the moment the first counts are visible in the
+database to the one when all are; what was visible first is taken off. Ours counts exactly once, inbox and `post.voted`
+events included; the peers count at least once. Then every count is compared with the votes. Rounds are interleaved,
+their order turned round from one to the next; the ratio of the medians is printed.
 
     pip install -r requirements.txt -r benchmarks/requirements.txt
-    python -m benchmarks.votes [--votes 20000] [--peer-votes 20000] [--rounds 3] [--posts 200] [--threads 8]
+    python -m benchmarks.votes [--votes 20000] [--peer-votes 20000] [--rounds 3] [--threads 4] [--peer-threads 8]
 """
 
 from __future__ import annotations
@@ -43,13 +43,14 @@ def main() -> None:
     arguments.add_argument("--peer-votes", type=int, default=20_000)
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--posts", type=int, default=200)
-    arguments.add_argument("--threads", type=int, default=8)
+    arguments.add_argument("--threads", type=int, default=4, help="of our worker")
+    arguments.add_argument("--peer-threads", type=int, default=8, help="of each peer's worker")
     options = arguments.parse_args()
     with own_place(PLACE):
-        measure(options.votes, options.peer_votes, options.rounds, options.posts, options.threads)
+        measure(options.votes, options.peer_votes, options.rounds, options.posts, options.threads, options.peer_threads)
 
 
-def measure(votes: int, peer_votes: int, rounds: int, posts: int, threads: int) -> None:
+def measure(votes: int, peer_votes: int, rounds: int, posts: int, threads: int, peer_threads: int) -> None:
     from feeds.models import User
 
     prepare()
@@ -59,8 +60,8 @@ def measure(votes: int, peer_votes: int, rounds: int, posts: int, threads: int) 
     voters = [user.pk for user in users]
     sides: dict[str, Callable[[int], float]] = {
         "ours": lambda seed: by_us(zipf(new_posts(voters[0], posts), votes, seed), voters, threads),
-        "plain dramatiq": lambda seed: by_peer("dramatiq", new_posts(voters[0], posts), peer_votes, seed, threads),
-        "celery": lambda seed: by_peer("celery", new_posts(voters[0], posts), peer_votes, seed, threads),
+        "plain dramatiq": lambda seed: by_peer("dramatiq", new_posts(voters[0], posts), peer_votes, seed, peer_threads),
+        "celery": lambda seed: by_peer("celery", new_posts(voters[0], posts), peer_votes, seed, peer_threads),
     }
     rates: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(rounds):
@@ -119,12 +120,12 @@ def by_us(votes: Votes, voters: list[int], threads: int) -> float:
     ]
     with transaction.atomic():
         tell_of_new(Vote.objects.bulk_create(rows, batch_size=2000))
-    with process("manage.py", "relay") as wait_until:
-        wait_until(lambda: not OutboxMessage.objects.exists())
     counts = EntityCounts.objects.filter(entity_type="post", entity_id__in={post_id for post_id, _ in votes})
     queue = f"{os.environ.get('MQ_QUEUE_PREFIX', 'airy.')}feeds.count_votes"
     worker = ("manage.py", "rundramatiq", "--processes", "1", "--threads", str(threads), "--queues", queue)
-    rate = timed(worker, counts, len(votes))
+    with process("manage.py", "relay") as wait_until:
+        wait_until(lambda: not OutboxMessage.objects.exists())
+        rate = timed(worker, counts, len(votes))
     compare(votes, counts.values_list("entity_id", "upvotes", "downvotes", "score"))
     done = Delivery.objects.filter(subscriber="feeds.count_votes", state="done").count()
     if done != len(votes):
