@@ -32,6 +32,8 @@ def own_place(name: str, **environment: str) -> Iterator[None]:
     with psycopg.connect(f"{POSTGRES}/postgres", autocommit=True) as server:
         server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         server.execute(f'CREATE DATABASE "{name}"')
+        # One that was left behind still has messages in its queues.
+        subprocess.run(("rabbitmqctl", "-q", "delete_vhost", name), capture_output=True)
         _rabbitmqctl("add_vhost", name)
         _rabbitmqctl("set_permissions", "-p", name, os.environ["MQ_USER"], ".*", ".*", ".*")
         try:

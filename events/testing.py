@@ -32,19 +32,19 @@ def deliver(*, times: int = 1) -> int:
     is enough.
     """
     made = 0
-    while work := _take():
+    while work := take():
         for name, arrivals in work.items():
             subscription = subscriptions[name]
             for start in range(0, len(arrivals), subscription.together):
                 part = arrivals[start : start + subscription.together]
                 for _ in range(times):
-                    _run(name, part)
+                    run(name, part)
                 made += len(part)
     return made
 
 
-def _take() -> dict[str, list[Arrival]]:
-    """All that is owed now, by subscriber, leaving the outbox."""
+def take() -> dict[str, list[Arrival]]:
+    """All that is owed now, by subscriber, leaving the outbox: to be given to `run` in whatever order and how often."""
     with transaction.atomic():
         now = database_now(connections[router.db_for_read(OutboxMessage)])
         rows = OutboxMessage.objects.order_by("-priority", "id").with_events()
@@ -59,7 +59,8 @@ def _take() -> dict[str, list[Arrival]]:
     return dict(work)
 
 
-def _run(name: str, arrivals: list[Arrival]) -> None:
+def run(name: str, arrivals: list[Arrival]) -> None:
+    """Deliver these to a subscriber, together."""
     connection = connections[router.db_for_write(OutboxMessage)]
     before = len(connection.run_on_commit)
     try:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from django.db import connections, router
+from django.db.models import Case, Q, Value, When
 
 from feeds.models import Comment, Entity, EntityCounts, Post
-from feeds.ranking import hot
+from feeds.ranking import HOT_DECADE, HOT_EPOCH, hot
 
 Key = tuple[str, int]
 
@@ -33,9 +36,16 @@ class Target(NamedTuple):
     published_at: dt.datetime | None = None
 
 
-def add(deltas: Mapping[Key, Delta]) -> dict[Key, Target]:
-    """Add to the counts of those that exist, in a transaction; returns what they are."""
-    found = targets(deltas)
+def add(deltas: Mapping[Key, Delta], *, found: Mapping[Key, Target] | None = None) -> Mapping[Key, Target]:
+    """Add to the counts of those that exist, in a transaction; returns what they are (`found`, if that is known).
+
+    To be called last: whatever comes after it until the commit holds up all others who count the same rows.
+    """
+    found = targets(deltas) if found is None else found
+    connection = connections[router.db_for_write(EntityCounts)]
+    if connection.vendor == "postgresql":
+        _add_on_postgresql(connection, deltas, found)
+        return found
     rows = lock(found)
     for row in rows:
         delta = deltas[row.entity_type, row.entity_id]
@@ -46,6 +56,37 @@ def add(deltas: Mapping[Key, Delta]) -> dict[Key, Target]:
     return found
 
 
+#: Reddit's hot as in `feeds.ranking`; what is not published has none.
+_HOT = """coalesce(round((
+    sign({score}) * log(greatest(abs({score}), 1)::float8) + (
+        SELECT (extract(epoch FROM published_at)::float8 - %s) / %s FROM feeds_post
+        WHERE {entity_type} = 'post' AND feeds_post.id = {entity_id}
+    ))::numeric, 7)::float8, 0)"""
+_SCORE = "(entity_counts.upvotes + excluded.upvotes - entity_counts.downvotes - excluded.downvotes)"
+#: One statement, so that the rows are locked for no longer than it takes, and in one order for everyone.
+_ADD = f"""
+    INSERT INTO entity_counts (entity_type, entity_id, upvotes, downvotes, comments, score, hot)
+    SELECT kind, entity, ups, downs, more, ups - downs,
+        {_HOT.format(score="(ups - downs)", entity_type="kind", entity_id="entity")}
+    FROM unnest(%s::varchar[], %s::bigint[], %s::int[], %s::int[], %s::int[]) AS delta (kind, entity, ups, downs, more)
+    ORDER BY kind, entity
+    ON CONFLICT (entity_type, entity_id) DO UPDATE SET
+        upvotes = entity_counts.upvotes + excluded.upvotes,
+        downvotes = entity_counts.downvotes + excluded.downvotes,
+        comments = entity_counts.comments + excluded.comments,
+        score = {_SCORE},
+        hot = {_HOT.format(score=_SCORE, entity_type="entity_counts.entity_type", entity_id="entity_counts.entity_id")}
+"""
+
+
+def _add_on_postgresql(connection: Any, deltas: Mapping[Key, Delta], found: Iterable[Key]) -> None:
+    rows = [(*key, *deltas[key]) for key in found]
+    if rows:
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        with connection.cursor() as cursor:
+            cursor.execute(_ADD, [HOT_EPOCH, HOT_DECADE, *columns, HOT_EPOCH, HOT_DECADE])
+
+
 def targets(keys: Iterable[Key]) -> dict[Key, Target]:
     """Those of these posts and comments that exist."""
     ids: dict[str, list[int]] = {Entity.POST.value: [], Entity.COMMENT.value: []}
@@ -53,17 +94,15 @@ def targets(keys: Iterable[Key]) -> dict[Key, Target]:
         ids[entity_type].append(entity_id)
     found: dict[Key, Target] = {}
     if ids["post"]:
-        posts = Post.objects.filter(pk__in=ids["post"]).only("author_id", "status", "published_at", "deleted_at")
-        found |= {
-            ("post", post.pk): Target(post.pk, post.author_id, post.is_visible, post.published_at) for post in posts
-        }
+        posts = Post.objects.filter(pk__in=ids["post"]).annotate(visible=_is(Post.VISIBLE))
+        for post_id, author_id, visible, published_at in posts.values_list(
+            "pk", "author_id", "visible", "published_at"
+        ):
+            found["post", post_id] = Target(post_id, author_id, visible, published_at)
     if ids["comment"]:
-        comments = Comment.objects.filter(pk__in=ids["comment"]).select_related("post")
-        comments = comments.only("author_id", "deleted_at", "post__status", "post__deleted_at")
-        found |= {
-            ("comment", one.pk): Target(one.post_id, one.author_id, one.is_visible and one.post.is_visible)
-            for one in comments
-        }
+        comments = Comment.objects.filter(pk__in=ids["comment"]).annotate(visible=_is(Comment.VISIBLE))
+        for comment_id, post_id, author_id, visible in comments.values_list("pk", "post_id", "author_id", "visible"):
+            found["comment", comment_id] = Target(post_id, author_id, visible)
     return found
 
 
@@ -112,3 +151,7 @@ def is_stale(row: EntityCounts, found: Mapping[Key, Target]) -> bool:
 
 def _hot(row: EntityCounts, target: Target) -> float:
     return hot(row.upvotes, row.downvotes, target.published_at.timestamp()) if target.published_at else 0.0
+
+
+def _is(condition: Q) -> Case:
+    return Case(When(condition, then=Value(True)), default=Value(False))

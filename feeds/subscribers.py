@@ -93,11 +93,12 @@ def count_votes(events: list[VoteEvent]) -> None:
     deltas: dict[Key, Delta] = defaultdict(Delta)
     for event in events:
         deltas[_key(event)] = deltas[_key(event)].plus(_vote_delta(event))
-    found = counting.add(deltas)
-    _settle(events)
+    found = counting.targets(deltas)
     visible = {key: target for key, target in found.items() if target.visible}
     causes = [vote for vote in events if not isinstance(vote, VoteDeleted) and _key(vote) in visible]
     emit_many((_voted(vote, visible[_key(vote)]) for vote in causes), cause=causes)
+    _settle(events)
+    counting.add(deltas, found=found)
 
 
 @subscriber(CommentCreated, CommentDeleted, batch=200)
@@ -109,8 +110,8 @@ def count_comments(events: list[CommentCreated | CommentDeleted]) -> None:
         deltas["post", event.post_id] = deltas["post", event.post_id].plus(Delta(comments=1 if created else -1))
         if created:
             deltas["comment", event.comment_id] = deltas["comment", event.comment_id]
-    counting.add(deltas)
     _settle(events)
+    counting.add(deltas)
 
 
 def _key(event: VoteEvent) -> Key:

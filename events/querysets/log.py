@@ -80,17 +80,58 @@ class StoredEventQuerySet(models.QuerySet["StoredEvent"]):
 
 
 def _append_on_postgresql(connection: Any, lines: Sequence[LogLine], priority: int, delay: dt.timedelta | None) -> None:
-    parameters = [value for line in lines for value in (*line, priority)]
+    if len(lines) < MANY:
+        rows, values = _VALUES * len(lines), [value for line in lines for value in (*line, priority)]
+    else:
+        rows, values = (_RECORDS,), [priority, _records(lines)]
     with prepared_cursor(connection) as cursor:
-        cursor.execute(_append_statement(len(lines)), [*parameters, delay, priority, *ALARM_VALUES])
+        cursor.execute(_append_statement(rows), [*values, delay, priority, *ALARM_VALUES])
+
+
+#: From so many rows on they go as one JSON document: psycopg would look at each of their values in Python, and the
+#: database would plan a statement for each number of them.
+MANY = 5
+_VALUES = ("(%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s, %s)",)
+_RECORDS = f"""
+    SELECT {LOG_COLUMNS}, %s FROM ROWS FROM (json_to_recordset(%s::json) AS (
+        event_id uuid, topic text, version int, source text, subject text, time timestamptz, data jsonb,
+        correlation_id uuid, causation_id uuid, traceparent text, suppressed text
+    )) WITH ORDINALITY AS record ({LOG_COLUMNS}, place) ORDER BY place
+"""
+
+
+def _records(lines: Sequence[LogLine]) -> str:
+    """The lines as a JSON array; what is JSON already goes in as it is."""
+    return (
+        "["
+        + ",".join(
+            json.dumps(
+                {
+                    "event_id": str(line.event_id),
+                    "topic": line.topic,
+                    "version": line.version,
+                    "source": line.source,
+                    "subject": line.subject,
+                    "time": line.time.isoformat(),
+                    "correlation_id": str(line.correlation_id),
+                    "causation_id": line.causation_id and str(line.causation_id),
+                    "traceparent": line.traceparent,
+                    "suppressed": line.suppressed,
+                }
+            )[:-1]
+            + f', "data": {line.data}}}'
+            for line in lines
+        )
+        + "]"
+    )
 
 
 @cache
-def _append_statement(count: int) -> str:
-    values = ", ".join(["(%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s, %s)"] * count)
+def _append_statement(rows: tuple[str, ...]) -> str:
+    values = rows[0] if rows == (_RECORDS,) else f"VALUES {', '.join(rows)}"
     return f"""
         WITH logged AS (
-            INSERT INTO events_storedevent ({LOG_COLUMNS}, priority) VALUES {values} RETURNING event_id, suppressed
+            INSERT INTO events_storedevent ({LOG_COLUMNS}, priority) {values} RETURNING event_id, suppressed
         )
         INSERT INTO events_outboxmessage (event_id, subscriber, due, run, attempt, priority, claimed)
         SELECT event_id, '', statement_timestamp() + %s::interval, 0, 1, %s, false FROM logged WHERE suppressed = ''

@@ -23,7 +23,7 @@ class CommentQuerySet(RowByRow["Comment"]):
 
     def visible(self) -> CommentQuerySet:
         """Not deleted, and of a post that is visible."""
-        return self.filter(deleted_at=None, post__status=Post.Status.PUBLISHED, post__deleted_at=None)
+        return self.filter(Comment.VISIBLE)
 
     def of(self, author: User | int) -> CommentQuerySet:
         """Those one person wrote."""
@@ -34,6 +34,8 @@ class Comment(Retained):
     """A comment. Deleting it is soft: its place in the thread and its answers stay, its content is not shown again."""
 
     CONTENT_LENGTH = 10_000
+
+    VISIBLE = models.Q(deleted_at__isnull=True, post__status="published", post__deleted_at__isnull=True)
 
     post = models.ForeignKey(Post, models.CASCADE, related_name="comments", db_index=False, verbose_name=_("post"))
     author = models.ForeignKey(

@@ -7,6 +7,8 @@ from random import Random
 import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from events.bus import emit, suppressed
 from events.testing import deliver, emitted
@@ -262,6 +264,39 @@ def test_a_rank_that_does_not_follow_from_the_votes_is_repaired():
     EntityCounts.objects.update(hot=1.0)
     assert [str(drift) for drift in recount()] == [f"post/{post.pk}: rank"]
     assert recount() == []
+
+
+small = st.integers(min_value=-3, max_value=3)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 2), small, small, small), max_size=5))
+def test_any_drift_is_reported_exactly_and_repaired(damage):
+    with transaction.atomic():
+        comments = CommentFactory.create_batch(3)
+        rows = {True: [comment.post for comment in comments], False: comments}
+        for comment in comments:
+            VoteFactory(comment=comment)
+            VoteFactory(post=comment.post, vote_type="down")
+        deliver()
+        true = {("post", row.pk): Delta(0, 1, 1) for row in rows[True]}
+        true |= {("comment", row.pk): Delta(1, 0, 0) for row in comments}
+        held = dict(true)
+        for on_post, number, *by in damage:
+            key = ("post" if on_post else "comment", rows[on_post][number].pk)
+            held[key] = held[key].plus(Delta(*by))
+            upvotes, downvotes, replies = held[key]
+            spoilt = EntityCounts.objects.filter(entity_type=key[0], entity_id=key[1])
+            spoilt.update(upvotes=upvotes, downvotes=downvotes, comments=replies)
+        drifted = {key: delta for key, delta in held.items() if delta != true[key]}
+        assert {(one.entity_type, one.entity_id): one.held for one in recount(repair=False)} == drifted
+        assert all(one.true == true[one.entity_type, one.entity_id] for one in recount())
+        assert recount() == []
+        for key, delta in true.items():
+            kept = EntityCounts.objects.get(entity_type=key[0], entity_id=key[1])
+            assert (kept.upvotes, kept.downvotes, kept.comments) == delta
+            assert kept.score == delta.upvotes - delta.downvotes
+        transaction.set_rollback(True)
 
 
 def test_the_command_reports_and_repairs(capsys):
