@@ -1,9 +1,15 @@
-"""Every benchmark, small."""
+"""The benchmarks that need no peers of their own (see benchmarks/requirements.txt for those), small."""
 
 import subprocess
 import sys
 
-SMALL = (("benchmarks.cost_of_an_event", "--rounds", "10"), ("benchmarks.pool", "--quick"))
+SMALL = (
+    ("benchmarks.cost_of_an_event", "--rounds", "10"),
+    ("benchmarks.pool", "--quick"),
+    ("benchmarks.relay", "--rounds", "3", "--events", "1000", "--singles", "100"),
+    ("benchmarks.latency", "--rounds", "2"),
+    ("benchmarks.writers", "--rounds", "2", "--seconds", "2"),
+)
 
 for module, *arguments in SMALL:
     print(f"== {module}", flush=True)
