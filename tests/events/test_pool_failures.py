@@ -64,10 +64,10 @@ def test_an_on_error_that_fails_is_logged_and_nothing_more(caplog: pytest.LogCap
 
 def test_a_thousand_failures_cost_the_pool_no_thread_and_no_time() -> None:
     began = time.monotonic()
-    with TaskPool(2, idle_timeout=30) as pool:
+    with TaskPool(2, idle_timeout=300) as pool:
         errors = [pool.submit(fail, KeyError(number)) for number in range(1000)]
-        assert [error.exception(20).args[0] for error in errors] == list(range(1000))
-    assert time.monotonic() - began < 20
+        assert [error.exception(60).args[0] for error in errors] == list(range(1000))
+    assert time.monotonic() - began < 120
 
 
 @pytest.mark.parametrize("failing", [fail, fail_async])
