@@ -18,7 +18,7 @@ def pytest(*arguments: str, **environment: str) -> int:
         "-m",
         "pytest",
         "-n",
-        os.environ.get("AIRY_TEST_WORKERS", "4"),
+        os.environ.get("AIRY_TEST_WORKERS", "3"),
         "--dist",
         "worksteal",
         *arguments,

@@ -70,6 +70,7 @@ def home(db: None, request: pytest.FixtureRequest) -> None:
     """Announced subscribers; on RabbitMQ queues that are idle."""
     if connection.vendor == "postgresql":
         request.getfixturevalue("vhost")
+        remove_queues()
     announce()
 
 
@@ -328,6 +329,7 @@ class Rabbit:
 
 @pytest.fixture
 def rabbit(manage: Manage, vhost: str) -> Iterator[Rabbit]:
+    remove_queues()  # with what other tests left in them
     announce()
     rabbit = Rabbit(vhost)
     yield rabbit
