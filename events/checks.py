@@ -43,7 +43,7 @@ def check_database(**kwargs: Any) -> list[CheckMessage]:
     if isinstance(pool, dict) and (pool.get("max_size") or pool.get("min_size", 4)) < 12:
         found.append(
             Warning(
-                "The database's connection pool is smaller than a worker's threads (8, the relay and the heartbeat).",
+                "The database's connection pool is smaller than a worker's threads (8, relay, reconcile, heartbeat).",
                 hint='Raise OPTIONS["pool"]["max_size"] in DATABASES to 12 or more.',
                 id="events.W002",
             )

@@ -83,8 +83,10 @@ class Relay:
         short = SHORT_POLL[0]
         try:
             while self._may_go_on(seat):
-                if moved := courier.carry():
-                    self._errors, short = 0, SHORT_POLL[0]
+                moved = courier.carry()
+                self._errors = 0
+                if moved:
+                    short = SHORT_POLL[0]
                     if moved < FEW:
                         self._stop.wait(GATHER)
                     continue

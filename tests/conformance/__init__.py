@@ -24,7 +24,7 @@ The cases hold what watermill's and NServiceBus's suites for their transports as
     TestConsumerGroups                  each of two groups gets everything
     TestPubSubStressTest                ten suites at once
 
-    on error throws                     a failure that cannot be written down gives the message back
+    on error throws                     a failure that cannot be written down holds the message
     immediate and delayed retry         a retry at once and a delayed one each keep their time
     concurrency changed                 the number of running deliveries follows the pool while it runs
     stop during a message, an error     a worker stopped during a message …, while it records a failure …
