@@ -295,10 +295,9 @@ def test_when_all_threads_wait_for_coroutines_that_need_a_thread_one_is_told() -
                 return "told"
 
         def parent() -> str:
-            child = pool.submit(needs_a_function)
-            everyone.wait(20)
+            everyone.wait(20)  # first, or the second thread could run the function before it has a parent of its own
             try:
-                return child.result()
+                return pool.submit(needs_a_function).result()
             except PoolDeadlockError:
                 return "told"
 
