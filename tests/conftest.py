@@ -16,18 +16,28 @@ import pika
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.test import TransactionTestCase
 
 from tests.conformance.results import pytest_terminal_summary  # noqa: F401 - a hook
+from tests.emptying import empty_tables
 from tests.environment import MISSING, REQUIRED, SERVICES
 
+TransactionTestCase._fixture_teardown = empty_tables
+#: Fixtures that lead to a database, or to Airy in a process of its own.
+PLACES = {"db", "transactional_db", "site"}
 
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of a missing service skip with the reason, or fail if the service is required.
 
-    The long ones come first, so that at the end no worker waits for another's.
+    Those that need neither a database nor a service are alike in both passes, and run at home. The long ones come
+    first, so that at the end no worker waits for another's.
     """
     items.sort(key=lambda item: "/chaos/" not in item.path.as_posix())
     for item in items:
+        if not PLACES & set(item.fixturenames) and not any(map(item.get_closest_marker, ("django_db", *SERVICES))):
+            item.add_marker(pytest.mark.home)
         for service, why in MISSING.items():
             if item.get_closest_marker(service) and service not in REQUIRED:
                 item.add_marker(pytest.mark.skip(reason=f"needs {service}: {why}"))

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import PASSWORD, Page, Site
 from tests.browser.test_dress import FAINT
 
-pytestmark = pytest.mark.chromium
+pytestmark = [pytest.mark.chromium, pytest.mark.home]
 
 PROCESSES = "/admin/events/process/"
 

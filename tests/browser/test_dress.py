@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import Enter
 from tests.browser.deeds import comment, write
 
-pytestmark = pytest.mark.chromium
+pytestmark = [pytest.mark.chromium, pytest.mark.home]
 
 #: Every text that has the contrast of its colours below what WCAG AA asks for.
 FAINT = """() => {

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.server import ServerMissing
 from tests.chaos.world import World
 from tests.chaos.world import world as new_world
 from tests.environment import REQUIRED
+from tests.servers.process import ServerMissing
 
 
 @pytest.fixture

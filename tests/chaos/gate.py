@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.chaos.cluster import Cluster
+from tests.servers.cluster import Cluster
 
 LOCK = 4711
 

@@ -21,7 +21,6 @@ from tests.effects.models import Effect
 
 pytestmark = pytest.mark.home
 
-KILLS = 10
 #: No more events are emitted while so many wait: the load is as high as the machine bears, and not higher.
 UNDER_WAY = 100
 SUBSCRIBERS = ("moody", "in_batches", "alone", "with_await")
@@ -74,14 +73,15 @@ def writing(emitted: list[int]) -> Iterator[None]:
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("command", ["up", "rundramatiq"])
-def test_ten_kills_at_random_moments_lose_nothing_and_double_nothing(
-    manage: Manage, eventually: Callable[..., None], command: str
+@pytest.mark.parametrize("kills", [4, pytest.param(10, marks=pytest.mark.slow)])
+def test_kills_at_random_moments_lose_nothing_and_double_nothing(
+    manage: Manage, eventually: Callable[..., None], command: str, kills: int
 ) -> None:
     dice = random.Random(17)
     emitted: list[int] = []
     effects = Effect.objects.all()
     with writing(emitted):
-        for _ in range(KILLS):
+        for _ in range(kills):
             server = start(manage, command)
             before, more = effects.count(), dice.randrange(1, 120)
             eventually(lambda goal=before + more: effects.count() >= goal, within=90)
@@ -93,7 +93,7 @@ def test_ten_kills_at_random_moments_lose_nothing_and_double_nothing(
     for name in SUBSCRIBERS:
         counted = Counter(effects.filter(subscriber=name).values_list("number", flat=True))
         assert counted == Counter(emitted), name
-    print(f"{command} on {connection.vendor}: {len(emitted)} events, {KILLS} kills, 0 lost, 0 doubled")  # noqa: T201
+    print(f"{command} on {connection.vendor}: {len(emitted)} events, {kills} kills, 0 lost, 0 doubled")  # noqa: T201
 
 
 def names() -> list[str]:

@@ -16,10 +16,10 @@ from django.conf import settings
 
 from events.wakeup import RELAY_LOCK
 from tests.chaos import gate
-from tests.chaos.cluster import Cluster, running_cluster
 from tests.chaos.load.hears import HEARS
 from tests.chaos.load.traps import FOLDER, noted, trap
-from tests.chaos.node import Node, running_node
+from tests.servers.cluster import Cluster, running_cluster
+from tests.servers.node import Node, running_node
 
 
 class World:

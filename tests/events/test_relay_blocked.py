@@ -7,7 +7,6 @@ import datetime as dt
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import pika
 import pytest
@@ -22,8 +21,8 @@ from events.subscription import subscriptions
 from tests.conftest import Manage
 from tests.effects.events import Rang
 from tests.effects.models import Effect
-from tests.events.own_node import Node, own_node
 from tests.events.test_workers import all_done, ring
+from tests.servers.node import Node, running_node
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.postgres, pytest.mark.timeout(600)]
 
@@ -36,7 +35,7 @@ LONG = dt.timedelta(seconds=15)
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    with own_node(tmp_path_factory.mktemp("node"), configuration=CONFIGURATION) as node:
+    with running_node(tmp_path_factory.mktemp("server") / "node", configuration=CONFIGURATION) as node:
         yield node
 
 
@@ -46,15 +45,6 @@ def broker(node: Node) -> RabbitmqBroker:
     for subscription in subscriptions.values():
         broker.subscribe(subscription)
     return broker
-
-
-@contextmanager
-def memory_alarm(node: Node) -> Iterator[None]:
-    node.ctl("set_vm_memory_high_watermark", "0.00001")
-    try:
-        yield
-    finally:
-        node.ctl("set_vm_memory_high_watermark", "0.4")
 
 
 def message(number: int) -> Outgoing:
@@ -85,7 +75,7 @@ def test_a_blocked_broker_is_waited_for_beyond_heartbeats_and_time_outs_with_no_
         courier.close()
 
     courier._publisher.publish([message(0)])  # it has a connection before the alarm
-    with memory_alarm(node):
+    with node.blocked():
         relay = threading.Thread(target=carry)
         relay.start()
         eventually(lambda: courier._publisher.blocked, within=20)
@@ -106,7 +96,7 @@ def test_one_who_waits_for_a_blocked_broker_can_be_told_to_stop(node: Node, brok
     stop = threading.Event()
     publisher = Publisher(broker, go_on=lambda: not stop.is_set())
     publisher.publish([message(0)])
-    with memory_alarm(node):
+    with node.blocked():
         threading.Timer(2.0, stop.set).start()
         with pytest.raises(PublishError, match="given up"):
             publisher.publish([message(number) for number in range(10)])
@@ -118,18 +108,18 @@ def test_a_broker_that_was_down_is_found_again(
 ) -> None:
     ring(10)
     courier = RabbitmqCourier(broker, go_on=lambda: True)
-    node.ctl("stop_app")
+    node.control("stop_app")
     with pytest.raises(PublishError):
         courier.carry()
     assert OutboxMessage.objects.count() == 10
-    node.ctl("start_app")
+    node.control("start_app")
     assert courier.carry() == 10
     ring(10)
-    node.ctl("stop_app")
+    node.control("stop_app")
     with pytest.raises(PublishError):
         courier.carry()
     assert OutboxMessage.objects.count() == 10
-    node.ctl("start_app")
+    node.control("start_app")
     assert courier.carry() == 10
     courier.close()
 

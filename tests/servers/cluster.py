@@ -1,4 +1,4 @@
-"""Cluster: a PostgreSQL of the suite's own, durable, that may be restarted at any time."""
+"""Cluster: a PostgreSQL of a test's own, durable, that may be restarted at any time."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 
 import psycopg
 
-from tests.chaos.ports import free_port
-from tests.chaos.server import ServerMissing
+from tests.servers.ports import free_port
+from tests.servers.process import ServerMissing
 
-DATABASE = "airy_chaos"
+DATABASE = "airy"
 
 
 def programs() -> Path:

@@ -1,4 +1,4 @@
-"""Node: a RabbitMQ of the suite's own, that may be stopped, killed, blocked and wiped."""
+"""Node: a RabbitMQ of a test's own, to be configured, stopped, killed, blocked and wiped without harm to others."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.chaos.ports import answers, free_port
-from tests.chaos.server import ServerMissing, ServerProcess
+from tests.servers.ports import answers, free_port
+from tests.servers.process import ServerMissing, ServerProcess
 
 
 def programs() -> Path:
@@ -31,17 +31,18 @@ def programs() -> Path:
 
 
 class Node:
-    """One RabbitMQ node with its own name, ports, port mapper and folders."""
+    """One RabbitMQ node with its own name, ports, port mapper and folders, and this advanced.config."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, configuration: str = "[].") -> None:
         self._sbin = programs()
         self._folder = folder
         self.port = free_port()
         self._mapper_port = free_port()
-        self._name = f"airy_chaos_{os.getpid()}@localhost"
+        self._name = f"airy_test_{self.port}@localhost"
         folder.mkdir(parents=True)
         (folder / "plugins").write_text("[].\n")
         (folder / "environment").touch()
+        (folder / "advanced.config").write_text(configuration)
         # A node that is killed and started again must not wait for its own name to be forgotten.
         self._environment = {
             "HOME": str(folder),
@@ -56,6 +57,7 @@ class Node:
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
             "RABBITMQ_CONF_ENV_FILE": str(folder / "environment"),
             "RABBITMQ_CONFIG_FILE": str(folder / "none"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "advanced.config"),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+sbwt none +sbwtdcpu none +sbwtdio none",
         }
         mapper = shutil.which("epmd") or "epmd"
@@ -97,7 +99,7 @@ class Node:
             time.sleep(0.02)
 
     def control(self, *arguments: str) -> str:
-        """`rabbitmqctl`, on this node. Raises CalledProcessError; what it said is shown."""
+        """`rabbitmqctl`, on this node. Raises RuntimeError with its words."""
         command = (str(self._sbin / "rabbitmqctl"), "-q", "-n", self._name, *arguments)
         done = subprocess.run(command, env=os.environ | self._environment, capture_output=True, text=True, timeout=60)
         if done.returncode:
@@ -106,7 +108,7 @@ class Node:
 
     def close_connections(self) -> None:
         """Close every client's connection."""
-        self.control("close_all_connections", "chaos")
+        self.control("close_all_connections", "a test")
 
     @contextmanager
     def blocked(self) -> Iterator[None]:
@@ -124,9 +126,9 @@ class Node:
 
 
 @contextmanager
-def running_node(folder: Path) -> Iterator[Node]:
+def running_node(folder: Path, *, configuration: str = "[].") -> Iterator[Node]:
     """A started node, ended on leaving. Raises ServerMissing."""
-    node = Node(folder)
+    node = Node(folder, configuration=configuration)
     try:
         node.start()
         yield node
