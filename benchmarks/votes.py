@@ -1,11 +1,12 @@
 """Votes counted on RabbitMQ and PostgreSQL: `count_votes` beside plain dramatiq and celery, whose users count each vote
-in a transaction of its own by F().
+in a transaction of its own, under the lock of its post's counts.
 
-Each side has its messages waiting in its queue (ours went through the log, the outbox and the relay), then one worker
-process starts, for ours with the relay beside it. The clock runs from the moment the first counts are visible in the
-database to the one when all are; what was visible first is taken off. Ours counts exactly once, inbox and `post.voted`
-events included; the peers count at least once. Then every count is compared with the votes. Rounds are interleaved,
-their order turned round from one to the next; the ratio of the medians is printed.
+All do the same: count a vote once however often it is delivered, move counts, score and rank, and lead to one message
+for the post's author, which waits in its queue. Each side has its votes waiting in its queue (ours went through the
+log, the outbox and the relay), then one worker process starts, for ours with the relay beside it. The clock runs from
+the moment the first counts are visible in the database to the one when all are; what was visible first is taken off.
+Then every count is compared with the votes, and the messages are counted. Rounds are interleaved, their order turned
+round from one to the next; the ratio of the medians is printed.
 
     pip install -r requirements.txt -r benchmarks/requirements.txt
     python -m benchmarks.votes [--votes 20000] [--peer-votes 20000] [--rounds 3] [--threads 4] [--peer-threads 8]
@@ -55,13 +56,16 @@ def measure(votes: int, peer_votes: int, rounds: int, posts: int, threads: int, 
 
     prepare()
     users = User.objects.bulk_create(
-        [User(username=f"voter{n}", username_folded=f"voter{n}") for n in range(votes)], batch_size=2000
+        [User(username=f"voter{n}", username_folded=f"voter{n}") for n in range(max(votes, peer_votes))],
+        batch_size=2000,
     )
     voters = [user.pk for user in users]
     sides: dict[str, Callable[[int], float]] = {
         "ours": lambda seed: by_us(zipf(new_posts(voters[0], posts), votes, seed), voters, threads),
-        "plain dramatiq": lambda seed: by_peer("dramatiq", new_posts(voters[0], posts), peer_votes, seed, peer_threads),
-        "celery": lambda seed: by_peer("celery", new_posts(voters[0], posts), peer_votes, seed, peer_threads),
+        "plain dramatiq": lambda seed: by_peer(
+            "dramatiq", new_posts(voters[0], posts), voters, peer_votes, seed, peer_threads
+        ),
+        "celery": lambda seed: by_peer("celery", new_posts(voters[0], posts), voters, peer_votes, seed, peer_threads),
     }
     rates: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(rounds):
@@ -75,15 +79,16 @@ def measure(votes: int, peer_votes: int, rounds: int, posts: int, threads: int, 
 
 
 def prepare() -> None:
-    """The peers' table, and our queues bound before anything is published."""
+    """The peers' tables, and our queues bound before anything is published."""
     import dramatiq
     from django.db import connection
 
-    from benchmarks.voting.tally import Tally
+    from benchmarks.voting.tally import Counted, Tally
     from events.brokers.rabbitmq import declare
 
     with connection.schema_editor() as editor:
         editor.create_model(Tally)
+        editor.create_model(Counted)
     broker = dramatiq.get_broker()
     with channel() as wire:
         declare(wire, broker, list(broker.subscriptions.values()))
@@ -110,13 +115,13 @@ def by_us(votes: Votes, voters: list[int], threads: int) -> float:
     import dramatiq
     from django.db import connection, transaction
 
-    from events.models import Delivery, OutboxMessage
+    from events.models import Delivery, OutboxMessage, StoredEvent
     from feeds.models import EntityCounts, Vote
     from feeds.signals import tell_of_new
 
     rows = [
         Vote(user_id=user_id, entity_type="post", entity_id=post_id, vote_type=vote_type)
-        for user_id, (post_id, vote_type) in zip(voters, votes, strict=True)
+        for user_id, (post_id, vote_type) in zip(voters, votes, strict=False)
     ]
     with transaction.atomic():
         tell_of_new(Vote.objects.bulk_create(rows, batch_size=2000))
@@ -130,34 +135,46 @@ def by_us(votes: Votes, voters: list[int], threads: int) -> float:
     done = Delivery.objects.filter(subscriber="feeds.count_votes", state="done").count()
     if done != len(votes):
         raise SystemExit(f"{done} deliveries are done of {len(votes)}")
+    told = StoredEvent.objects.filter(topic="post.voted").count()
+    if told != len(votes):
+        raise SystemExit(f"{told} events were emitted for {len(votes)} votes")
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE events_storedevent, events_outboxmessage, events_delivery, feeds_vote CASCADE")
+        cursor.execute(
+            "TRUNCATE events_storedevent, events_outboxmessage, events_delivery, feeds_vote, feeds_uncounted CASCADE"
+        )
     with channel() as wire:
         for name in dramatiq.get_broker().subscriptions:
             wire.queue_purge(name)
     return rate
 
 
-def by_peer(name: str, posts: list[int], count: int, seed: int, threads: int) -> float:
-    from benchmarks.voting.tally import Tally
+def by_peer(name: str, posts: list[int], voters: list[int], count: int, seed: int, threads: int) -> float:
+    from benchmarks.voting.tally import Counted, Tally
 
+    Counted.objects.all().delete()
     Tally.objects.all().delete()
     Tally.objects.bulk_create([Tally(post_id=post_id) for post_id in posts])
     votes = zipf(posts, count, seed)
+    queue, told = f"votes_by_{name}", f"told_by_{name}"
     if name == "dramatiq":
         module = "benchmarks.voting.plain_dramatiq"
         worker: tuple[str, ...] = ("-m", "dramatiq", module, "--processes", "1", "--threads", str(threads))
+        worker = (*worker, "--queues", queue)
     else:
         module = "benchmarks.voting.plain_celery"
         worker = ("-m", "celery", "-A", module, "worker", "--pool", "threads", "--concurrency", str(threads))
-        worker = (*worker, "--without-gossip", "--without-mingle", "--loglevel", "ERROR")
-    send(module, votes)
+        worker = (*worker, "--without-gossip", "--without-mingle", "--loglevel", "ERROR", "--queues", queue)
+    send(module, [(number, post_id, voters[number], vote) for number, (post_id, vote) in enumerate(votes)])
     rate = timed(worker, Tally.objects.all(), count)
     compare(votes, Tally.objects.values_list("post_id", "upvotes", "downvotes", "score"))
+    with channel() as wire:
+        messages = wire.queue_purge(told).method.message_count
+    if messages != count:
+        raise SystemExit(f"{messages} messages were sent for {count} votes")
     return rate
 
 
-def send(module: str, votes: Votes) -> None:
+def send(module: str, votes: list[tuple[int, int, int, str]]) -> None:
     """In a process of its own: a broker of dramatiq is one for all that a process imports."""
     script = f"import json, sys; from {module} import send; send(json.load(sys.stdin))"
     subprocess.run((sys.executable, "-c", script), input=json.dumps(votes), text=True, check=True)

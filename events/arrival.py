@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from events.envelope import Envelope, UndecodableError
 
@@ -12,8 +11,7 @@ from events.envelope import Envelope, UndecodableError
 UNDECODABLE = uuid.UUID("6f7c1d0e-52a5-5c7e-9c52-6d8f0c9e1a35")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
+class Arrival(NamedTuple):
     """A message: its envelope, or why it has none; its bytes; the run and attempt it belongs to; the broker's own
     mark."""
 
@@ -24,7 +22,7 @@ class Arrival:
     attempt: int = 1
     priority: int = 0
     redelivered: bool = False
-    tag: Any = field(default=None, compare=False)
+    tag: Any = None
 
     @classmethod
     def read(cls, body: bytes, **attributes: Any) -> Arrival:

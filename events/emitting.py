@@ -57,8 +57,8 @@ def emit_many(
         raise ValueError(f"delay must be a timedelta, and not negative; it is {delay!r}")
     events = list(events)
     origins = [one.meta for one in cause] if isinstance(cause, Sequence) else [_origin(cause)] * len(events)
-    suppressed, now = _suppressed.get(), dt.datetime.now(dt.UTC)
-    lines = [_line(event, origin, now, suppressed) for event, origin in zip(events, origins, strict=True)]
+    suppressed, now, ours = _suppressed.get(), dt.datetime.now(dt.UTC), source()
+    lines = [_line(event, origin, now, suppressed, ours) for event, origin in zip(events, origins, strict=True)]
     StoredEvent.objects.append(lines, priority=priority, delay=delay)
     return [line.event_id for line in lines]
 
@@ -84,7 +84,7 @@ def _origin(cause: Event | None) -> Meta | None:
     return cause.meta if cause is not None else handling.get()
 
 
-def _line(event: Event, origin: Meta | None, now: dt.datetime, reason: str) -> LogLine:
+def _line(event: Event, origin: Meta | None, now: dt.datetime, reason: str, ours: str) -> LogLine:
     if not isinstance(event, Event):
         raise TypeError(f"emit() takes an event, an instance of a class that descends from Event, not {event!r}")
     if not event.topic:
@@ -94,7 +94,7 @@ def _line(event: Event, origin: Meta | None, now: dt.datetime, reason: str) -> L
         event_id=event_id,
         topic=event.topic,
         version=event.version,
-        source=source(),
+        source=ours,
         subject=event.about,
         time=now,
         data=event.model_dump_json(),

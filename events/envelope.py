@@ -5,27 +5,41 @@ from __future__ import annotations
 import datetime as dt
 import json
 import uuid
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import ValidationError
-from pydantic_core import from_json, to_json
+from pydantic import StringConstraints, TypeAdapter, ValidationError
+from pydantic_core import to_json
+from typing_extensions import TypedDict
 
 from events.event import Event, Meta, event_class
 
 CONTENT_TYPE = "application/cloudevents+json"
 
 
-#: Attributes that the log keeps, and how many characters of each.
-LONGEST = {"type": 100, "source": 200, "subject": 200, "traceparent": 55}
+class Wire(TypedDict, total=False):
+    """What is read off the wire. The log keeps so many characters of each; what it does not know it leaves out."""
+
+    id: uuid.UUID
+    source: Annotated[str, StringConstraints(max_length=200)]
+    type: Annotated[str, StringConstraints(max_length=100)]
+    subject: Annotated[str, StringConstraints(max_length=200)] | None
+    time: str | None
+    dataschema: str | None
+    correlationid: uuid.UUID | None
+    causationid: uuid.UUID | None
+    traceparent: Annotated[str, StringConstraints(max_length=55)] | None
+    sequence: int
+    data: dict[str, Any]
+
+
+WIRE = TypeAdapter(Wire)
 
 
 class UndecodableError(ValueError):
     """Bytes that are no event of ours, or not of the shape the topic's class declares."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope:
+class Envelope(NamedTuple):
     """An event with its attributes; `data` is a JSON object."""
 
     id: uuid.UUID
@@ -69,32 +83,28 @@ class Envelope:
         Raises UndecodableError.
         """
         try:
-            wire = from_json(body)
+            wire = WIRE.validate_json(body)
             if b"\\u0000" in body and _has_nul(wire):
                 raise ValueError("a NUL character, which PostgreSQL cannot keep")
-            event_id, data = uuid.UUID(wire["id"]), wire["data"]
-            if not isinstance(data, dict):
-                raise ValueError("data is no object")
-            for name, longest in LONGEST.items():
-                if len(str(wire.get(name, ""))) > longest:
-                    raise ValueError(f"{name} is longer than {longest} characters")
-            topic = str(wire["type"])
-            schema = str(wire.get("dataschema", "")).rsplit("/", 1)[-1]
-            correlation, causation = wire.get("correlationid"), wire.get("causationid")
+            event_id = wire["id"]
+            schema = (wire.get("dataschema") or "").rsplit("/", 1)[-1]
             return cls(
                 id=event_id,
-                topic=topic,
+                topic=wire["type"],
                 version=int(schema) if schema.isdecimal() else 1,
-                source=str(wire["source"]),
-                subject=str(wire.get("subject", "")),
+                source=wire["source"],
+                subject=wire.get("subject") or "",
                 time=_time(wire.get("time")),
-                data=data,
-                correlation_id=uuid.UUID(correlation) if correlation else event_id,
-                causation_id=uuid.UUID(causation) if causation else None,
-                traceparent=str(wire.get("traceparent", "")),
-                sequence=int(wire["sequence"]) if "sequence" in wire else None,
+                data=wire["data"],
+                correlation_id=wire.get("correlationid") or event_id,
+                causation_id=wire.get("causationid"),
+                traceparent=wire.get("traceparent") or "",
+                sequence=wire.get("sequence"),
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except ValidationError as error:
+            wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+            raise UndecodableError(f"not a CloudEvent: {wrong}") from error
+        except (ValueError, KeyError) as error:
             raise UndecodableError(f"not a CloudEvent: {type(error).__name__}: {error}") from error
 
     def json(self) -> str:

@@ -9,10 +9,9 @@ import string
 import types
 import typing
 import uuid
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr
+from pydantic import BaseModel, ConfigDict
 
 PLAIN_TYPES = (int, str, bool, float, types.NoneType, uuid.UUID, dt.datetime, dt.date, decimal.Decimal)
 RESERVED_NAMES = ("topic", "version", "meta", "subject")
@@ -23,8 +22,7 @@ TOPIC = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
 catalogue: dict[str, dict[int, type[Event]]] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Meta:
+class Meta(NamedTuple):
     """What the log knows of an event: who it is, when it was, what it came from and which attempt this is (from 1)."""
 
     id: uuid.UUID
@@ -56,7 +54,10 @@ class Event(BaseModel):
     topic: ClassVar[str] = ""
     version: ClassVar[int] = 1
     subject_format: ClassVar[str] = ""
-    _meta: Meta | None = PrivateAttr(default=None)
+    # Pydantic's own private attributes would cost every event more than its validation.
+    __slots__ = ("_received",)
+    if typing.TYPE_CHECKING:
+        _received: Meta
 
     def __init_subclass__(cls, *, topic: str = "", version: int = 1, subject: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -83,9 +84,10 @@ class Event(BaseModel):
     @property
     def meta(self) -> Meta:
         """The event's place in the log. Raises LookupError on an event that was built but not received."""
-        if self._meta is None:
-            raise LookupError(f"{type(self).__name__} has no meta yet: only a delivered event has it")
-        return self._meta
+        try:
+            return self._received
+        except AttributeError:
+            raise LookupError(f"{type(self).__name__} has no meta yet: only a delivered event has it") from None
 
     @property
     def about(self) -> str:
@@ -94,7 +96,7 @@ class Event(BaseModel):
 
     def with_meta(self, meta: Meta) -> Self:
         """This event, marked as received."""
-        self._meta = meta
+        object.__setattr__(self, "_received", meta)
         return self
 
     def __eq__(self, other: object) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from django.db import connections, router
 from django.db.models import Case, Q, Value, When
 
-from feeds.models import Comment, Entity, EntityCounts, Post
+from feeds.models import Comment, Entity, EntityCounts, Post, Uncounted
 from feeds.ranking import HOT_DECADE, HOT_EPOCH, hot
 
 Key = tuple[str, int]
@@ -24,7 +25,7 @@ class Delta(NamedTuple):
 
     def plus(self, other: Delta) -> Delta:
         """Both together."""
-        return Delta(*map(sum, zip(self, other, strict=True)))
+        return Delta(self.upvotes + other.upvotes, self.downvotes + other.downvotes, self.comments + other.comments)
 
 
 class Target(NamedTuple):
@@ -54,6 +55,18 @@ def add(deltas: Mapping[Key, Delta], *, found: Mapping[Key, Target] | None = Non
         row.comments += delta.comments
     store(rows, found)
     return found
+
+
+def settle(event_ids: Iterable[uuid.UUID]) -> None:
+    """The counts hold these events now: their actors' own views need not add them any more."""
+    connection = connections[router.db_for_write(Uncounted)]
+    if connection.vendor != "postgresql":
+        Uncounted.objects.filter(pk__in=list(event_ids)).delete()
+        return
+    with connection.cursor() as cursor:
+        # The text of an array: psycopg and Django would look at each of many values in Python.
+        ids = ",".join(event_id.hex for event_id in event_ids)
+        cursor.execute("DELETE FROM feeds_uncounted WHERE event_id = ANY(%s::uuid[])", [f"{{{ids}}}"])
 
 
 #: Reddit's hot as in `feeds.ranking`; what is not published has none.

@@ -6,9 +6,8 @@ Each reads current state or adds deltas that commute, so the order in which even
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 
-from events.bus import Event, emit, emit_many, subscriber
+from events.bus import emit, emit_many, subscriber
 from feeds import counting, fanout, search
 from feeds.counting import Delta, Key, Target
 from feeds.events import (
@@ -29,7 +28,6 @@ from feeds.events import (
     VoteEvent,
     VoteUpdated,
 )
-from feeds.models import Uncounted
 
 VOTES = {"up": Delta(upvotes=1), "down": Delta(downvotes=1)}
 
@@ -87,7 +85,7 @@ def retract_left(event: CircleLeft) -> None:
     fanout.retract_unwanted(event.user_id, circle_id=event.circle_id)
 
 
-@subscriber(VoteCreated, VoteUpdated, VoteDeleted, batch=200)
+@subscriber(VoteCreated, VoteUpdated, VoteDeleted, batch=500)
 def count_votes(events: list[VoteEvent]) -> None:
     """Votes move the counts and the rank of what they are on, and are announced to its author's side as post.voted."""
     deltas: dict[Key, Delta] = defaultdict(Delta)
@@ -97,7 +95,7 @@ def count_votes(events: list[VoteEvent]) -> None:
     visible = {key: target for key, target in found.items() if target.visible}
     causes = [vote for vote in events if not isinstance(vote, VoteDeleted) and _key(vote) in visible]
     emit_many((_voted(vote, visible[_key(vote)]) for vote in causes), cause=causes)
-    _settle(events)
+    counting.settle(event.meta.id for event in events)
     counting.add(deltas, found=found)
 
 
@@ -110,7 +108,7 @@ def count_comments(events: list[CommentCreated | CommentDeleted]) -> None:
         deltas["post", event.post_id] = deltas["post", event.post_id].plus(Delta(comments=1 if created else -1))
         if created:
             deltas["comment", event.comment_id] = deltas["comment", event.comment_id]
-    _settle(events)
+    counting.settle(event.meta.id for event in events)
     counting.add(deltas)
 
 
@@ -142,8 +140,3 @@ def _vote_delta(event: VoteEvent) -> Delta:
 
 def _opposite(delta: Delta) -> Delta:
     return Delta(*(-number for number in delta))
-
-
-def _settle(events: Iterable[Event]) -> None:
-    """The counts hold these events now: their actors' own views need not add them any more."""
-    Uncounted.objects.filter(pk__in=[event.meta.id for event in events]).delete()

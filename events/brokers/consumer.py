@@ -47,7 +47,8 @@ class RabbitmqConsumer(EventConsumer):
         except LOST as error:
             self._lose(error)
             return None
-        self._failures = 0
+        if session.is_open:
+            self._failures = 0
         return ArrivalMessage(arrivals, subscription=self._subscription, origin=session) if arrivals else None
 
     def _open(self) -> Session | None:

@@ -9,7 +9,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import replace
 
 from dramatiq.broker import MessageProxy
 
@@ -158,7 +157,7 @@ class EmbeddedConsumer(EventConsumer):
 
     def nack(self, message: ArrivalMessage) -> None:  # type: ignore[override]
         # Each comes back alone and counted, so that one that never has an outcome ends as a dead letter.
-        self._mailbox.give_back([replace(arrival, redelivered=True) for arrival in message.arrivals])
+        self._mailbox.give_back([arrival._replace(redelivered=True) for arrival in message.arrivals])
         self._mailbox.let_go(len(message.arrivals))
 
     def requeue(self, messages: Iterable[ArrivalMessage]) -> None:  # type: ignore[override]

@@ -77,14 +77,9 @@ class RabbitmqBroker(EventBroker):
         return RabbitmqConsumer(self, subscription, connect=connect, timeout=timeout / 1000)
 
     def _connect(self, subscription: Subscription, *, prefetch: int) -> Session:
-        connection = pika.BlockingConnection(self.parameters)
-        try:
-            declare(connection.channel(), self, [subscription]).close()
-            return Session(connection, subscription, prefetch=prefetch_for(subscription, prefetch))
-        except BaseException:
-            if connection.is_open:
-                connection.close()
-            raise
+        with pika.BlockingConnection(self.parameters) as connection:
+            declare(connection.channel(), self, [subscription])
+        return Session(self.parameters, subscription, prefetch=prefetch_for(subscription, prefetch))
 
 
 def prefetch_for(subscription: Subscription, prefetch: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -21,84 +22,119 @@ log = structlog.get_logger("events.rabbitmq")
 PAUSE = 1.0
 #: How long what is done waits for an older message, so that one acknowledgement does for both, in seconds.
 PATIENCE = 0.05
+#: How long a goodbye may take, in seconds.
+GOODBYE = 5.0
 #: What a connection that is gone raises, depending on where it is noticed.
-LOST = (AMQPError, AssertionError, OSError, StopIteration)
+LOST = (AMQPError, AssertionError, OSError)
 
 
 class Session:
     """One queue, one connection, one channel, driven by one thread; its messages are settled from any thread.
 
-    A delivery tag means something on its own channel alone, so a message is settled with the session that delivered
-    it. If that is gone, nobody settles it, and the broker delivers it again.
+    It opens by itself while `take` waits. A delivery tag means something on its own channel alone, so a message is
+    settled with the session that delivered it. If that is gone, nobody settles it, and the broker delivers it again.
     """
 
-    def __init__(self, connection: pika.BlockingConnection, subscription: Subscription, *, prefetch: int) -> None:
-        self._connection = connection
+    def __init__(self, parameters: pika.ConnectionParameters, subscription: Subscription, *, prefetch: int) -> None:
         self._subscription = subscription
         self._prefetch = prefetch
-        self._channel = connection.channel()
-        self._channel.basic_qos(prefetch_count=prefetch)
-        self._incoming: Any = None
-        self._held: Arrival | None = None
+        self._arrived: deque[Arrival] = deque()
         self._outcomes: deque[tuple[Sequence[int], bool, float]] = deque()
         self._watermark = Watermark()
-        self._consuming = True
         self._alarm = False
+        self._consuming = True
+        self._error: BaseException | None = None
+        self._channel: Any = None
+        # Its blocking sister puts each message through a queue of events more.
+        self._connection = pika.SelectConnection(
+            parameters,
+            on_open_callback=lambda connection: connection.channel(on_open_callback=self._on_channel),
+            on_open_error_callback=self._on_lost,
+            on_close_callback=self._on_lost,
+        )
+        self._loop: Any = self._connection.ioloop
 
     def take(self, *, timeout: float) -> list[Arrival]:
         """The messages that wait, up to what may share a transaction, as soon as there is one; none after `timeout`
-        seconds. One that was redelivered comes alone."""
-        if not self._consuming:
-            self._connection.process_data_events(time_limit=timeout)
-            return []
-        if self._incoming is None:
-            self._incoming = self._channel.consume(self._subscription.queue, inactivity_timeout=timeout)
-        first, self._held = self._held or self._next(), None
-        if first is None:
-            return []
-        taken = [first]
-        while not first.redelivered and len(taken) < self._subscription.together:
-            if not self._channel.get_waiting_message_count():
+        seconds. One that was redelivered comes alone.
+
+        Raises one of LOST.
+        """
+        together, seen = self._subscription.together, len(self._arrived)
+        self._run(0 if seen else timeout)
+        # Where several come there are often more: what fits is read before any is handed over.
+        while max(seen, 1) < len(self._arrived) < together:
+            seen = len(self._arrived)
+            self._run(0)
+        taken: list[Arrival] = []
+        while self._arrived and len(taken) < together and not (taken and self._arrived[0].redelivered):
+            taken.append(self._arrived.popleft())
+            if taken[0].redelivered:
                 break
-            arrival = self._next()
-            if arrival is None:
-                break
-            if arrival.redelivered:
-                self._held = arrival
-                break
-            taken.append(arrival)
         return taken
 
-    def _next(self) -> Arrival | None:
-        method, properties, body = next(self._incoming)
-        if method is None:
-            return None
-        headers = properties.headers or {}
-        return Arrival.read(
-            body,
-            run=_counted(headers, "run", 0),
-            attempt=_counted(headers, "attempt", 1),
-            priority=min(properties.priority or 0, 9),
-            redelivered=method.redelivered,
-            tag=method.delivery_tag,
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can arrive, as far as is known."""
+        return self._channel is not None and self._channel.is_open
+
+    def _run(self, seconds: float) -> None:
+        """Read, write and call back until something arrives, or for so many seconds."""
+        self._turn(seconds)
+        if self._error is not None:
+            raise self._error
+
+    def _turn(self, seconds: float) -> None:
+        alarm = self._loop.call_later(seconds, self._loop.stop)
+        self._loop.start()
+        self._loop.remove_timeout(alarm)
+
+    def _on_channel(self, channel: Any) -> None:
+        self._channel = channel
+        channel.add_on_close_callback(self._on_lost)
+        channel.add_on_cancel_callback(
+            lambda frame: self._on_lost(channel, ConnectionError("RabbitMQ ended the consumer: its queue is gone"))
         )
+        if self._consuming:
+            channel.basic_qos(prefetch_count=self._prefetch)
+            channel.basic_consume(self._subscription.queue, self._on_message)
+
+    def _on_message(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
+        if not self._arrived:
+            self._loop.stop()
+        headers = properties.headers or {}
+        self._arrived.append(
+            Arrival.read(
+                body,
+                run=_counted(headers, "run", 0),
+                attempt=_counted(headers, "attempt", 1),
+                priority=min(properties.priority or 0, 9),
+                redelivered=method.redelivered,
+                tag=method.delivery_tag,
+            )
+        )
+
+    def _on_lost(self, which: Any, error: BaseException | str) -> None:
+        self._error = error if isinstance(error, LOST) else ConnectionError(f"RabbitMQ: {error!r}")
+        self._loop.stop()
 
     def stop_consuming(self) -> None:
         """Take no more, and give back at once what nobody was handed; what was handed out can still be settled."""
-        if self._consuming:
-            self._consuming = False
-            if self._held is not None:
-                self._channel.basic_nack(self._held.tag, requeue=True)
-            if self._incoming is not None:
-                self._channel.cancel()
+        if not self._consuming:
+            return
+        self._consuming = False
+        if self.is_open:
+            for tag in self._channel.consumer_tags:
+                self._channel.basic_cancel(tag)  # what still comes is rejected by pika
+            self._give_back([arrival.tag for arrival in self._arrived])
+        self._arrived.clear()
 
     def settle(self, message: ArrivalMessage, *, done: bool, pause: float = PAUSE) -> None:
         """Acknowledge a message, or give it back after a pause of so many seconds. For any thread."""
         self._outcomes.append(([arrival.tag for arrival in message.arrivals], done, pause))
-        try:
-            self._connection.add_callback_threadsafe(self._settle)
-        except AMQPError as error:
-            log.info("left to redelivery: its connection is gone", queue=message.queue_name, error=repr(error))
+        if self._error is not None:
+            log.info("left to redelivery: its connection is gone", queue=message.queue_name, error=repr(self._error))
+        self._loop.add_callback_threadsafe(self._settle)
 
     def _settle(self) -> None:
         while self._outcomes:
@@ -106,7 +142,7 @@ class Session:
             if done:
                 self._watermark.done(tags)
             elif pause:
-                self._connection.call_later(pause, lambda tags=tags: self._give_back(tags))
+                self._loop.call_later(pause, lambda tags=tags: self._give_back(tags))
             else:
                 self._give_back(tags)
         self._acknowledge()
@@ -125,7 +161,7 @@ class Session:
         self._acknowledge_overtakers(more_than=min(self._prefetch * 3 // 4, self._prefetch - 2))
         if self._watermark.is_held_up and not self._alarm:
             self._alarm = True
-            self._connection.call_later(PATIENCE, self._lose_patience)
+            self._loop.call_later(PATIENCE, self._lose_patience)
 
     def _lose_patience(self) -> None:
         self._alarm = False
@@ -138,11 +174,18 @@ class Session:
     def close(self) -> None:
         """Settle what has its outcome and close the connection; the broker takes back the rest."""
         try:
-            self._settle()
-            self._acknowledge_overtakers()
-            self._connection.close()
+            if self.is_open:
+                self._settle()
+                self._acknowledge_overtakers()
+            if not (self._connection.is_closed or self._connection.is_closing):
+                self._connection.close()
+            until = time.monotonic() + GOODBYE
+            while not self._connection.is_closed and (left := until - time.monotonic()) > 0:
+                self._turn(left)
         except LOST as error:
             log.info("closed without a goodbye", queue=self._subscription.queue, error=repr(error))
+        finally:
+            self._loop.close()
 
 
 def _counted(headers: dict[str, Any], name: str, default: int) -> int:

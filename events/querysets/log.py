@@ -10,6 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import connections, models, router, transaction
+from pydantic_core import to_json
 
 from events.prepared import prepared_cursor
 from events.querysets.alarm import ALARM, ALARM_VALUES, local_wakeup
@@ -46,9 +47,13 @@ class StoredEventQuerySet(models.QuerySet["StoredEvent"]):
         """Write events to the log and, unless suppressed, to the outbox, in the order given and in the caller's
         transaction."""
         connection = connections[router.db_for_write(self.model)]
-        write = _append_on_postgresql if connection.vendor == "postgresql" else _append_elsewhere
-        for start in range(0, len(lines), ROWS_PER_STATEMENT):
-            write(connection, lines[start : start + ROWS_PER_STATEMENT], priority, delay)
+        write, most = (
+            (_append_on_postgresql, RECORDS_PER_STATEMENT)
+            if connection.vendor == "postgresql"
+            else (_append_elsewhere, ROWS_PER_STATEMENT)
+        )
+        for start in range(0, len(lines), most):
+            write(connection, lines[start : start + most], priority, delay)
 
     def newest(self) -> int:
         """The end of the log: the highest sequence there is, 0 if there is none."""
@@ -91,39 +96,19 @@ def _append_on_postgresql(connection: Any, lines: Sequence[LogLine], priority: i
 #: From so many rows on they go as one JSON document: psycopg would look at each of their values in Python, and the
 #: database would plan a statement for each number of them.
 MANY = 5
+RECORDS_PER_STATEMENT = 1_000
 _VALUES = ("(%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s, %s)",)
 _RECORDS = f"""
-    SELECT {LOG_COLUMNS}, %s FROM ROWS FROM (json_to_recordset(%s::json) AS (
-        event_id uuid, topic text, version int, source text, subject text, time timestamptz, data jsonb,
+    SELECT {LOG_COLUMNS.replace(" data", " data::jsonb")}, %s FROM ROWS FROM (json_to_recordset(%s::json) AS (
+        event_id uuid, topic text, version int, source text, subject text, time timestamptz, data text,
         correlation_id uuid, causation_id uuid, traceparent text, suppressed text
     )) WITH ORDINALITY AS record ({LOG_COLUMNS}, place) ORDER BY place
 """
 
 
 def _records(lines: Sequence[LogLine]) -> str:
-    """The lines as a JSON array; what is JSON already goes in as it is."""
-    return (
-        "["
-        + ",".join(
-            json.dumps(
-                {
-                    "event_id": str(line.event_id),
-                    "topic": line.topic,
-                    "version": line.version,
-                    "source": line.source,
-                    "subject": line.subject,
-                    "time": line.time.isoformat(),
-                    "correlation_id": str(line.correlation_id),
-                    "causation_id": line.causation_id and str(line.causation_id),
-                    "traceparent": line.traceparent,
-                    "suppressed": line.suppressed,
-                }
-            )[:-1]
-            + f', "data": {line.data}}}'
-            for line in lines
-        )
-        + "]"
-    )
+    """The lines as a JSON array."""
+    return to_json([line._asdict() for line in lines]).decode()
 
 
 @cache

@@ -212,7 +212,7 @@ def test_what_cannot_be_read_or_is_known_to_nobody_is_kept_with_its_bytes(eventu
         b"": "not a CloudEvent",
         wire("nobody.declared_this", {}): "no event class is declared",
         wire("bell.rang", {"number": "many"}): "does not fit Rang",
-        wire("bell.rang", [1]): "data is no object",
+        wire("bell.rang", [1]): "data: Input should be an object",
     }
     broker = our_broker()
     with only(broker, leave_effect) as subscription, channel(subscription, broker) as publisher:

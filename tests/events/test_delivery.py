@@ -15,6 +15,7 @@ from events.arrival import Arrival
 from events.bus import Event, RetryAfter, emit, emit_many, subscriber
 from events.dead_letters import requeue
 from events.delivery import DeliveryFailed, key_of, process
+from events.envelope import Envelope, UndecodableError
 from events.models import Attempt, DeadLetter, Delivery, OutboxMessage, StoredEvent
 from events.recording import record
 from events.subscription import subscriptions
@@ -141,6 +142,26 @@ def test_undecodable_bytes_are_kept_under_an_id_that_follows_from_them() -> None
 def test_what_the_log_could_not_keep_is_a_dead_letter_at_once(broken: bytes) -> None:
     fail("effects.moody", Arrival.read(broken))
     assert bytes(DeadLetter.objects.get().body) == broken
+
+
+def test_of_another_publisher_only_id_source_type_and_data_are_asked() -> None:
+    least = {"id": str(uuid.uuid4()), "source": "/x", "type": "bell.rang", "data": {"number": 1, "mood": "calm"}}
+    blank = dict.fromkeys(("subject", "time", "dataschema", "correlationid", "causationid", "traceparent"))
+    for wire in (least, least | blank | {"specversion": "1.0", "theirs": [None]}):
+        envelope = Envelope.decode(json.dumps(wire).encode())
+        assert (envelope.id, envelope.correlation_id) == (uuid.UUID(least["id"]),) * 2
+        assert (envelope.version, envelope.subject, envelope.traceparent) == (1, "", "")
+        assert (envelope.causation_id, envelope.sequence) == (None, None)
+        assert envelope.time.tzinfo
+    for name in least:
+        with pytest.raises(UndecodableError, match=name):
+            Envelope.decode(json.dumps({key: value for key, value in least.items() if key != name}).encode())
+
+
+def test_what_travels_comes_back_as_it_was() -> None:
+    ring("calm")
+    sent = StoredEvent.objects.get().envelope()
+    assert Envelope.decode(sent.encode()) == sent
 
 
 def test_a_payload_that_does_not_fit_its_class_is_a_dead_letter() -> None:
