@@ -17,7 +17,7 @@ from django.utils import timezone
 from feeds import presence, ranking
 from feeds.audience import Viewer, signed_in, without_hidden
 from feeds.models import Circle, Entity, EntityCounts, FeedEntry, Follow, Membership, Post, PulledPost, User
-from feeds.pages import SIZE, BadCursorError, Page, cursor_after, key_of, page_of
+from feeds.pages import SIZE, BadCursorError, Page, before, cursor_after, key_of, page_of
 from feeds.presentation import present_posts, present_posts_by_id
 
 Sort = Literal["hot", "new", "top", "controversial"]
@@ -137,7 +137,7 @@ def _ranked(
     counts = EntityCounts.objects.filter(Exists(listed.filter(pk=OuterRef("entity_id"))), entity_type=Entity.POST)
     ranked = counts.annotate(rank=RANKS[sort]).order_by("-rank", "-entity_id")
     if key is not None:
-        ranked = ranked.filter(Q(rank__lt=key[0]) | Q(entity_id__lt=key[1]), rank__lte=key[0])
+        ranked = ranked.filter(before("rank", "entity_id", key))
     keys: list[Key] = list(ranked.values_list("rank", "entity_id")[: size + 1])
     keys += [fresh for fresh in _fresh(sort, listed, viewer) if key is None or fresh < key]
     began = since.timestamp() if since else 0.0
@@ -170,8 +170,7 @@ def _newest_first(rows: Any, key: Key | None, *, time_name: str = "published_at"
     rows = rows.order_by(f"-{time_name}", f"-{id_name}")
     if key is None:
         return rows
-    earlier = Q(**{f"{time_name}__lt": key[0]}) | Q(**{f"{id_name}__lt": key[1]})
-    return rows.filter(earlier, **{f"{time_name}__lte": key[0]})
+    return rows.filter(before(time_name, id_name, key))
 
 
 def _moment_cursor(name: str, key: Key) -> str:
