@@ -39,8 +39,9 @@ def fan_out(post_id: int, *, after: int = 0) -> Reached:
         return Reached()
     sources = readers_of(post)
     if not after and are_too_many(sources):
-        PulledPost.objects.get_or_create(
-            post=post, defaults={"author_id": post.author_id, "published_at": post.published_at}
+        PulledPost.objects.update_or_create(
+            post=post,
+            defaults={"author_id": post.author_id, "circle_id": post.circle_id, "published_at": post.published_at},
         )
         return Reached()
     sources, last = next_chunk(sources, after=after)

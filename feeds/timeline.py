@@ -16,9 +16,10 @@ from django.utils import timezone
 
 from feeds import presence, ranking
 from feeds.audience import Viewer, signed_in, without_hidden
-from feeds.models import Circle, Entity, EntityCounts, FeedEntry, Follow, Membership, Post, PulledPost, User
+from feeds.models import Circle, Entity, EntityCounts, FeedEntry, Follow, Membership, Post, User
 from feeds.pages import SIZE, BadCursorError, Page, before, cursor_after, key_of, page_of
 from feeds.presentation import present_posts, present_posts_by_id
+from feeds.pulling import pulled_for
 
 Sort = Literal["hot", "new", "top", "controversial"]
 Period = Literal["day", "week", "month", "year", "all"]
@@ -46,20 +47,18 @@ def home(viewer: User, *, cursor: str | None = None, size: int = SIZE) -> Page[P
     Raises BadCursorError.
     """
     presence.seen(viewer)
+    key = _moment_key(cursor, "home")
     followed = Exists(Follow.objects.filter(follower=viewer, followee=OuterRef("author_id")))
-    joined = Exists(Membership.objects.filter(user=viewer, circle=OuterRef("post__circle")))
+    joined = Exists(Membership.objects.filter(user=viewer, circle__posts=OuterRef("post_id")))
     visible = without_hidden(Post.objects.visible(), viewer)
     theirs = Exists(visible.filter(pk=OuterRef("post_id")))
     entries = FeedEntry.objects.filter(theirs, followed | joined, user=viewer).values_list("published_at", "post_id")
-    wanted = Q(author_id__in=viewer.follows.values("followee")) | Q(
-        post__circle__in=viewer.memberships.values("circle")
-    )
-    pulled = PulledPost.objects.filter(theirs, wanted).values_list("published_at", "post_id")
     own = visible.of(viewer).values_list("published_at", "pk")
-    key = _moment_key(cursor, "home")
-    keys: set[Key] = set()
-    for rows, id_name in ((entries, "post"), (pulled, "post"), (own, "id")):
-        keys.update(_newest_first(rows, key, id_name=id_name)[: size + 1])
+    keys: set[Key] = {*_newest_first(entries, key, id_name="post_id")[: size + 1], *_newest_first(own, key)[: size + 1]}
+    pulled = pulled_for(viewer).filter(theirs).values_list("published_at", "post_id")
+    if len(keys) > size:
+        pulled = pulled.filter(published_at__gte=sorted(keys, reverse=True)[size][0])
+    keys.update(_newest_first(pulled, key, id_name="post_id")[: size + 1])
     return _page(sorted(keys, reverse=True)[: size + 1], size, lambda last: _moment_cursor("home", last), viewer)
 
 
