@@ -10,6 +10,7 @@ FOLLOWED, POSTS, FED = 40, 100, 10
 #: A reader follows authors at even distances, so that all authors have about as many readers; the n-th newest post of
 #: an author is as old as that of any other.
 STATEMENTS = """
+    SET session_replication_role = replica; -- no foreign key is checked row by row
     INSERT INTO feeds_user (
         id, password, is_superuser, email, is_staff, is_active, date_joined, username, username_folded, last_seen_at
     )
@@ -41,7 +42,8 @@ STATEMENTS = """
     CROSS JOIN generate_series(0, {FOLLOWED} - 1) AS n
     JOIN feeds_post AS post
         ON post.id = place * {authors} + (reader * 37 + n * {authors} / {FOLLOWED}) % {authors} + 1
-    ORDER BY reader, published_at
+    ORDER BY reader, published_at;
+    RESET session_replication_role
 """
 
 
