@@ -13,7 +13,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value, Window
 from django.db.models.functions import RowNumber
 
 from feeds.models import FeedEntry, Follow, Membership, Post, PulledPost
-from feeds.readers import are_too_many, next_chunk, present, readers_of
+from feeds.readers import are_too_many, next_chunk, present_among, readers_of
 from feeds.trimming import trim, whose_turn
 
 #: So many posts of a newly followed author, or newly joined circle, come into the feed.
@@ -47,8 +47,8 @@ def fan_out(post_id: int, *, after: int = 0) -> Reached:
     sources, last = next_chunk(sources, after=after)
     to_trim: set[int] = set()
     for rows in sources:
-        kept = rows.filter(reader__in=present().values("pk"))
-        _insert(kept.values_list("reader", Value(post.pk), Value(post.author_id), Value(post.published_at)))
+        present = present_among(rows)
+        _insert(present.values_list("reader", Value(post.pk), Value(post.author_id), Value(post.published_at)))
         to_trim.update(whose_turn(rows, post.pk))
     return Reached(tuple(sorted(to_trim)), last)
 
