@@ -8,6 +8,7 @@ SMALL = (
     ("benchmarks.pool", "--quick"),
     ("benchmarks.relay", "--rounds", "3", "--events", "1000", "--singles", "100"),
     ("benchmarks.latency", "--rounds", "2"),
+    ("benchmarks.feeds", "--readers", "1000", "--users", "30000", "--followers", "1000", "--rounds", "5"),
     ("benchmarks.writers", "--rounds", "2", "--seconds", "2"),
 )
 

@@ -9,6 +9,8 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as AuthUserAdmin
 from django.db import connections, models
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
 
 from feeds.models import (
@@ -29,6 +31,9 @@ from feeds.models import (
     User,
     Vote,
 )
+
+#: So many entries of a feed are shown on its reader's page.
+FEED_SHOWN = 50
 
 
 class Rows(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -80,12 +85,22 @@ class UserAdmin(Kept, AuthUserAdmin):  # type: ignore[type-arg]
     list_filter = ("is_active", "is_staff", "is_superuser")
     search_fields = ("username_folded__startswith", "email__istartswith")
     ordering = ("-id",)
-    readonly_fields = ("last_login", "date_joined", "last_seen_at")
+    readonly_fields = ("last_login", "date_joined", "last_seen_at", "feed")
     fieldsets = (
         (None, {"fields": ("username", "password", "email")}),
         (_("Permissions"), {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
         (_("Dates"), {"fields": ("date_joined", "last_login", "last_seen_at")}),
+        (_("Feed"), {"fields": ("feed",)}),
     )
+
+    @admin.display(description=_("feed entries"))
+    def feed(self, user: User) -> str:
+        """The newest entries: rows with a composite key have no pages of their own here."""
+        entries = (
+            FeedEntry.objects.filter(user=user).order_by("-published_at", "-post").values_list("post_id", "post__title")
+        )
+        lines = [(reverse("admin:feeds_post_change", args=[post_id]), title) for post_id, title in entries[:FEED_SHOWN]]
+        return format_html_join("", '<div><a href="{}">{}</a></div>', lines) or self.get_empty_value_display()
 
 
 @admin.register(Post)
@@ -198,14 +213,6 @@ class UncountedAdmin(Derived):
     list_display = ("event_id", "user", "entity_type", "entity_id", "upvotes", "downvotes", "comments")
     list_select_related = ("user",)
     search_fields = ("=entity_id", "user__username_folded__startswith")
-
-
-@admin.register(FeedEntry)
-class FeedEntryAdmin(Derived):
-    list_display = ("user", "post", "published_at")
-    list_select_related = ("user", "post")
-    search_fields = ("user__username_folded__startswith", "=post__id")
-    ordering = ("-id",)
 
 
 @admin.register(PulledPost, SearchDocument)

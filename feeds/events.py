@@ -146,3 +146,18 @@ class FanoutContinued(Event, topic="feed.fanout_continued", version=1, subject="
     post_id: int
     author_id: int
     after_follower_id: int
+
+
+class RetractionContinued(Event, topic="feed.retraction_continued", version=1, subject="post/{post_id}"):
+    """A deleted post left the feeds of the readers up to `after_reader_id`; the next chunk is due."""
+
+    post_id: int
+    author_id: int
+    after_reader_id: int
+
+
+class FeedsGrown(Event, topic="feed.grown", version=1, subject="post/{post_id}"):
+    """A post came into these feeds, among others; it is their turn to be trimmed."""
+
+    post_id: int
+    reader_ids: tuple[int, ...]

@@ -11,6 +11,7 @@ from django.utils import timezone
 from events.pool import PoolError, get_pool
 from feeds import fanout
 from feeds.models import User
+from feeds.readers import ABSENCE
 
 #: The time is written at most this often.
 RESOLUTION = dt.timedelta(minutes=10)
@@ -20,7 +21,7 @@ def seen(user: User) -> None:
     """Note that a user is here. Back after long absence, their feed is built anew first: fan-out had passed it over."""
     now = timezone.now()
     away = now - user.last_seen_at
-    if away >= fanout.ABSENCE:
+    if away >= ABSENCE:
         # Fan-out goes by the same column, so that a feed is always either kept or built anew.
         with transaction.atomic():
             _note(user.pk, now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import QuerySet
 
 from events.pool import check_cancelled
-from feeds import fanout
+from feeds import fanout, retraction
 from feeds.chunks import each_chunk
 from feeds.course import Advance
 from feeds.models import User
@@ -24,5 +24,5 @@ def rebuild_feeds(
 def _rebuild(user_ids: list[int]) -> None:
     for user_id in user_ids:
         check_cancelled()
-        fanout.retract_unwanted(user_id)
+        retraction.retract_unwanted(user_id)
         fanout.rebuild(user_id)

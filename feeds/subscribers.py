@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from events.bus import emit, emit_many, subscriber
-from feeds import counting, fanout, search
+from feeds import counting, fanout, retraction, search, trimming
 from feeds.counting import Delta, Key, Target
 from feeds.events import (
     CircleJoined,
@@ -17,10 +17,12 @@ from feeds.events import (
     CommentDeleted,
     CommentVoted,
     FanoutContinued,
+    FeedsGrown,
     PostDeleted,
     PostPublished,
     PostUpdated,
     PostVoted,
+    RetractionContinued,
     UserFollowed,
     UserUnfollowed,
     VoteCreated,
@@ -50,15 +52,26 @@ def fan_out_post(event: PostPublished | PostUpdated | FanoutContinued) -> None:
     if isinstance(event, PostUpdated) and "circle" not in event.changed:
         return
     after = event.after_follower_id if isinstance(event, FanoutContinued) else 0
-    last = fanout.fan_out(event.post_id, after=after)
+    to_trim, last = fanout.fan_out(event.post_id, after=after)
     if last is not None:
         emit(FanoutContinued(post_id=event.post_id, author_id=event.author_id, after_follower_id=last))
+    if to_trim:
+        emit(FeedsGrown(post_id=event.post_id, reader_ids=to_trim))
 
 
-@subscriber(PostDeleted, replayable=True)
-def retract_post(event: PostDeleted) -> None:
-    """A deleted post leaves the feeds."""
-    fanout.retract_post(event.post_id)
+@subscriber(FeedsGrown, batch=50, replayable=True)
+def trim_feeds(events: list[FeedsGrown]) -> None:
+    """Feeds that grew are cut to their newest entries when it is their turn, in a delivery of its own."""
+    trimming.trim({reader_id for event in events for reader_id in event.reader_ids})
+
+
+@subscriber(PostDeleted, RetractionContinued, replayable=True)
+def retract_post(event: PostDeleted | RetractionContinued) -> None:
+    """A deleted post leaves the feeds, a chunk of them per event."""
+    after = event.after_reader_id if isinstance(event, RetractionContinued) else 0
+    last = retraction.retract_post(event.post_id, after=after)
+    if last is not None:
+        emit(RetractionContinued(post_id=event.post_id, author_id=event.author_id, after_reader_id=last))
 
 
 @subscriber(UserFollowed, batch=100, replayable=True)
@@ -70,7 +83,7 @@ def backfill_followed(events: list[UserFollowed]) -> None:
 @subscriber(UserUnfollowed, replayable=True)
 def retract_unfollowed(event: UserUnfollowed) -> None:
     """Who is no longer followed leaves the feed."""
-    fanout.retract_unwanted(event.follower_id, author_id=event.followee_id)
+    retraction.retract_unwanted(event.follower_id, author_id=event.followee_id)
 
 
 @subscriber(CircleJoined, replayable=True)
@@ -82,7 +95,7 @@ def backfill_joined(event: CircleJoined) -> None:
 @subscriber(CircleLeft, replayable=True)
 def retract_left(event: CircleLeft) -> None:
     """The posts of a circle that was left leave the feed."""
-    fanout.retract_unwanted(event.user_id, circle_id=event.circle_id)
+    retraction.retract_unwanted(event.user_id, circle_id=event.circle_id)
 
 
 @subscriber(VoteCreated, VoteUpdated, VoteDeleted, batch=500)

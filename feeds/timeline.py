@@ -16,9 +16,10 @@ from django.utils import timezone
 
 from feeds import presence, ranking
 from feeds.audience import Viewer, signed_in, without_hidden
-from feeds.models import Circle, Entity, EntityCounts, FeedEntry, Follow, Membership, Post, PulledPost, User
-from feeds.pages import SIZE, BadCursorError, Page, cursor_after, key_of, page_of
+from feeds.models import Circle, Entity, EntityCounts, FeedEntry, Follow, Membership, Post, User
+from feeds.pages import SIZE, BadCursorError, Page, before, cursor_after, key_of, page_of
 from feeds.presentation import present_posts, present_posts_by_id
+from feeds.pulling import pulled_for
 
 Sort = Literal["hot", "new", "top", "controversial"]
 Period = Literal["day", "week", "month", "year", "all"]
@@ -46,20 +47,18 @@ def home(viewer: User, *, cursor: str | None = None, size: int = SIZE) -> Page[P
     Raises BadCursorError.
     """
     presence.seen(viewer)
+    key = _moment_key(cursor, "home")
     followed = Exists(Follow.objects.filter(follower=viewer, followee=OuterRef("author_id")))
-    joined = Exists(Membership.objects.filter(user=viewer, circle=OuterRef("post__circle")))
+    joined = Exists(Membership.objects.filter(user=viewer, circle__posts=OuterRef("post_id")))
     visible = without_hidden(Post.objects.visible(), viewer)
     theirs = Exists(visible.filter(pk=OuterRef("post_id")))
     entries = FeedEntry.objects.filter(theirs, followed | joined, user=viewer).values_list("published_at", "post_id")
-    wanted = Q(author_id__in=viewer.follows.values("followee")) | Q(
-        post__circle__in=viewer.memberships.values("circle")
-    )
-    pulled = PulledPost.objects.filter(theirs, wanted).values_list("published_at", "post_id")
     own = visible.of(viewer).values_list("published_at", "pk")
-    key = _moment_key(cursor, "home")
-    keys: set[Key] = set()
-    for rows, id_name in ((entries, "post"), (pulled, "post"), (own, "id")):
-        keys.update(_newest_first(rows, key, id_name=id_name)[: size + 1])
+    keys: set[Key] = {*_newest_first(entries, key, id_name="post_id")[: size + 1], *_newest_first(own, key)[: size + 1]}
+    pulled = pulled_for(viewer).filter(theirs).values_list("published_at", "post_id")
+    if len(keys) > size:
+        pulled = pulled.filter(published_at__gte=sorted(keys, reverse=True)[size][0])
+    keys.update(_newest_first(pulled, key, id_name="post_id")[: size + 1])
     return _page(sorted(keys, reverse=True)[: size + 1], size, lambda last: _moment_cursor("home", last), viewer)
 
 
@@ -137,7 +136,7 @@ def _ranked(
     counts = EntityCounts.objects.filter(Exists(listed.filter(pk=OuterRef("entity_id"))), entity_type=Entity.POST)
     ranked = counts.annotate(rank=RANKS[sort]).order_by("-rank", "-entity_id")
     if key is not None:
-        ranked = ranked.filter(Q(rank__lt=key[0]) | Q(entity_id__lt=key[1]), rank__lte=key[0])
+        ranked = ranked.filter(before("rank", "entity_id", key))
     keys: list[Key] = list(ranked.values_list("rank", "entity_id")[: size + 1])
     keys += [fresh for fresh in _fresh(sort, listed, viewer) if key is None or fresh < key]
     began = since.timestamp() if since else 0.0
@@ -170,8 +169,7 @@ def _newest_first(rows: Any, key: Key | None, *, time_name: str = "published_at"
     rows = rows.order_by(f"-{time_name}", f"-{id_name}")
     if key is None:
         return rows
-    earlier = Q(**{f"{time_name}__lt": key[0]}) | Q(**{f"{id_name}__lt": key[1]})
-    return rows.filter(earlier, **{f"{time_name}__lte": key[0]})
+    return rows.filter(before(time_name, id_name, key))
 
 
 def _moment_cursor(name: str, key: Key) -> str:

@@ -16,12 +16,25 @@ class PulledPost(models.Model):
         "feeds.Post", models.CASCADE, primary_key=True, related_name="+", verbose_name=_("post")
     )
     author_id = models.BigIntegerField(_("author"))
+    circle_id = models.BigIntegerField(_("circle"), null=True)
     published_at = models.DateTimeField(_("published"))
 
     class Meta:
         verbose_name = _("pulled post")
         verbose_name_plural = _("pulled posts")
-        indexes = [models.Index(models.F("published_at").desc(), models.F("post").desc(), name="feeds_pulled_new")]
+        indexes = [
+            models.Index(models.F("published_at").desc(), models.F("post").desc(), name="feeds_pulled_new"),
+            models.Index(
+                "author_id", models.F("published_at").desc(), models.F("post").desc(), name="feeds_pulled_author"
+            ),
+            models.Index(
+                "circle_id",
+                models.F("published_at").desc(),
+                models.F("post").desc(),
+                condition=models.Q(circle_id__isnull=False),
+                name="feeds_pulled_circle",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"post/{self.post_id}"

@@ -16,7 +16,7 @@ from events.arrival import Arrival
 from events.models import Delivery, OutboxMessage
 from events.subscription import subscriptions
 from events.testing import run, take
-from feeds import actions, fanout, timeline
+from feeds import actions, readers, timeline
 from feeds.errors import Refused
 from feeds.models import EntityCounts, SearchDocument, Uncounted, User
 from feeds.search import search
@@ -355,7 +355,7 @@ class Community(RuleBasedStateMachine):
 @pytest.mark.django_db
 def test_feeds_counts_ranks_and_index_are_those_of_a_plain_model(monkeypatch, settings, threshold, examples):
     settings.FANOUT_THRESHOLD = threshold
-    monkeypatch.setattr(fanout, "CHUNK", 2)
+    monkeypatch.setattr(readers, "CHUNK", 2)
     run_state_machine_as_test(Community, settings=profile(examples))
 
 

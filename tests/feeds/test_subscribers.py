@@ -1,14 +1,27 @@
 """The flows from events to index, feeds and counts."""
 
+import datetime as dt
+
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import transaction
+from django.db.models import Count
+from django.utils import timezone
 
 from events.bus import emit
 from events.testing import deliver, emitted
-from feeds import fanout, timeline
-from feeds.events import CircleLeft, FanoutContinued, PostPublished, UserFollowed, UserUnfollowed
-from feeds.models import FeedEntry, Post, PulledPost, SearchDocument
+from feeds import fanout, readers, timeline, trimming
+from feeds.events import (
+    CircleLeft,
+    FanoutContinued,
+    PostDeleted,
+    PostPublished,
+    RetractionContinued,
+    UserFollowed,
+    UserUnfollowed,
+)
+from feeds.models import FeedEntry, Post, PulledPost, SearchDocument, User
+from feeds.models.retained import Retained
 from feeds.search import search
 from tests.factories import CircleFactory, FollowFactory, MembershipFactory, PostFactory, UserFactory
 
@@ -31,19 +44,20 @@ def test_a_post_comes_into_the_feeds_of_followers_and_members_but_not_its_author
 
 
 def test_an_audience_is_reached_in_chunks_by_continuation_events(monkeypatch):
-    monkeypatch.setattr(fanout, "CHUNK", 2)
+    monkeypatch.setattr(readers, "CHUNK", 2)
     circle = CircleFactory()
     author = UserFactory()
-    readers = {circle.owner_id}
-    readers |= {FollowFactory(followee=author).follower_id for _ in range(3)}
-    readers |= {MembershipFactory(circle=circle).user_id for _ in range(3)}
+    audience = {circle.owner_id}
+    audience |= {FollowFactory(followee=author).follower_id for _ in range(3)}
+    audience |= {MembershipFactory(circle=circle).user_id for _ in range(3)}
     deliver()
     post = PostFactory(author=author, circle=circle)
     deliver(times=2)
-    assert readers_of(post) == readers
+    assert readers_of(post) == audience
     continued = emitted(FanoutContinued)
-    assert len(continued) == 3
-    assert [event.after_follower_id for event in continued] == sorted(readers)[1::2][:3]
+    ends = [event.after_follower_id for event in continued]
+    assert len(ends) == 2
+    assert ends == sorted(set(ends) & audience)
     assert len({event.meta.correlation_id for event in continued}) == 1
 
 
@@ -57,11 +71,11 @@ def test_a_post_deleted_before_its_fan_out_reaches_nobody():
 
 
 def test_a_fan_out_stops_when_the_post_is_deleted_between_two_chunks(monkeypatch):
-    monkeypatch.setattr(fanout, "CHUNK", 1)
+    monkeypatch.setattr(readers, "CHUNK", 1)
     post = PostFactory()
     for _ in range(2):
         FollowFactory(followee=post.author)
-    assert fanout.fan_out(post.pk) is not None
+    assert fanout.fan_out(post.pk).last is not None
     post.delete()
     deliver()
     assert not FeedEntry.objects.exists()
@@ -72,6 +86,7 @@ def test_a_deleted_post_leaves_all_feeds(settings):
     pushed = PostFactory(author=FollowFactory().followee)
     large = FollowFactory().followee
     FollowFactory(followee=large)
+    deliver()
     pulled = PostFactory(author=large)
     deliver()
     assert PulledPost.objects.get().post == pulled
@@ -82,14 +97,72 @@ def test_a_deleted_post_leaves_all_feeds(settings):
     assert not PulledPost.objects.exists()
 
 
-def test_a_banned_user_gets_nothing():
+def test_a_banned_user_who_is_let_in_again_has_missed_nothing():
     follow = FollowFactory()
     deliver()
-    follow.follower.is_active = False
-    follow.follower.save()
+    reader = follow.follower
+    reader.is_active = False
+    reader.save()
     post = PostFactory(author=follow.followee)
     deliver()
+    reader.is_active = True
+    reader.save()
+    assert timeline.home(reader).items == [post]
+
+
+def test_a_deleted_post_leaves_a_large_audience_in_chunks_by_continuation_events(monkeypatch):
+    monkeypatch.setattr(readers, "CHUNK", 2)
+    circle = CircleFactory()
+    post, other = PostFactory(circle=circle), PostFactory(circle=circle)
+    audience = {circle.owner_id}
+    audience |= {FollowFactory(followee=post.author).follower_id for _ in range(3)}
+    audience |= {MembershipFactory(circle=circle).user_id for _ in range(3)}
+    deliver()
+    assert readers_of(post) == audience
+    User.objects.update(last_seen_at=timezone.now() - dt.timedelta(days=30))
+    post.delete()
+    deliver(times=2)
     assert readers_of(post) == set()
+    assert len(readers_of(other)) == 4
+    continued = emitted(RetractionContinued)
+    ends = [event.after_reader_id for event in continued]
+    assert len(ends) == 2
+    assert ends == sorted(set(ends) & audience)
+    assert len({event.meta.correlation_id for event in continued}) == 1
+
+
+def test_a_visible_post_is_not_retracted():
+    post = PostFactory(author=FollowFactory().followee)
+    deliver()
+    with transaction.atomic():
+        emit(PostDeleted(post_id=post.pk, author_id=post.author_id))
+    deliver()
+    assert len(readers_of(post)) == 1
+
+
+def test_a_hard_deleted_post_takes_its_entries_along():
+    post = PostFactory(author=FollowFactory().followee)
+    deliver()
+    super(Retained, post).delete()
+    assert not FeedEntry.objects.exists()
+
+
+def test_feeds_are_trimmed_in_turns_so_that_none_grows_far_beyond_its_size(monkeypatch):
+    monkeypatch.setattr(trimming, "KEPT", 5)
+    monkeypatch.setattr(trimming, "TURNS", 2)
+    author = UserFactory()
+    followers = [FollowFactory(followee=author).follower for _ in range(6)]
+    longest = 0
+    posts = []
+    for _ in range(40):
+        posts.append(PostFactory(author=author))
+        deliver()
+        sizes = FeedEntry.objects.values("user").annotate(size=Count("post")).values_list("size", flat=True)
+        longest = max(longest, *sizes)
+    # Beyond by k turns of 2 with a probability of e^-k: by 20 once in 22,000 times, of which there are 240 here.
+    assert 5 < longest <= 5 + 20
+    for follower in followers:
+        assert timeline.home(follower, size=5).items == posts[:-6:-1]
 
 
 def test_a_post_moved_to_a_circle_reaches_its_members():

@@ -181,11 +181,11 @@ def test_a_list_takes_a_fixed_number_of_queries(sort, django_assert_num_queries)
     for post in [PostFactory(circle=circle) for _ in range(5)]:
         VoteFactory(post=post, user=viewer)
     deliver()
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(5):
         for post in timeline.posts(sort).items:
             assert post.author.username
             assert post.circle.slug
-    with django_assert_num_queries(4 if sort == "new" else 5):
+    with django_assert_num_queries(6 if sort == "new" else 7):
         for post in timeline.posts(sort, viewer=viewer).items:
             assert post.circle.slug
             assert post.my_vote == "up"

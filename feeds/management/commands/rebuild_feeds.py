@@ -4,10 +4,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from feeds.fanout import present
 from feeds.management.progress import bar
 from feeds.management.resumable import add_arguments, resumable, whole_number
 from feeds.models import User
+from feeds.readers import present
 from feeds.rebuild import rebuild_feeds
 
 

@@ -1,0 +1,1 @@
+"""What `benchmarks.feeds` measures with."""
