@@ -11,7 +11,7 @@ import structlog
 from django.db import DatabaseError, close_old_connections, connections
 from dramatiq.broker import Broker
 
-from events.brokers.contract import EventBroker
+from events.brokers.contract import Courier, EventBroker
 from events.couriers import courier_for
 from events.heartbeat import arrive, beat, leave
 from events.reconcile import Reconciler
@@ -24,9 +24,10 @@ log = structlog.get_logger("events.relay")
 STANDBY_POLL = 1.0
 #: How soon to look again while a transaction that counts on an awake relay is open, in seconds: first, and at most.
 SHORT_POLL = (0.001, 0.02)
-#: After so few rows the relay lets more gather, so long (in seconds): it is one of those who need the processors, and
-#: each sleep costs some of those who commit a notification, and with it their turn in a queue.
-FEW, GATHER = 100, 0.005
+#: Under load, after so few rows, the relay lets more gather, so long (in seconds; first, and at most): it is one of
+#: those who need the processors, and falling asleep costs some of those who commit a notification, and with it their
+#: turn in a queue. The first to come, and one that comes alone, never waits.
+FEW, GATHER = 100, (0.0025, 0.01)
 #: The first and the longest pause after an error, in seconds.
 BACKOFF = (0.5, 15.0)
 #: Seconds between heartbeats.
@@ -47,6 +48,7 @@ class Relay:
         self._stop = stop
         self.active = False
         self._errors = 0
+        self._short = SHORT_POLL[0]
 
     def run(self) -> None:
         """Take turns until stopped."""
@@ -78,28 +80,42 @@ class Relay:
             connections.close_all()
 
     def _work(self, seat: Wakeup) -> None:
-        """Carry until stopped or unseated. While there is something to carry, look neither left nor right."""
+        """Carry until stopped or unseated: many in a rush while there are many, else each as it wakes us."""
         courier = courier_for(self._broker, go_on=lambda: self._may_go_on(seat))
-        short = SHORT_POLL[0]
+        self._short = SHORT_POLL[0]
         try:
             while self._may_go_on(seat):
-                moved = courier.carry()
-                self._errors = 0
-                if moved:
-                    short = SHORT_POLL[0]
-                    if moved < FEW:
-                        self._stop.wait(GATHER)
-                    continue
-                courier.keep_alive()
-                with seat.asleep() as asleep:
-                    # What was committed before the alarm was set did not raise it.
-                    if not courier.carry():
-                        longest = STANDBY_POLL if asleep else short
-                        short = SHORT_POLL[0] if asleep else min(2 * short, SHORT_POLL[1])
-                        due = courier.until_due
-                        seat.wait(min(due, longest) if due and due > 0 else longest)
+                self._rush(courier, seat)
+                self._doze(courier, seat)
         finally:
             courier.close()
+
+    def _rush(self, courier: Courier, seat: Wakeup) -> None:
+        """Carry until nothing is left, and look neither left nor right."""
+        gather = 0.0
+        while self._may_go_on(seat) and (moved := courier.carry()):
+            self._errors = 0
+            self._short = SHORT_POLL[0]
+            if moved < FEW:
+                self._stop.wait(gather)
+                gather = min(max(GATHER[0], 2 * gather), GATHER[1])
+
+    def _doze(self, courier: Courier, seat: Wakeup) -> None:
+        """Sleep, and carry what wakes us, until more comes while we do."""
+        with seat.asleep() as asleep:
+            while self._may_go_on(seat):
+                # At first this finds what was committed before the alarm was set, and did not raise it.
+                moved = courier.carry()
+                self._errors = 0
+                if seat.raised() or (moved and not courier.drained):
+                    break
+                courier.keep_alive()
+                longest = STANDBY_POLL if asleep else self._short
+                due = courier.until_due
+                seat.wait(min(due, longest) if due and due > 0 else longest)
+                self._short = SHORT_POLL[0] if asleep else min(2 * self._short, SHORT_POLL[1])
+                if not asleep:
+                    break
 
     def _may_go_on(self, seat: Wakeup) -> bool:
         return not self._stop.is_set() and seat.holds()

@@ -33,7 +33,10 @@ class Wakeup(Protocol):
         """A context in which commits of events raise the alarm; yields False if that cannot be promised yet."""
 
     def wait(self, seconds: float) -> None:
-        """Wait for the alarm, at most so long."""
+        """Wait for the alarm, at most so long; not at all if it was raised since the last wait."""
+
+    def raised(self) -> bool:
+        """Whether the alarm was raised since the last wait."""
 
     def close(self) -> None:
         """Give up the seat."""
@@ -52,17 +55,21 @@ class PostgresWakeup:
         parameters = connection.get_connection_params()
         self._database = connection.Database
         self._session = self._database.connect(**parameters | {"autocommit": True})
+        self._raised = False
         for name, seconds in VANISHED.items():
             self._session.execute(f"SET tcp_keepalives_{name} = {seconds}")
-        self._session.execute(f"LISTEN {WAKE_CHANNEL}")
 
     def elected(self) -> bool:
-        return self._ask("SELECT pg_try_advisory_lock(%s, %s)", RELAY_LOCK)
+        elected = self._ask("SELECT pg_try_advisory_lock(%s, %s)", RELAY_LOCK)
+        if elected:
+            # Not before: each commit that raises the alarm would wake the sessions of those who stand by.
+            self._session.execute(f"LISTEN {WAKE_CHANNEL}")
+        return elected
 
     def holds(self) -> bool:
         # No question to the server: that the session ended is read off its socket.
         try:
-            self.wait(0)
+            self._listen(0)
         except self._database.Error:
             return False
         return not self._session.closed
@@ -72,6 +79,7 @@ class PostgresWakeup:
         """Hold the wake lock. It is not to be had while a transaction that saw the relay awake is still open: look
         again soon."""
         locked = self._ask("SELECT pg_try_advisory_lock(%s, %s)", WAKE_LOCK)
+        self.wait(0)  # alarms of those who committed before are over
         try:
             yield locked
         finally:
@@ -79,11 +87,20 @@ class PostgresWakeup:
                 self._ask("SELECT pg_advisory_unlock(%s, %s)", WAKE_LOCK)
 
     def wait(self, seconds: float) -> None:
-        for _ in self._session.notifies(timeout=seconds, stop_after=1):
-            pass
+        if not self._raised:
+            self._listen(seconds)
+        self._raised = False
+
+    def raised(self) -> bool:
+        self._listen(0)
+        return self._raised
 
     def close(self) -> None:
         self._session.close()
+
+    def _listen(self, seconds: float) -> None:
+        for _ in self._session.notifies(timeout=seconds, stop_after=1):
+            self._raised = True
 
     def _ask(self, sql: str, key: tuple[int, int]) -> bool:
         return bool(self._session.execute(sql, key).fetchone()[0])
@@ -122,6 +139,10 @@ class FileWakeup:
 
     def wait(self, seconds: float) -> None:
         local_wakeup.wait(min(seconds, self.POLL))
+        local_wakeup.clear()
+
+    def raised(self) -> bool:
+        return local_wakeup.is_set()
 
     def close(self) -> None:
         if self._file is not None:

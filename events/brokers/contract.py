@@ -18,10 +18,12 @@ from events.subscription import Subscription
 class Courier(Protocol):
     """Carries rows of the outbox to the broker. Used by one thread, the active relay's.
 
-    until_due: seconds from the last call of carry that moved nothing until a row is due; None if none waits.
+    until_due: seconds from the last call of carry until a row is due; None if none waits.
+    drained: whether the last call of carry left nothing that could have gone, too.
     """
 
     until_due: float | None
+    drained: bool
 
     def carry(self) -> int:
         """Move what is due, a bounded number of rows; returns how many moved. A row leaves the outbox only when it is

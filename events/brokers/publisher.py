@@ -17,6 +17,8 @@ log = structlog.get_logger("events.relay")
 
 #: How often one who waits for the broker is asked whether to go on, in seconds.
 PATIENCE = 1.0
+#: How long a broker may take to say goodbye, in seconds.
+GOODBYE = 5.0
 
 
 class PublishError(ConnectionError):
@@ -98,22 +100,19 @@ class Publisher:
     def pump(self) -> None:
         """Answer heartbeats without waiting."""
         if self._connection is not None and self._connection.is_open:
-            self._connection.ioloop.call_later(0, self._connection.ioloop.stop)
-            self._connection.ioloop.start()
+            _turn(self._connection.ioloop, at_most=0)
 
     def close(self) -> None:
         """Close the connection, if there is one; what was not confirmed counts as not sent."""
         connection, self._connection, self._channel = self._connection, None, None
         if connection is None or connection.is_closed:
             return
-        loop = connection.ioloop
-        connection.add_on_close_callback(lambda connection, error: loop.stop())
-        deadline = loop.call_later(5, loop.stop)
         if not connection.is_closing:
             connection.close()
-        if not connection.is_closed:
-            loop.start()
-        loop.remove_timeout(deadline)
+        deadline = time.monotonic() + GOODBYE
+        while not connection.is_closed and time.monotonic() < deadline:
+            _turn(connection.ioloop, at_most=GOODBYE)
+        connection.ioloop.deactivate_poller()
 
     def _ensure_open(self) -> None:
         if self.connected:
@@ -125,9 +124,10 @@ class Publisher:
         self._connection = pika.SelectConnection(
             self._broker.parameters,
             on_open_callback=lambda connection: connection.channel(on_open_callback=self._on_channel),
-            on_open_error_callback=lambda connection, error: self._stop(error),
-            on_close_callback=lambda connection, error: self._stop(error),
+            on_open_error_callback=lambda connection, error: self._fail(error),
+            on_close_callback=lambda connection, error: self._fail(error),
         )
+        self._connection.ioloop.activate_poller()
         self._connection.add_on_connection_blocked_callback(self._on_blocked)
         self._connection.add_on_connection_unblocked_callback(self._on_unblocked)
         self._drive_until(lambda: self._channel is not None, what="a connection")
@@ -146,7 +146,7 @@ class Publisher:
 
     def _on_channel(self, channel: Any) -> None:
         self._next_tag = 1
-        channel.add_on_close_callback(lambda channel, error: self._stop(error))
+        channel.add_on_close_callback(lambda channel, error: self._fail(error))
         channel.add_on_return_callback(
             lambda channel, method, properties, body: self._returned.add(properties.message_id)
         )
@@ -154,7 +154,6 @@ class Publisher:
 
     def _on_ready(self, channel: Any) -> None:
         self._channel = channel
-        self._stop()
 
     def _on_confirm(self, frame: Any) -> None:
         tag, acked = frame.method.delivery_tag, isinstance(frame.method, pika.spec.Basic.Ack)
@@ -162,8 +161,6 @@ class Publisher:
         if not acked:
             self._refused |= settled
         self._open_tags -= settled
-        if not self._open_tags:
-            self._stop()
 
     def _on_blocked(self, connection: Any, frame: Any) -> None:
         self.blocked = str(frame.method.reason) or "blocked"
@@ -172,29 +169,36 @@ class Publisher:
     def _on_unblocked(self, connection: Any, frame: Any) -> None:
         self.blocked = ""
         log.info("RabbitMQ takes events again")
-        self._stop()
 
-    def _stop(self, error: BaseException | None = None) -> None:
-        if error is not None:
-            self._error = error
-        if self._connection is not None:
-            self._connection.ioloop.stop()
+    def _fail(self, error: BaseException) -> None:
+        self._error = error
 
     def _drive_until(self, reached: Callable[[], bool], *, what: str) -> None:
         """Run the connection's loop until a condition holds, the connection fails or time is up."""
         assert self._connection is not None
-        loop = self._connection.ioloop
-        deadline = time.monotonic() + self._timeout
+        asked = now = time.monotonic()
+        deadline = now + self._timeout
         while not reached():
-            now = time.monotonic()
             if self.blocked:
                 deadline = now + self._timeout
-            if self._error is None and not self._go_on():
-                self._error = "given up"
+            if self._error is None and now >= asked + PATIENCE:
+                asked = now
+                if not self._go_on():
+                    self._error = "given up"
             if self._error is not None or now >= deadline:
                 error = self._error or f"no {what} within {self._timeout} s"
                 self.close()
                 raise PublishError(f"RabbitMQ at {self._broker.parameters.host}: {error!r}")
-            alarm = loop.call_later(min(PATIENCE, deadline - now), loop.stop)
-            loop.start()
-            loop.remove_timeout(alarm)
+            _turn(self._connection.ioloop, at_most=min(PATIENCE, deadline - now))
+            now = time.monotonic()
+
+
+def _turn(loop: Any, *, at_most: float) -> None:
+    """Let a loop do what there is to do, and wait for that so many seconds at most.
+
+    `loop.start()` would make a poller each time, and `loop.stop()` wake it through a socket.
+    """
+    alarm = loop.call_later(at_most, lambda: None)
+    loop.poll()
+    loop.process_timeouts()
+    loop.remove_timeout(alarm)

@@ -23,6 +23,7 @@ class EmbeddedCourier:
     def __init__(self, broker: EmbeddedBroker) -> None:
         self._broker = broker
         self.until_due: float | None = None
+        self.drained = False
         claims = set(OutboxMessage.objects.claims())
         # Claimed by a process that died meanwhile: each may be what killed it.
         self._redelivered = {pk for pk, attempt in claims - broker.held}
@@ -33,7 +34,8 @@ class EmbeddedCourier:
         self.until_due = OutboxMessage.objects.until_due()
         ripe = self.until_due is not None and self.until_due <= 0
         fresh = OutboxMessage.objects.fresh().exists()
-        if not (ripe or fresh or self._broker.has_settled() or any(self._takers())):
+        self.drained = not (ripe or fresh or self._broker.has_settled() or any(self._takers()))
+        if self.drained:
             return 0
         with transaction.atomic(using=router.db_for_write(OutboxMessage)):
             moved = delete_settled(self._broker)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import structlog
@@ -20,8 +19,6 @@ log = structlog.get_logger("events.relay")
 BATCH = 500
 #: Rows whose time has come that go along while fresh ones wait, too.
 RIPE_SHARE = 100
-#: How often a relay that never runs out of fresh rows looks for those whose time has come, in seconds.
-RIPE_EVERY = 0.1
 
 
 class RabbitmqCourier:
@@ -37,18 +34,18 @@ class RabbitmqCourier:
     def __init__(self, broker: RabbitmqBroker, *, go_on: Callable[[], bool]) -> None:
         self._broker = broker
         self._publisher = Publisher(broker, go_on=go_on)
-        self._looked = 0.0
         self.until_due: float | None = None
+        self.drained = False
 
     def carry(self) -> int:
-        """Publish a batch and delete it. Raises PublishError; the rows stay."""
-        rows = OutboxMessage.objects.first_fresh(BATCH)
-        rows += self._ripe(room=BATCH - len(rows))
-        if not rows:
-            return 0
-        # No transaction is open while the broker thinks: it would hold rows, and VACUUM, for as long as it is silent.
-        returned = self._publisher.publish([self._outgoing(row) for row in rows])
-        return self._delete(rows, returned)
+        """Publish a batch and delete it, the fresh rows first. Raises PublishError; the rows stay."""
+        fresh, self.until_due = OutboxMessage.objects.next_up(BATCH)
+        moved = self._publish(fresh)
+        ripe = self.until_due is not None and self.until_due <= 0
+        if ripe:
+            moved += self._publish(OutboxMessage.objects.ripe()[: max(RIPE_SHARE, BATCH - len(fresh))].with_events())
+        self.drained = len(fresh) < BATCH and not ripe
+        return moved
 
     def keep_alive(self) -> None:
         self._publisher.pump()
@@ -56,15 +53,12 @@ class RabbitmqCourier:
     def close(self) -> None:
         self._publisher.close()
 
-    def _ripe(self, *, room: int) -> list[OutboxMessage]:
-        now = time.monotonic()
-        if room < BATCH and now < self._looked + RIPE_EVERY:
-            return []
-        self._looked = now
-        self.until_due = OutboxMessage.objects.until_due()
-        if self.until_due is None or self.until_due > 0:
-            return []
-        return OutboxMessage.objects.ripe()[: max(RIPE_SHARE, room)].with_events()
+    def _publish(self, rows: list[OutboxMessage]) -> int:
+        if not rows:
+            return 0
+        # No transaction is open while the broker thinks: it would hold rows, and VACUUM, for as long as it is silent.
+        returned = self._publisher.publish([self._outgoing(row) for row in rows])
+        return self._delete(rows, returned)
 
     def _outgoing(self, row: OutboxMessage) -> Outgoing:
         return Outgoing(

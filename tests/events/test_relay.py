@@ -176,6 +176,7 @@ def test_a_delay_survives_the_end_of_every_process(manage: Manage, eventually: E
 def test_a_retry_comes_when_its_backoff_is_over_not_at_the_next_poll(place: None, eventually: Eventually) -> None:
     """What a failure schedules wakes a sleeping relay, as an event does."""
     seat = wakeup()
+    assert seat.elected()
     ring(1)
     (row,) = OutboxMessage.objects.all()
     with seat.asleep() as asleep:
