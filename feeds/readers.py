@@ -49,7 +49,8 @@ def present_among(rows: Readers) -> Readers:
     By a look at each, and not by a join: for a few thousand the planner would rather read all users than their index.
     """
     seen = User.objects.filter(pk=OuterRef("reader")).values("last_seen_at")
-    return rows.annotate(seen=Subquery(seen)).filter(seen__gte=timezone.now() - ABSENCE)
+    kept: Readers = rows.annotate(seen=Subquery(seen)).filter(seen__gte=timezone.now() - ABSENCE)
+    return kept
 
 
 def are_too_many(sources: list[Readers]) -> bool:
