@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from django.db import connections, router, transaction
 from django.db.models import QuerySet
@@ -16,6 +15,9 @@ from feeds.pages import SIZE, Page, cursor_after, key_of, page_of
 from feeds.presentation import present_posts_by_id
 from feeds.queries import Term, indexed, terms_of
 from feeds.snippets import snippet
+
+#: Of so many matches, the newest, the best are sought: a word that most posts have costs no more than this.
+RANKED = 5_000
 
 
 @transaction.atomic
@@ -54,7 +56,7 @@ def search(
     A query with nothing to search for finds nothing. Raises BadCursorError.
     """
     terms = terms_of(query)
-    key = None if cursor is None else key_of(cursor, "search", float, int)
+    key = None if cursor is None else key_of(cursor, "search", float, int, int)
     if all(term.excluded for term in terms):
         return Page(items=[])
     listed = without_hidden(Post.objects.visible(), viewer)
@@ -65,30 +67,37 @@ def search(
     found = page_of(
         _matches(terms, listed, key, limit=size + 1), size=size, cursor=lambda last: cursor_after("search", *last)
     )
-    hits = present_posts_by_id([post_id for _, post_id in found.items], viewer=viewer)
+    hits = present_posts_by_id([post_id for _, post_id, _ in found.items], viewer=viewer)
     for hit in hits:
         hit.snippet = snippet(plain(hit.body), terms)  # type: ignore[attr-defined]
     return Page(items=hits, next_cursor=found.next_cursor)
 
 
 def _matches(
-    terms: Sequence[Term], listed: QuerySet[Post], key: tuple[float, int] | None, *, limit: int
-) -> list[tuple[float, int]]:
-    """(rank, post) of the best matches among the listed posts, after `key`."""
+    terms: Sequence[Term], listed: QuerySet[Post], key: tuple[float, int, int] | None, *, limit: int
+) -> list[tuple[float, int, int]]:
+    """(rank, post, newest post ranked) of the best matches among the listed posts, after `key`.
+
+    A rank depends on its own document alone, and later pages rank the posts that the first one did: what is written
+    meanwhile moves nothing.
+    """
     connection = connections[router.db_for_read(SearchDocument)]
-    matches, parameters = (_on_postgresql if connection.vendor == "postgresql" else _on_sqlite)(terms)
+    matches, rank, parameters = (_on_postgresql if connection.vendor == "postgresql" else _on_sqlite)(terms)
     among, among_parameters = listed.filter(pk=RawSQL("found.post_id", ())).values("pk").query.sql_with_params()
-    sql = f"SELECT rank, post_id FROM ({matches}) AS found WHERE EXISTS ({among})"
-    values: list[Any] = [*parameters, *among_parameters]
+    sql, values = f"SELECT * FROM ({matches}) AS found WHERE EXISTS ({among})", [*parameters, *among_parameters]
     if key is not None:
-        sql += " AND rank <= %s AND (rank < %s OR post_id < %s)"
-        values += [key[0], key[0], key[1]]
+        sql, values = f"{sql} AND post_id <= %s", [*values, key[2]]
+    sql = f"{sql} ORDER BY post_id DESC LIMIT {RANKED}"
+    sql = f"SELECT {rank} AS rank, post_id, max(post_id) OVER () AS newest FROM ({sql}) AS latest"
+    sql = f"SELECT rank, post_id, newest FROM ({sql}) AS ranked"
+    if key is not None:
+        sql, values = f"{sql} WHERE (rank, post_id) < (%s, %s)", [*values, *key[:2]]
     with connection.cursor() as cursor:
         cursor.execute(f"{sql} ORDER BY rank DESC, post_id DESC LIMIT %s", [*values, limit])
-        return [(rank, post_id) for rank, post_id in cursor.fetchall()]
+        return [(rank, post_id, newest) for rank, post_id, newest in cursor.fetchall()]
 
 
-def _on_postgresql(terms: Sequence[Term]) -> tuple[str, tuple[str, ...]]:
+def _on_postgresql(terms: Sequence[Term]) -> tuple[str, str, tuple[str, ...]]:
     parts, words = [], []
     for term in terms:
         # The words are letters and digits alone, so that they cannot be read as operators.
@@ -96,21 +105,26 @@ def _on_postgresql(terms: Sequence[Term]) -> tuple[str, tuple[str, ...]]:
         parts.append(f"!!{part}" if term.excluded else part)
         words.append(f"{term.words[0]}:*" if term.opening else " ".join(term.words))
     matches = f"""
-        SELECT ts_rank(tsv, asked, 1)::float8 AS rank, post_id
-        FROM feeds_searchdocument, (SELECT {" && ".join(parts)} AS asked) AS query
-        WHERE tsv @@ asked
+        SELECT post_id, tsv, asked
+        FROM feeds_searchdocument, (SELECT {" && ".join(parts)} AS asked) AS query WHERE tsv @@ asked
     """
-    return matches, tuple(words)
+    return matches, "ts_rank(tsv, asked, 1)::float8", tuple(words)
 
 
-def _on_sqlite(terms: Sequence[Term]) -> tuple[str, tuple[str, ...]]:
+def _on_sqlite(terms: Sequence[Term]) -> tuple[str, str, tuple[str, ...]]:
+    """Ranked as PostgreSQL does: a title outweighs any body, a long document is worth less. (FTS5's own bm25 of one
+    document changes with every other.)"""
     wanted = " AND ".join(_fts5(term) for term in terms if not term.excluded)
     unwanted = "".join(f" NOT {_fts5(term)}" for term in terms if term.excluded)
     matches = """
-        SELECT -bm25(feeds_searchtext, 4.0, 1.0) AS rank, rowid AS post_id
+        SELECT rowid AS post_id,
+               length(highlight(feeds_searchtext, 0, '.', '')) - length(title) AS in_title,
+               length(highlight(feeds_searchtext, 1, '.', '')) - length(body) AS in_body,
+               length(title) + length(body) AS size
         FROM feeds_searchtext WHERE feeds_searchtext MATCH %s
     """
-    return matches, (f"({wanted}){unwanted}",)
+    rank = "(in_title / (in_title + 1.0) + 0.4 * in_body / (in_body + 1.0)) / (1 + ln(size + 1))"
+    return matches, rank, (f"({wanted}){unwanted}",)
 
 
 def _fts5(term: Term) -> str:

@@ -113,6 +113,38 @@ def test_hits_are_paged_without_gap_or_double():
     assert paged == whole
 
 
+def test_what_is_written_between_two_pages_moves_nothing():
+    posts = [PostFactory(title="tea" if n % 2 else "cup", body="tea " * (n % 3 + 1) + "leaf " * n) for n in range(9)]
+    deliver()
+    whole, paged, cursor = found("tea"), [], None
+    for turn in range(10):
+        page = search("tea", size=2, cursor=cursor)
+        paged += [hit.pk for hit in page.items]
+        if (cursor := page.next_cursor) is None:
+            break
+        PostFactory(title="tea tea", body="tea")
+        PostFactory(title="cup", body="a long text with tea " + "and other words " * 20 * turn)
+        posts[0].delete()  # the last of all
+        deliver()
+    assert paged == [pk for pk in whole if pk != posts[0].pk]
+    assert len(found("tea")) > len(whole)
+
+
+def test_of_very_many_matches_the_newest_are_ranked(monkeypatch):
+    monkeypatch.setattr("feeds.search.RANKED", 3)
+    circle = CircleFactory()
+    old, *new = (
+        PostFactory(title="tea" if n == 0 else "cup", body="tea", circle=circle if n < 2 else None) for n in range(5)
+    )
+    deliver()
+    assert found("tea") == [new[3].pk, new[2].pk, new[1].pk]
+    assert found("tea", circle=circle) == [old.pk, new[0].pk]
+    first = search("tea", size=2)
+    PostFactory(title="tea", body="tea")
+    deliver()
+    assert [hit.pk for hit in search("tea", size=2, cursor=first.next_cursor).items] == [new[1].pk]
+
+
 def test_a_hit_is_a_post_as_in_a_list_with_a_snippet(post):
     voter = UserFactory()
     VoteFactory(post=post, user=voter)
