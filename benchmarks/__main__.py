@@ -7,6 +7,7 @@ SMALL = (
     ("benchmarks.cost_of_an_event", "--rounds", "10"),
     ("benchmarks.pool", "--quick"),
     ("benchmarks.relay", "--rounds", "3", "--events", "1000", "--singles", "100"),
+    ("benchmarks.drain", "--rounds", "3", "--events", "2000", "--only", "^(airy|dramatiq) (no-op|update|batch)$"),
     ("benchmarks.latency", "--rounds", "2"),
     ("benchmarks.feeds", "--readers", "1000", "--users", "30000", "--followers", "1000", "--rounds", "5"),
     ("benchmarks.writers", "--rounds", "2", "--seconds", "2"),

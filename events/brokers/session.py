@@ -22,6 +22,8 @@ log = structlog.get_logger("events.rabbitmq")
 PAUSE = 1.0
 #: How long what is done waits for an older message, so that one acknowledgement does for both, in seconds.
 PATIENCE = 0.05
+#: How long a few messages wait for more while others are being worked on, in seconds.
+LINGER = 0.001
 #: How long a goodbye may take, in seconds.
 GOODBYE = 5.0
 #: What a connection that is gone raises, depending on where it is noticed.
@@ -41,6 +43,7 @@ class Session:
         self._arrived: deque[Arrival] = deque()
         self._outcomes: deque[tuple[Sequence[int], bool, float]] = deque()
         self._watermark = Watermark()
+        self._handed_out = 0
         self._alarm = False
         self._consuming = True
         self._error: BaseException | None = None
@@ -62,15 +65,16 @@ class Session:
         """
         together, seen = self._subscription.together, len(self._arrived)
         self._run(0 if seen else timeout)
-        # Where several come there are often more: what fits is read before any is handed over.
+        # Where several come there are often more. Nobody is idle for want of them while others are being worked on.
         while max(seen, 1) < len(self._arrived) < together:
             seen = len(self._arrived)
-            self._run(0)
+            self._run(LINGER if self._handed_out else 0)
         taken: list[Arrival] = []
         while self._arrived and len(taken) < together and not (taken and self._arrived[0].redelivered):
             taken.append(self._arrived.popleft())
             if taken[0].redelivered:
                 break
+        self._handed_out += len(taken)
         return taken
 
     @property
@@ -100,7 +104,7 @@ class Session:
             channel.basic_consume(self._subscription.queue, self._on_message)
 
     def _on_message(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
-        if not self._arrived:
+        if len(self._arrived) in (0, self._subscription.together - 1):
             self._loop.stop()
         headers = properties.headers or {}
         self._arrived.append(
@@ -139,6 +143,7 @@ class Session:
     def _settle(self) -> None:
         while self._outcomes:
             tags, done, pause = self._outcomes.popleft()
+            self._handed_out -= len(tags)
             if done:
                 self._watermark.done(tags)
             elif pause:
