@@ -9,11 +9,14 @@ from typing import Any, NamedTuple
 
 from django.db import connections, router
 from django.db.models import Case, Q, Value, When
+from django.utils import timezone
 
 from feeds.models import Comment, Entity, EntityCounts, Post, Uncounted
 from feeds.ranking import HOT_DECADE, HOT_EPOCH, hot
 
 Key = tuple[str, int]
+#: So long a post is not shown again further down to one who reads on in a ranked list.
+FALLS_REMEMBERED = dt.timedelta(days=1)
 
 
 class Delta(NamedTuple):
@@ -76,6 +79,12 @@ _HOT = """coalesce(round((
         WHERE {entity_type} = 'post' AND feeds_post.id = {entity_id}
     ))::numeric, 7)::float8, 0)"""
 _SCORE = "(entity_counts.upvotes + excluded.upvotes - entity_counts.downvotes - excluded.downvotes)"
+_FALLS = "excluded.upvotes < excluded.downvotes"
+#: The highest value before the falls of the last day.
+_BEFORE = f"""CASE
+    WHEN NOT ({_FALLS}) THEN entity_counts.{{name}}_before
+    WHEN entity_counts.fell_at > clock_timestamp() - interval '{FALLS_REMEMBERED.days} day'
+        THEN greatest(entity_counts.{{name}}_before, entity_counts.{{name}}) ELSE entity_counts.{{name}} END"""
 #: One statement, so that the rows are locked for no longer than it takes, and in one order for everyone.
 _ADD = f"""
     INSERT INTO entity_counts (entity_type, entity_id, upvotes, downvotes, comments, score, hot)
@@ -88,7 +97,10 @@ _ADD = f"""
         downvotes = entity_counts.downvotes + excluded.downvotes,
         comments = entity_counts.comments + excluded.comments,
         score = {_SCORE},
-        hot = {_HOT.format(score=_SCORE, entity_type="entity_counts.entity_type", entity_id="entity_counts.entity_id")}
+        hot = {_HOT.format(score=_SCORE, entity_type="entity_counts.entity_type", entity_id="entity_counts.entity_id")},
+        fell_at = CASE WHEN {_FALLS} THEN clock_timestamp() ELSE entity_counts.fell_at END,
+        score_before = {_BEFORE.format(name="score")},
+        hot_before = {_BEFORE.format(name="hot")}
 """
 
 
@@ -145,6 +157,7 @@ def store(rows: Iterable[EntityCounts], found: Mapping[Key, Target]) -> None:
             comments=row.comments,
             score=row.upvotes - row.downvotes,
             hot=_hot(row, found[row.entity_type, row.entity_id]),
+            **_falls(row),
         )
         for row in rows
     ]
@@ -152,7 +165,7 @@ def store(rows: Iterable[EntityCounts], found: Mapping[Key, Target]) -> None:
         written,
         update_conflicts=True,
         unique_fields=["entity_type", "entity_id"],
-        update_fields=["upvotes", "downvotes", "comments", "score", "hot"],
+        update_fields=["upvotes", "downvotes", "comments", "score", "hot", "fell_at", "score_before", "hot_before"],
     )
 
 
@@ -160,6 +173,21 @@ def is_stale(row: EntityCounts, found: Mapping[Key, Target]) -> bool:
     """Whether score or rank do not follow from the votes."""
     rank = _hot(row, found[row.entity_type, row.entity_id])
     return row.score != row.upvotes - row.downvotes or abs(row.hot - rank) > 1e-6
+
+
+def _falls(row: EntityCounts) -> dict[str, Any]:
+    """When it last fell, and from how high within the last day; score and rank are still those before."""
+    now = timezone.now()
+    before = row.score_before, row.hot_before
+    if row.upvotes - row.downvotes >= row.score:
+        return {"fell_at": row.fell_at, "score_before": before[0], "hot_before": before[1]}
+    if row.fell_at is None or row.fell_at <= now - FALLS_REMEMBERED:
+        before = None, None
+    return {
+        "fell_at": now,
+        "score_before": row.score if before[0] is None else max(before[0], row.score),
+        "hot_before": row.hot if before[1] is None else max(before[1], row.hot),
+    }
 
 
 def _hot(row: EntityCounts, target: Target) -> float:

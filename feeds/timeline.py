@@ -37,6 +37,10 @@ RANKS: dict[str, Any] = {
         When(upvotes__gt=0, downvotes__gt=0, then=Power(_votes, _balance)), default=0.0, output_field=FloatField()
     ),
 }
+#: Where a post stood before it fell. What is no longer as controversial as it was may be read twice.
+BEFORE = {"hot": "hot_before", "top": "score_before"}
+#: Clocks are so far apart, and counts so long under way, at most.
+SLACK = dt.timedelta(seconds=5)
 
 Key = tuple[Any, int]
 
@@ -116,7 +120,7 @@ def drafts(viewer: User, *, cursor: str | None = None, size: int = SIZE) -> Page
 
 
 def _new(listed: QuerySet[Post], period: Period, viewer: Viewer, cursor: str | None, size: int) -> Page[Post]:
-    since, key = _since(period), _moment_key(cursor, "new")
+    since, key = _since(period, timezone.now()), _moment_key(cursor, "new")
     if since is not None:
         listed = listed.filter(published_at__gte=since)
     keys = list(_newest_first(listed.values_list("published_at", "pk"), key)[: size + 1])
@@ -126,22 +130,28 @@ def _new(listed: QuerySet[Post], period: Period, viewer: Viewer, cursor: str | N
 def _ranked(
     sort: str, listed: QuerySet[Post], period: Period, viewer: Viewer, cursor: str | None, size: int
 ) -> Page[Post]:
-    # The window of a period stands still while one reads on, or posts would drop out between two pages.
-    since, name, key = _since(period), f"{sort}/{period}", None
+    name, key, started = f"{sort}/{period}", None, timezone.now()
     if cursor is not None:
-        began, rank, post_id = key_of(cursor, name, float, int if sort == "top" else float, int)
-        since, key = since and _moment(round(began * 1_000_000)), (rank, post_id)
+        began, rank, post_id = key_of(cursor, name, int, int if sort == "top" else float, int)
+        if began < 0:
+            raise BadCursorError
+        key, started = (rank, post_id), _moment(began)
+    # The window of a period stands still while one reads on, or posts would drop out between two pages.
+    since = _since(period, started)
     if since is not None:
         listed = listed.filter(published_at__gte=since)
     counts = EntityCounts.objects.filter(Exists(listed.filter(pk=OuterRef("entity_id"))), entity_type=Entity.POST)
     ranked = counts.annotate(rank=RANKS[sort]).order_by("-rank", "-entity_id")
     if key is not None:
         ranked = ranked.filter(before("rank", "entity_id", key))
+        if sort in BEFORE:
+            # It may have been shown higher up, before votes took it down here.
+            lay_below = before(BEFORE[sort], "entity_id", key)
+            ranked = ranked.filter(Q(fell_at=None) | Q(fell_at__lt=started - SLACK) | Q(lay_below))
     keys: list[Key] = list(ranked.values_list("rank", "entity_id")[: size + 1])
     keys += [fresh for fresh in _fresh(sort, listed, viewer) if key is None or fresh < key]
-    began = since.timestamp() if since else 0.0
     keys = sorted(keys, reverse=True)[: size + 1]
-    return _page(keys, size, lambda last: cursor_after(name, began, *last), viewer)
+    return _page(keys, size, lambda last: cursor_after(name, _microseconds(started), *last), viewer)
 
 
 def _fresh(sort: str, listed: QuerySet[Post], viewer: Viewer) -> list[Key]:
@@ -173,7 +183,7 @@ def _newest_first(rows: Any, key: Key | None, *, time_name: str = "published_at"
 
 
 def _moment_cursor(name: str, key: Key) -> str:
-    return cursor_after(name, (key[0] - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1), key[1])
+    return cursor_after(name, _microseconds(key[0]), key[1])
 
 
 def _moment_key(cursor: str | None, name: str) -> Key | None:
@@ -183,6 +193,10 @@ def _moment_key(cursor: str | None, name: str) -> Key | None:
     return _moment(microseconds), row_id
 
 
+def _microseconds(moment: dt.datetime) -> int:
+    return (moment - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
+
+
 def _moment(microseconds: int) -> dt.datetime:
     try:
         return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=microseconds)
@@ -190,5 +204,5 @@ def _moment(microseconds: int) -> dt.datetime:
         raise BadCursorError from None
 
 
-def _since(period: Period) -> dt.datetime | None:
-    return None if period == "all" else timezone.now() - dt.timedelta(days=PERIODS[period])
+def _since(period: Period, now: dt.datetime) -> dt.datetime | None:
+    return None if period == "all" else now - dt.timedelta(days=PERIODS[period])

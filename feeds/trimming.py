@@ -7,10 +7,9 @@ comes again. So it has TURNS entries too many on average, and k times as many wi
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import reduce
-from operator import or_
 
-from django.db.models import OuterRef, Q
+from django.db import connections, router
+from django.db.models import OuterRef
 from django.db.models.functions import Mod
 
 from feeds.models import FeedEntry, User
@@ -32,9 +31,10 @@ def trim(user_ids: Collection[int]) -> None:
     """Cut these feeds to their newest entries."""
     own = FeedEntry.objects.filter(user=OuterRef("pk")).order_by("-published_at", "-post")
     users = User.objects.filter(pk__in=user_ids).annotate(first_too_many=own.values("published_at")[KEPT : KEPT + 1])
-    surplus = [
-        Q(user=user_id, published_at__lte=moment)
-        for user_id, moment in users.exclude(first_too_many=None).values_list("pk", "first_too_many")
-    ]
-    if surplus:
-        FeedEntry.objects.filter(reduce(or_, surplus)).delete()
+    surplus = users.exclude(first_too_many=None).order_by("pk").values_list("pk", "first_too_many")
+    connection = connections[router.db_for_write(FeedEntry)]
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            f"DELETE FROM {FeedEntry._meta.db_table} WHERE user_id = %s AND published_at <= %s",
+            [(user_id, connection.ops.adapt_datetimefield_value(moment)) for user_id, moment in surplus],
+        )

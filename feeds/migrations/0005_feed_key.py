@@ -10,6 +10,16 @@ from django.db import migrations, models
 COPY = "INSERT INTO {to} (user_id, post_id, author_id, published_at) SELECT user_id, post_id, author_id, published_at FROM {source}"
 
 
+def name_key(apps, schema_editor):
+    if schema_editor.connection.vendor == "postgresql":
+        schema_editor.execute("ALTER INDEX feeds_keyedfeedentry_pkey RENAME TO feeds_feedentry_pkey")
+
+
+def unname_key(apps, schema_editor):
+    if schema_editor.connection.vendor == "postgresql":
+        schema_editor.execute("ALTER INDEX feeds_feedentry_pkey RENAME TO feeds_keyedfeedentry_pkey")
+
+
 class Migration(migrations.Migration):
     dependencies = [("feeds", "0004_imports")]
 
@@ -56,4 +66,5 @@ class Migration(migrations.Migration):
         ),
         migrations.DeleteModel("FeedEntry"),
         migrations.RenameModel("KeyedFeedEntry", "FeedEntry"),
+        migrations.RunPython(name_key, unname_key),
     ]

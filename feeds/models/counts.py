@@ -19,6 +19,10 @@ class EntityCounts(models.Model):
     score = models.IntegerField(_("score"), default=0)
     comments = models.IntegerField(_("comments"), default=0)
     hot = models.FloatField(_("hot"), default=0.0)
+    # For those who read on in a ranked list: what was shown to them higher up is not to come again.
+    fell_at = models.DateTimeField(_("score last fell"), null=True)
+    score_before = models.IntegerField(_("score before"), null=True)
+    hot_before = models.FloatField(_("hot before"), null=True)
 
     class Meta:
         db_table = "entity_counts"

@@ -108,7 +108,7 @@ def assert_page_is_a_range(node: dict[str, Any], index: str) -> None:
 def test_a_deep_page_of_the_feed_is_a_range_of_its_key(reader: User) -> None:
     queries = deep_page(lambda **options: timeline.home(reader, **options), depth=380)
     (entries,) = scans(queries, "feeds_feedentry")
-    assert_page_is_a_range(entries, "feeds_keyedfeedentry_pkey")
+    assert_page_is_a_range(entries, "feeds_feedentry_pkey")
 
 
 def test_what_is_merged_into_a_feed_goes_no_further_down_than_the_page(reader: User) -> None:

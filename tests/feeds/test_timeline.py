@@ -4,11 +4,14 @@ import datetime as dt
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
+from django.db import transaction
 from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from events.testing import deliver
 from feeds import timeline
-from feeds.models import EntityCounts, Post
+from feeds.models import EntityCounts, Post, Vote
 from feeds.pages import BadCursorError
 from tests.factories import (
     BlockFactory,
@@ -32,9 +35,9 @@ def published(posts, *, days_ago):
     return posts
 
 
-def all_pages(read, **options):
-    """The ids of every page, one after the other."""
-    page = read(**options)
+def all_pages(read, *, cursor=None, **options):
+    """The ids of every page from the cursor on, one after the other."""
+    page = read(cursor=cursor, **options)
     ids = [post.pk for post in page.items]
     while page.next_cursor:
         page = read(cursor=page.next_cursor, **options)
@@ -86,6 +89,77 @@ def test_pages_follow_each_other_without_gap_or_double(sort):
     whole = [post.pk for post in timeline.posts(sort).items]
     assert sorted(whole) == [post.pk for post in posts]
     assert all_pages(timeline.posts, sort=sort, size=2) == whole
+
+
+def rest(sort, page, **options):
+    """The ids on all pages after this one."""
+    return all_pages(timeline.posts, sort=sort, cursor=page.next_cursor, **options) if page.next_cursor else []
+
+
+@pytest.mark.parametrize("sort", ["hot", "top"])
+def test_a_post_that_falls_while_one_reads_on_does_not_come_again(sort):
+    posts = [PostFactory(title=str(n)) for n in range(8)]
+    voters = [UserFactory() for _ in range(3)]
+    for post in posts[2:]:
+        for voter in voters[:2]:
+            VoteFactory(user=voter, post=post)
+    deliver()
+    first = timeline.posts(sort, size=3)
+    fallen = first.items[1]
+    Vote.objects.on("post", fallen.pk).delete()
+    for voter in voters:
+        VoteFactory(user=voter, post=fallen, vote_type="down")
+        deliver()
+    assert timeline.posts(sort, size=8).items[-1] == fallen
+    assert [post.pk for post in first.items] + rest(sort, first, size=2) == [
+        post.pk for post in posts[:1:-1] + posts[1::-1]
+    ]
+
+
+@pytest.mark.parametrize("sort", ["hot", "top"])
+def test_what_falls_below_where_one_is_reading_is_still_on_the_next_page(sort):
+    posts = [PostFactory() for _ in range(6)]
+    deliver()
+    first = timeline.posts(sort, size=2)
+    below = posts[2]
+    VoteFactory(post=below, vote_type="down")
+    VoteFactory(post=below, vote_type="down")
+    deliver()
+    following = timeline.posts(sort, size=4, cursor=first.next_cursor).items
+    assert {*first.items, *following} == set(posts)
+    assert following[-1] == below
+
+
+@pytest.mark.parametrize("sort", ["hot", "top"])
+@given(data=st.data())
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+def test_whatever_votes_come_while_one_reads_nothing_repeats_and_what_stays_is_read(sort, data):
+    with transaction.atomic():
+        posts, voters = [PostFactory() for _ in range(7)], [UserFactory() for _ in range(3)]
+        numbers = st.integers(min_value=0, max_value=6)
+        ways = st.sampled_from(["up", "down", None])
+
+        def some_votes() -> set[int]:
+            changes = data.draw(st.lists(st.tuples(numbers, st.sampled_from(voters), ways), max_size=4))
+            for number, voter, way in changes:
+                held = Vote.objects.filter(user=voter, entity_type="post", entity_id=posts[number].pk)
+                held.delete()
+                if way:
+                    VoteFactory(user=voter, post=posts[number], vote_type=way)
+            deliver()
+            return {posts[number].pk for number, _, _ in changes}
+
+        some_votes()
+        EntityCounts.objects.update(fell_at=None)
+        page, touched = timeline.posts(sort, size=2), set()
+        read = [post.pk for post in page.items]
+        while page.next_cursor:
+            touched |= some_votes()
+            page = timeline.posts(sort, size=2, cursor=page.next_cursor)
+            read += [post.pk for post in page.items]
+        assert len(read) == len(set(read))
+        assert {post.pk for post in posts} - touched <= set(read)
+        transaction.set_rollback(True)
 
 
 @pytest.mark.parametrize("sort", SORTS)
