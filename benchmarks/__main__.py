@@ -9,6 +9,9 @@ SMALL = (
     ("benchmarks.relay", "--rounds", "3", "--events", "1000", "--singles", "100"),
     ("benchmarks.latency", "--rounds", "2"),
     ("benchmarks.writers", "--rounds", "2", "--seconds", "2"),
+    ("benchmarks.outbox", "--rows", "100000", "--rounds", "3", "--strangers", "1000"),
+    ("benchmarks.subjects", "--rounds", "3"),
+    ("benchmarks.memory", "--rows", "100000", "--events", "10000"),
 )
 
 for module, *arguments in SMALL:
