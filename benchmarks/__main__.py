@@ -11,6 +11,9 @@ SMALL = (
     ("benchmarks.latency", "--rounds", "2"),
     ("benchmarks.feeds", "--readers", "1000", "--users", "30000", "--followers", "1000", "--rounds", "5"),
     ("benchmarks.writers", "--rounds", "2", "--seconds", "2"),
+    ("benchmarks.outbox", "--rows", "100000", "--rounds", "3", "--strangers", "1000"),
+    ("benchmarks.subjects", "--rounds", "3"),
+    ("benchmarks.memory", "--rows", "100000", "--events", "10000"),
 )
 
 for module, *arguments in SMALL:

@@ -24,10 +24,10 @@ log = structlog.get_logger("events.relay")
 STANDBY_POLL = 1.0
 #: How soon to look again while a transaction that counts on an awake relay is open, in seconds: first, and at most.
 SHORT_POLL = (0.001, 0.02)
-#: Under load, after so few rows, the relay lets more gather, so long (in seconds; first, and at most): it is one of
-#: those who need the processors, and falling asleep costs some of those who commit a notification, and with it their
-#: turn in a queue. The first to come, and one that comes alone, never waits.
-FEW, GATHER = 100, (0.0025, 0.01)
+#: After so many rows the relay lets more gather, so long (in seconds): it is one of those who need the processors, and
+#: falling asleep costs some of those who commit a notification, and with it their turn in a queue. Fewer come so slowly
+#: that none needs to wait for others; more are worth their journey.
+SOME, GATHER = range(5, 100), 0.01
 #: The first and the longest pause after an error, in seconds.
 BACKOFF = (0.5, 15.0)
 #: Seconds between heartbeats.
@@ -92,13 +92,11 @@ class Relay:
 
     def _rush(self, courier: Courier, seat: Wakeup) -> None:
         """Carry until nothing is left, and look neither left nor right."""
-        gather = 0.0
         while self._may_go_on(seat) and (moved := courier.carry()):
             self._errors = 0
             self._short = SHORT_POLL[0]
-            if moved < FEW:
-                self._stop.wait(gather)
-                gather = min(max(GATHER[0], 2 * gather), GATHER[1])
+            if moved in SOME:
+                self._stop.wait(GATHER)
 
     def _doze(self, courier: Courier, seat: Wakeup) -> None:
         """Sleep, and carry what wakes us, until more comes while we do."""

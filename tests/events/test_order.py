@@ -3,6 +3,7 @@ the order of its commits."""
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import random
@@ -31,7 +32,9 @@ class Observer:
     """A queue of the test's own, bound to the exchange: what was published, in the order RabbitMQ took it."""
 
     def __init__(self) -> None:
-        self._connection = pika.BlockingConnection(dramatiq.get_broker().parameters)
+        parameters = copy.copy(dramatiq.get_broker().parameters)
+        parameters.heartbeat = 0  # nobody answers one until the test takes what it saw, minutes later perhaps
+        self._connection = pika.BlockingConnection(parameters)
         self._channel = self._connection.channel()
         self._channel.exchange_declare("airy.events", exchange_type="topic", durable=True)
         self._queue = self._channel.queue_declare("", exclusive=True).method.queue

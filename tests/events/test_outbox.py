@@ -154,6 +154,38 @@ def test_the_time_until_the_next_row_is_due_is_known_to_the_millisecond(db: None
     assert 30 < until <= 60
 
 
+def test_what_is_next_up_is_the_fresh_rows_in_order_and_the_time_until_the_first_is_due(db: None) -> None:
+    assert OutboxMessage.objects.next_up(5) == ([], None)
+    ring(3)
+    ring(1, priority=5)
+    assert OutboxMessage.objects.next_up(5) == (list(OutboxMessage.objects.fresh()), None)
+    waiting_rows(2, subscriber=MOODY, due=timezone.now() + dt.timedelta(minutes=1))
+    rows, until = OutboxMessage.objects.next_up(2)
+    assert [(row.priority, row.event.data["number"]) for row in rows] == [(5, 0), (0, 0)]
+    assert until is not None
+    assert 30 < until <= 60
+    OutboxMessage.objects.filter(subscriber="").delete()
+    rows, until = OutboxMessage.objects.next_up(2)
+    assert rows == []
+    assert until is not None
+
+
+@pytest.mark.postgres
+def test_what_was_carried_leaves_without_waiting_for_the_disk_and_nothing_else_does(transactional_db: None) -> None:
+    def patience() -> str:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW synchronous_commit")
+            return cursor.fetchone()[0]
+
+    ring(2)
+    before = patience()
+    with transaction.atomic():
+        OutboxMessage.objects.remove(OutboxMessage.objects.fresh().with_events())
+        assert patience() == "off"
+    assert patience() == before
+    assert not OutboxMessage.objects.exists()
+
+
 def test_a_row_scheduled_anew_while_it_was_carried_stays(db: None) -> None:
     ring(3)
     first, *others = OutboxMessage.objects.fresh().with_events()

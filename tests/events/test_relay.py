@@ -16,8 +16,9 @@ from django.db import connection, connections, transaction
 
 from events.bus import emit, emit_many
 from events.models import Delivery, OutboxMessage
+from events.querysets import WAKE_LOCK
 from events.relay import Relay
-from events.wakeup import wakeup
+from events.wakeup import PostgresWakeup, wakeup
 from tests.conftest import Manage
 from tests.effects.events import Rang
 from tests.effects.models import Effect
@@ -90,6 +91,70 @@ def test_a_seat_is_lost_with_its_session_and_its_holder_sees_it_at_once(
     assert rival.holds()
     seat.close()
     rival.close()
+
+
+def test_an_alarm_raised_while_the_relay_carries_is_there_when_it_would_wait(
+    place: None, eventually: Eventually
+) -> None:
+    seat = wakeup()
+    assert seat.elected()
+    ring(1)
+    with seat.asleep() as asleep:
+        assert asleep
+        assert not seat.raised()
+        ring(1)
+        eventually(seat.raised)
+        assert seat.holds()  # looking at the socket must not swallow what it says
+        begun = time.monotonic()
+        seat.wait(30)
+        assert time.monotonic() - begun < 15
+        assert not seat.raised()
+        ring(1)
+        eventually(seat.raised)
+    with seat.asleep() as asleep:
+        assert asleep
+        assert not seat.raised()  # an alarm of the last sleep is over: what raised it is there to be carried
+    seat.close()
+
+
+@pytest.mark.postgres
+def test_those_who_stand_by_are_not_woken(place: None, eventually: Eventually) -> None:
+    seat, rival = PostgresWakeup(connection), PostgresWakeup(connection)
+    assert seat.elected()
+    assert not rival.elected()
+    with seat.asleep():
+        ring(1)
+        eventually(seat.raised)
+        assert not rival.raised()
+    seat.close()
+    assert rival.elected()
+    with rival.asleep():
+        ring(1)
+        eventually(rival.raised)
+    rival.close()
+
+
+@pytest.mark.postgres
+def test_events_that_come_one_by_one_are_carried_with_the_alarm_left_on(
+    place: None, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To turn it off and on again for each would cost five questions to the database and delay the next."""
+    asked: list[tuple[int, int]] = []
+    ask = PostgresWakeup._ask
+
+    def count(seat: PostgresWakeup, sql: str, key: tuple[int, int]) -> bool:
+        asked.append(key)
+        return ask(seat, sql, key)
+
+    monkeypatch.setattr(PostgresWakeup, "_ask", count)
+    stop = threading.Event()
+    relay = Relay(dramatiq.get_broker(), stop=stop)
+    with running(relay, stop=stop):
+        eventually(lambda: WAKE_LOCK in asked)
+        for _ in range(20):
+            ring(1)
+            eventually(lambda: not OutboxMessage.objects.filter(subscriber="").exists())
+        assert asked.count(WAKE_LOCK) <= 20  # twice for each event otherwise
 
 
 def test_a_seat_is_lost_when_its_lock_file_was_removed(transactional_db: None) -> None:
