@@ -9,7 +9,7 @@ SMALL = (
     ("benchmarks.relay", "--rounds", "3", "--events", "1000", "--singles", "100"),
     ("benchmarks.drain", "--rounds", "3", "--events", "2000", "--only", "^(airy|dramatiq) (no-op|update|batch)$"),
     ("benchmarks.latency", "--rounds", "2"),
-    ("benchmarks.feeds", "--readers", "1000", "--users", "30000", "--followers", "1000", "--rounds", "5"),
+    ("benchmarks.feeds", "--readers", "5000", "--users", "30000", "--followers", "5000", "--rounds", "5"),
     ("benchmarks.writers", "--rounds", "2", "--seconds", "2"),
     ("benchmarks.outbox", "--rows", "100000", "--rounds", "3", "--strangers", "1000"),
     ("benchmarks.subjects", "--rounds", "3"),

@@ -78,6 +78,8 @@ def posts(
 ) -> Page[Post]:
     """Visible posts, best first by `sort`, published within `period`, of a circle or an author where given.
 
+    Read on by its cursor, a list shows none twice (but a controversial one, perhaps) and omits none whose votes stay.
+
     Raises ValueError for an unknown sort or period, BadCursorError for a cursor of another list.
     """
     if sort != "new" and sort not in RANKS:
