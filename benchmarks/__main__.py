@@ -14,6 +14,7 @@ SMALL = (
     ("benchmarks.outbox", "--rows", "100000", "--rounds", "3", "--strangers", "1000"),
     ("benchmarks.subjects", "--rounds", "3"),
     ("benchmarks.memory", "--rows", "100000", "--events", "10000"),
+    ("benchmarks.search", "--posts", "3000", "--rounds", "3"),
 )
 
 for module, *arguments in SMALL:

@@ -5,8 +5,11 @@ AIRY_DUMP=folder python -m pytest -m slow tests/feeds/test_real_rankings.py
 
 import csv
 import datetime as dt
+import html
 import os
-from collections import Counter
+import re
+import unicodedata
+from collections import Counter, defaultdict
 from decimal import Decimal, getcontext
 from pathlib import Path
 
@@ -118,6 +121,29 @@ def test_ranks_and_searches_on_real_data(votes):
     deliver()
     assert [hit.pk for hit in search("数据库").items] == [hit.pk for hit in search("史料").items] == [chinese.pk]
     assert [hit.pk for hit in search("図書館").items] == [hit.pk for hit in search("データ").items] == [japanese.pk]
+    searched_as_the_files_say({old: pk for pk, old in here["post"].items()})
     hits = {hit.pk for hit in search("historians", size=ALL).items}
     assert hits == {hit.pk for hit in search("historian", size=ALL).items}
     assert len(hits) > 20
+
+
+def searched_as_the_files_say(posts):
+    """For words of the dump: every post that has the word is found, and every one found has one that begins alike."""
+    having, beginning = defaultdict(set), defaultdict(set)
+    for row in read("Posts"):
+        if row["Id"] in posts:
+            text = f"{row['Title']} {re.sub(r'<[^>]*>', ' ', row['Body'])}"
+            text = re.sub(r"https?://\S+", " ", html.unescape(text))
+            for word in re.findall(r"\w+", text.casefold()):
+                having[word].add(posts[row["Id"]])
+                beginning[plain(word)[:3]].add(posts[row["Id"]])
+    foreign = [word for word in sorted(having) if word.isalpha() and not word.isascii()]
+    common = [word for word in sorted(having) if re.fullmatch("[a-z]{5,}", word) and len(having[word]) > 2]
+    for word in [*foreign, *common[:: len(common) // 100]]:
+        hits = {hit.pk for hit in search(word, size=ALL).items}
+        assert having[word] <= hits <= beginning[plain(word)[:3]], word
+
+
+def plain(word):
+    """Without accents, which one database disregards and the other does not."""
+    return "".join(sign for sign in unicodedata.normalize("NFKD", word) if not unicodedata.combining(sign))
