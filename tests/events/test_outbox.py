@@ -17,6 +17,7 @@ from events.couriers import courier_for
 from events.couriers.embedded import ROWS_PER_PASS, EmbeddedCourier
 from events.models import Delivery, OutboxMessage, StoredEvent
 from events.subscription import subscriptions
+from tests.conftest import remove_queues
 from tests.effects.events import Rang
 
 Statement = tuple[str, Any]
@@ -133,6 +134,7 @@ def test_no_pass_of_the_relay_to_rabbitmq_walks_rows_it_may_not_take(transaction
         for statement in statements:
             assert_walks_nothing(*statement)
     courier.close()
+    remove_queues()
 
 
 def test_the_creditors_are_all_whom_fresh_rows_are_owed_to(db: None) -> None:

@@ -19,7 +19,7 @@ from events.models import Delivery, OutboxMessage
 from events.querysets import WAKE_LOCK
 from events.relay import Relay
 from events.wakeup import PostgresWakeup, wakeup
-from tests.conftest import Manage
+from tests.conftest import Manage, remove_queues
 from tests.effects.events import Rang
 from tests.effects.models import Effect
 from tests.events.test_order import seated, unseat
@@ -43,10 +43,13 @@ def running(*relays: Relay, stop: threading.Event) -> Iterator[None]:
 
 
 @pytest.fixture
-def place(transactional_db: None, request: pytest.FixtureRequest) -> None:
-    """A database with committed data and, on services, a vhost."""
+def place(transactional_db: None, request: pytest.FixtureRequest) -> Iterator[None]:
+    """A database with committed data and, on services, a vhost, which keeps nothing of what the test published."""
     if settings.AIRY_BROKER == "rabbitmq":
         request.getfixturevalue("vhost")
+    yield
+    if settings.AIRY_BROKER == "rabbitmq":
+        remove_queues()
 
 
 def test_of_two_relays_one_is_active_and_the_other_follows_when_it_ends(place: None, eventually: Eventually) -> None:

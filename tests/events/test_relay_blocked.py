@@ -44,6 +44,9 @@ def broker(node: Node) -> RabbitmqBroker:
     broker = RabbitmqBroker(host="127.0.0.1", port=node.port, heartbeat=4)
     for subscription in subscriptions.values():
         broker.subscribe(subscription)
+    with pika.BlockingConnection(broker.parameters) as connection:
+        for queue in broker.subscriptions:  # with what an earlier test left in them
+            connection.channel().queue_delete(queue)
     return broker
 
 
