@@ -132,12 +132,14 @@ def searched_as_the_files_say(posts):
     having, beginning = defaultdict(set), defaultdict(set)
     for row in read("Posts"):
         if row["Id"] in posts:
-            text = f"{row['Title']} {re.sub(r'<[^>]*>', ' ', row['Body'])}"
-            text = re.sub(r"https?://\S+", " ", html.unescape(text))
-            for word in re.findall(r"\w+", text.casefold()):
-                having[word].add(posts[row["Id"]])
+            shown = re.sub(r'<img[^>]*alt="([^"]*)"[^>]*>', r" \1 ", row["Body"])
+            text = f"{row['Title']} {re.sub(r'<[^>]*>', ' ', shown)}"
+            text = html.unescape(text).casefold()
+            for word in re.findall(r"\w+", text):
                 beginning[plain(word)[:3]].add(posts[row["Id"]])
-    foreign = [word for word in sorted(having) if word.isalpha() and not word.isascii()]
+            for word in re.findall(r"\w+", re.sub(r"https?://\S+", " ", text)):
+                having[word].add(posts[row["Id"]])
+    foreign = [word for word in sorted(having) if word.isalpha() and len(word) > 3 and not word.isascii()]
     common = [word for word in sorted(having) if re.fullmatch("[a-z]{5,}", word) and len(having[word]) > 2]
     for word in [*foreign, *common[:: len(common) // 100]]:
         hits = {hit.pk for hit in search(word, size=ALL).items}
