@@ -245,12 +245,12 @@ def test_search_finds_words_in_any_script_and_marks_them() -> None:
 @pytest.mark.parametrize(
     ("path", "signed_in", "stranger"),
     [
-        ("/posts", 6, 3),
-        ("/posts?sort=new", 5, 3),
-        ("/posts?sort=top&period=week", 6, 3),
+        ("/posts", 8, 5),
+        ("/posts?sort=new", 7, 5),
+        ("/posts?sort=top&period=week", 8, 5),
         ("/posts?status=draft", 4, None),
-        ("/feed", 7, None),
-        ("/search?q=words", 5, 3),
+        ("/feed", 9, None),
+        ("/search?q=words", 7, 5),
     ],
 )
 def test_a_list_asks_the_same_few_questions_however_long_it_is(
