@@ -2,6 +2,7 @@
 
 from ninja import Router
 
+from feeds.actions.finding import anyone, circle_at
 from feeds.api.auth import ANYBODY, OpenRequest
 from feeds.api.schemas.posts import HitOut
 from feeds.api.schemas.shape import Optional, PageOut
@@ -11,6 +12,18 @@ router = Router(tags=["posts"])
 
 
 @router.get("/search", auth=ANYBODY, response=PageOut[HitOut])
-def search(request: OpenRequest, q: str = "", cursor: Optional = None) -> PageOut[HitOut]:
-    """Posts that have all the words of `q`, best first; "quoted words" stand side by side, a -word must be missing."""
-    return PageOut.of(find(q, viewer=request.auth, cursor=cursor), HitOut.of)
+def search(
+    request: OpenRequest, q: str = "", circle: Optional = None, author: Optional = None, cursor: Optional = None
+) -> PageOut[HitOut]:
+    """Posts that have all the words of `q`, best first; "quoted words" stand side by side, a -word must be missing.
+
+    Only those in a circle or of an author, where given.
+    """
+    page = find(
+        q,
+        circle=circle_at(circle) if circle else None,
+        author=anyone(author) if author else None,
+        viewer=request.auth,
+        cursor=cursor,
+    )
+    return PageOut.of(page, HitOut.of)

@@ -242,6 +242,15 @@ def test_search_finds_words_in_any_script_and_marks_them() -> None:
         assert Program().items("/search", q=nothing) == []
 
 
+def test_search_looks_into_one_circle_or_at_one_author_where_asked() -> None:
+    inside = PostFactory(title="Tea", circle=CircleFactory())
+    PostFactory(title="Tea elsewhere")
+    deliver()
+    for only in ({"circle": inside.circle.slug}, {"author": inside.author.username}):
+        assert [hit["id"] for hit in Program().items("/search", q="tea", **only)] == [inside.pk]
+    says(Program().get("/search", q="tea", circle="nowhere"), 404)
+
+
 @pytest.mark.parametrize(
     ("path", "signed_in", "stranger"),
     [

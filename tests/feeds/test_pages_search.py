@@ -3,7 +3,7 @@
 import pytest
 
 from events.testing import deliver
-from tests.factories import PostFactory
+from tests.factories import CircleFactory, PostFactory
 from tests.feeds.windows import Window
 
 pytestmark = pytest.mark.django_db
@@ -24,6 +24,25 @@ def test_chinese_is_found():
     PostFactory(title="三体读后感", body="黑暗森林")
     deliver()
     assert "三体读后感" in Window().read("/search?q=森林")
+
+
+def test_a_circle_or_an_author_is_searched_alone():
+    circle = CircleFactory(name="Gardens")
+    inside = PostFactory(title="Tea inside", circle=circle)
+    PostFactory(title="Tea outside")
+    deliver()
+    for way, name, told in (("circle", circle.slug, "Gardens"), ("author", inside.author.username, "Only posts of")):
+        page = Window().read(f"/search?q=tea&{way}={name}")
+        assert "Tea inside" in page
+        assert "Tea outside" not in page
+        assert told in page
+        assert f'name="{way}" value="{name}"' in page
+    for page in (f"/circles/{circle.slug}", f"/users/{inside.author.username}"):
+        assert "/search?" in Window().read(page)
+
+
+def test_a_circle_that_is_not_there_is_not_searched():
+    Window().read("/search?q=tea&circle=nowhere", 404)
 
 
 @pytest.mark.parametrize("query", ["", "   ", "-", '"', "nothing-like-it", "<script>", "a" * 5000, "%00"])
