@@ -24,10 +24,10 @@ log = structlog.get_logger("events.relay")
 STANDBY_POLL = 1.0
 #: How soon to look again while a transaction that counts on an awake relay is open, in seconds: first, and at most.
 SHORT_POLL = (0.001, 0.02)
-#: After so many rows the relay lets more gather, so long (in seconds): it is one of those who need the processors, and
-#: falling asleep costs some of those who commit a notification, and with it their turn in a queue. Fewer come so slowly
-#: that none needs to wait for others; more are worth their journey.
-SOME, GATHER = range(5, 100), 0.01
+#: In a rush, after so few rows, the relay lets more gather, so long (in seconds): it is one of those who need the
+#: processors, and falling asleep costs some of those who commit a notification, and with it their turn in a queue. An
+#: event that comes alone finds it asleep, and never waits for others.
+FEW, GATHER = 100, 0.01
 #: The first and the longest pause after an error, in seconds.
 BACKOFF = (0.5, 15.0)
 #: Seconds between heartbeats.
@@ -95,7 +95,7 @@ class Relay:
         while self._may_go_on(seat) and (moved := courier.carry()):
             self._errors = 0
             self._short = SHORT_POLL[0]
-            if moved in SOME:
+            if moved < FEW:
                 self._stop.wait(GATHER)
 
     def _doze(self, courier: Courier, seat: Wakeup) -> None:

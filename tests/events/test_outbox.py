@@ -63,7 +63,9 @@ def waiting_rows(count: int, *, subscriber: str, due: dt.datetime | None) -> Non
             " SELECT event_id, %s, %s, 0, 1, 0, false FROM events_storedevent WHERE sequence > %s ORDER BY sequence",
             [subscriber, due, newest],
         )
-        cursor.execute("ANALYZE")
+        # Rows that earlier tests deleted would be walked over, too.
+        may_vacuum = connection.vendor == "postgresql" and not connection.in_atomic_block
+        cursor.execute("VACUUM ANALYZE" if may_vacuum else "ANALYZE")
 
 
 def assert_walks_nothing(sql: str, params: Any) -> None:

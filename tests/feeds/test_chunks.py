@@ -209,7 +209,7 @@ def test_ctrl_c_asks_a_long_chunk_to_stop_where_it_is_safe(users, monkeypatch):
 
     cancel = chunks.Course.cancel
     monkeypatch.setattr(chunks.Course, "cancel", lambda course: (cancel(course), stopped.set()))
-    monkeypatch.setattr(rebuild.fanout, "retract_unwanted", retract)
+    monkeypatch.setattr(rebuild.retraction, "retract_unwanted", retract)
     with pytest.raises(Interrupted) as stop:
         rebuild.rebuild_feeds(everyone(), jobs=3)
     assert stop.value.after == 0
