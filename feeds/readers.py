@@ -12,7 +12,7 @@ from django.utils import timezone
 from feeds.models import Follow, Membership, Post, User
 
 #: Readers per chunk, of followers and members each: a chunk is one delivery and one transaction.
-CHUNK = 5000
+CHUNK = 10_000
 #: After so long an absence a feed is no longer kept, but built anew on return.
 ABSENCE = dt.timedelta(days=7)
 
