@@ -53,7 +53,8 @@ def search(
 ) -> Page[Post]:
     """Visible posts that match, best first: posts as in a list, each with a `snippet` (safe HTML with <mark>).
 
-    A query with nothing to search for finds nothing. Raises BadCursorError.
+    Of more than RANKED matches only the newest are found. A query with nothing to search for finds nothing. Raises
+    BadCursorError.
     """
     terms = terms_of(query)
     key = None if cursor is None else key_of(cursor, "search", float, int, int)
