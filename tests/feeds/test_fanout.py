@@ -28,7 +28,8 @@ def done_deliveries() -> list[tuple]:
 
 def worker(manage: Manage):
     queue = f"{os.environ.get('MQ_QUEUE_PREFIX', 'airy.')}{FAN_OUT}"
-    return manage("rundramatiq", "--processes", "1", "--threads", "2", "--queues", queue)
+    options = ("--processes", "1", "--threads", "2", "--queues", queue)
+    return manage("rundramatiq", *options, FANOUT_THRESHOLD=str(4 * CHUNK))
 
 
 def is_waited_for(session: psycopg.Connection) -> bool:
