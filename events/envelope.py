@@ -56,7 +56,7 @@ class Envelope(NamedTuple):
 
     def encode(self) -> bytes:
         """The wire format. `sequence` is padded, so that it sorts as text, too."""
-        return json.dumps(
+        return to_json(
             {
                 "specversion": "1.0",
                 "id": str(self.id),
@@ -72,9 +72,8 @@ class Envelope(NamedTuple):
                 **({"sequence": f"{self.sequence:020}"} if self.sequence is not None else {}),
                 "data": self.data,
             },
-            ensure_ascii=False,
-            separators=(",", ":"),
-        ).encode()
+            inf_nan_mode="constants",
+        )
 
     @classmethod
     def decode(cls, body: bytes) -> Envelope:

@@ -10,6 +10,7 @@ import pika
 import structlog
 from pika.exceptions import AMQPError
 
+from events.brokers.drive import end, start, turn
 from events.brokers.rabbitmq import RabbitmqBroker, declare
 from events.envelope import CONTENT_TYPE
 
@@ -17,8 +18,6 @@ log = structlog.get_logger("events.relay")
 
 #: How often one who waits for the broker is asked whether to go on, in seconds.
 PATIENCE = 1.0
-#: How long a broker may take to say goodbye, in seconds.
-GOODBYE = 5.0
 
 
 class PublishError(ConnectionError):
@@ -100,19 +99,13 @@ class Publisher:
     def pump(self) -> None:
         """Answer heartbeats without waiting."""
         if self._connection is not None and self._connection.is_open:
-            _turn(self._connection.ioloop, at_most=0)
+            turn(self._connection.ioloop, at_most=0)
 
     def close(self) -> None:
         """Close the connection, if there is one; what was not confirmed counts as not sent."""
         connection, self._connection, self._channel = self._connection, None, None
-        if connection is None or connection.is_closed:
-            return
-        if not connection.is_closing:
-            connection.close()
-        deadline = time.monotonic() + GOODBYE
-        while not connection.is_closed and time.monotonic() < deadline:
-            _turn(connection.ioloop, at_most=GOODBYE)
-        connection.ioloop.deactivate_poller()
+        if connection is not None:
+            end(connection)
 
     def _ensure_open(self) -> None:
         if self.connected:
@@ -127,7 +120,7 @@ class Publisher:
             on_open_error_callback=lambda connection, error: self._fail(error),
             on_close_callback=lambda connection, error: self._fail(error),
         )
-        self._connection.ioloop.activate_poller()
+        start(self._connection)
         self._connection.add_on_connection_blocked_callback(self._on_blocked)
         self._connection.add_on_connection_unblocked_callback(self._on_unblocked)
         self._drive_until(lambda: self._channel is not None, what="a connection")
@@ -189,16 +182,5 @@ class Publisher:
                 error = self._error or f"no {what} within {self._timeout} s"
                 self.close()
                 raise PublishError(f"RabbitMQ at {self._broker.parameters.host}: {error!r}")
-            _turn(self._connection.ioloop, at_most=min(PATIENCE, deadline - now))
+            turn(self._connection.ioloop, at_most=min(PATIENCE, deadline - now))
             now = time.monotonic()
-
-
-def _turn(loop: Any, *, at_most: float) -> None:
-    """Let a loop do what there is to do, and wait for that so many seconds at most.
-
-    `loop.start()` would make a poller each time, and `loop.stop()` wake it through a socket.
-    """
-    alarm = loop.call_later(at_most, lambda: None)
-    loop.poll()
-    loop.process_timeouts()
-    loop.remove_timeout(alarm)

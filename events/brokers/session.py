@@ -13,6 +13,7 @@ from pika.exceptions import AMQPError
 
 from events.arrival import Arrival
 from events.brokers.contract import ArrivalMessage
+from events.brokers.drive import end, start, turn
 from events.brokers.watermark import Watermark
 from events.subscription import Subscription
 
@@ -24,8 +25,6 @@ PAUSE = 1.0
 PATIENCE = 0.05
 #: How long a few messages wait for more while others are being worked on, in seconds.
 LINGER = 0.001
-#: How long a goodbye may take, in seconds.
-GOODBYE = 5.0
 #: What a connection that is gone raises, depending on where it is noticed.
 LOST = (AMQPError, AssertionError, OSError)
 
@@ -55,7 +54,7 @@ class Session:
             on_open_error_callback=self._on_lost,
             on_close_callback=self._on_lost,
         )
-        self._loop: Any = self._connection.ioloop
+        self._loop = start(self._connection)
 
     def take(self, *, timeout: float) -> list[Arrival]:
         """The messages that wait, up to what may share a transaction, as soon as there is one; none after `timeout`
@@ -64,11 +63,11 @@ class Session:
         Raises one of LOST.
         """
         together, seen = self._subscription.together, len(self._arrived)
-        self._run(0 if seen else timeout)
+        self._run(0 if seen else timeout, until=1)
         # Where several come there are often more. Nobody is idle for want of them while others are being worked on.
         while max(seen, 1) < len(self._arrived) < together:
             seen = len(self._arrived)
-            self._run(LINGER if self._handed_out else 0)
+            self._run(LINGER if self._handed_out else 0, until=together)
         taken: list[Arrival] = []
         while self._arrived and len(taken) < together and not (taken and self._arrived[0].redelivered):
             taken.append(self._arrived.popleft())
@@ -82,16 +81,17 @@ class Session:
         """Whether messages can arrive, as far as is known."""
         return self._channel is not None and self._channel.is_open
 
-    def _run(self, seconds: float) -> None:
-        """Read, write and call back until something arrives, or for so many seconds."""
-        self._turn(seconds)
-        if self._error is not None:
-            raise self._error
-
-    def _turn(self, seconds: float) -> None:
-        alarm = self._loop.call_later(seconds, self._loop.stop)
-        self._loop.start()
-        self._loop.remove_timeout(alarm)
+    def _run(self, seconds: float, *, until: int) -> None:
+        """Read, write and call back until so many have arrived, or for so many seconds; once in any case."""
+        deadline = time.monotonic() + seconds
+        left = seconds
+        while left >= 0:
+            turn(self._loop, at_most=left)
+            if self._error is not None:
+                raise self._error
+            if len(self._arrived) >= until:
+                return
+            left = deadline - time.monotonic()
 
     def _on_channel(self, channel: Any) -> None:
         self._channel = channel
@@ -104,8 +104,6 @@ class Session:
             channel.basic_consume(self._subscription.queue, self._on_message)
 
     def _on_message(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
-        if len(self._arrived) in (0, self._subscription.together - 1):
-            self._loop.stop()
         headers = properties.headers or {}
         self._arrived.append(
             Arrival.read(
@@ -120,7 +118,6 @@ class Session:
 
     def _on_lost(self, which: Any, error: BaseException | str) -> None:
         self._error = error if isinstance(error, LOST) else ConnectionError(f"RabbitMQ: {error!r}")
-        self._loop.stop()
 
     def stop_consuming(self) -> None:
         """Take no more, and give back at once what nobody was handed; what was handed out can still be settled."""
@@ -179,18 +176,14 @@ class Session:
     def close(self) -> None:
         """Settle what has its outcome and close the connection; the broker takes back the rest."""
         try:
-            if self.is_open:
-                self._settle()
-                self._acknowledge_overtakers()
-            if not (self._connection.is_closed or self._connection.is_closing):
-                self._connection.close()
-            until = time.monotonic() + GOODBYE
-            while not self._connection.is_closed and (left := until - time.monotonic()) > 0:
-                self._turn(left)
+            try:
+                if self.is_open:
+                    self._settle()
+                    self._acknowledge_overtakers()
+            finally:
+                end(self._connection)
         except LOST as error:
             log.info("closed without a goodbye", queue=self._subscription.queue, error=repr(error))
-        finally:
-            self._loop.close()
 
 
 def _counted(headers: dict[str, Any], name: str, default: int) -> int:

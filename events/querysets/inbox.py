@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connections, models, transaction
 
-from events.prepared import prepared_cursor
+from events.prepared import call
 from events.querysets.dialect import ROWS_PER_STATEMENT, DeliveryKey, adapted, as_uuid, host_now
 
 if TYPE_CHECKING:
@@ -96,37 +96,16 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 def _write_on_postgresql(
     connection: Any, keys: Sequence[DeliveryKey], state: str, attempts: dict[DeliveryKey, int], time_limit: int | None
 ) -> set[DeliveryKey]:
+    # psycopg would look at each value of a list in Python; an array's text it passes on.
     columns = (
         [key.event_id.hex for key in keys],
         [f'"{key.subscriber}"' for key in keys],
         [str(key.run) for key in keys],
         [str(attempts[key]) for key in keys],
     )
-    with prepared_cursor(connection) as cursor:
-        # psycopg would look at each value of a list in Python; an array's text it passes on.
-        cursor.execute(WRITE_DELIVERIES, [*(f"{{{','.join(column)}}}" for column in columns), state, time_limit])
-        ((final, _),) = cursor.fetchall()
-    return set(keys).difference(keys[place - 1] for place in final)
-
-
-#: One statement for any number of rows, planned once; it names the few that were final instead of the many that were
-#: not. The limit lasts as long as the transaction and binds its later statements. A volatile function in the outermost
-#: SELECT always runs.
-WRITE_DELIVERIES = """
-    WITH given AS (
-        SELECT * FROM unnest(%s::uuid[], %s::text[], %s::int[], %s::int[])
-        WITH ORDINALITY AS given (event_id, subscriber, run, attempts, place)
-    ), written AS (
-        INSERT INTO events_delivery (event_id, subscriber, run, state, attempts, at, reason)
-        SELECT event_id, subscriber, run, %s, attempts, statement_timestamp(), '' FROM given ORDER BY place
-        ON CONFLICT (event_id, subscriber, run) DO UPDATE SET state = excluded.state, at = excluded.at,
-            attempts = greatest(events_delivery.attempts, excluded.attempts)
-        WHERE events_delivery.state = 'retrying' RETURNING event_id, subscriber, run
-    )
-    SELECT
-        array(SELECT place FROM given WHERE (event_id, subscriber, run) NOT IN (SELECT * FROM written)),
-        set_config('statement_timeout', coalesce(%s::int::text, current_setting('statement_timeout')), true)
-"""
+    values = [*(f"{{{','.join(column)}}}" for column in columns), state, time_limit]
+    (final,) = call(connection, "events_write_deliveries", values)
+    return set(keys).difference(keys[int(place) - 1] for place in final.split())
 
 
 def _write_elsewhere(
