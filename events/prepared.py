@@ -18,21 +18,20 @@ def prepared_cursor(connection: Any) -> Any:
     return connection.make_debug_cursor(cursor) if connection.queries_logged else connection.make_cursor(cursor)
 
 
-def call(connection: Any, function: str, values: Sequence[str | int | None]) -> Sequence[Any]:
-    """The one row that a function of the database returns, in columns of text.
+def call(connection: Any, function: str, *values: str | int | None) -> str:
+    """The text that a function of the database returns.
 
     Where that is the first thing in a transaction, it goes along with the BEGIN: one round trip instead of two.
     """
-    row = _begin_with_call(connection, function, values)
-    if row is None:
+    answer = _begin_with_call(connection, function, values)
+    if answer is None:
         with prepared_cursor(connection) as cursor:
-            cursor.execute(f"SELECT * FROM {function}({', '.join(['%s'] * len(values))})", values)
-            row = cursor.fetchone()
-            assert row is not None
-    return row
+            cursor.execute(f"SELECT {function}({', '.join(['%s'] * len(values))})", values)
+            ((answer,),) = cursor.fetchall()
+    return answer
 
 
-def _begin_with_call(connection: Any, function: str, values: Sequence[str | int | None]) -> Sequence[str | None] | None:
+def _begin_with_call(connection: Any, function: str, values: Sequence[str | int | None]) -> str | None:
     """None if that cannot be or fails: nothing has happened then, and the usual way says what is wrong."""
     session = connection.connection
     if session is None or connection.autocommit or session.isolation_level is not None:
@@ -47,10 +46,9 @@ def _begin_with_call(connection: Any, function: str, values: Sequence[str | int 
     literal = Escaping(wire).escape_literal
     given = b", ".join(b"NULL" if value is None else literal(str(value).encode()) for value in values)
     with connection.wrap_database_errors:
-        result = wire.exec_(f"BEGIN; SELECT * FROM {function}(".encode() + given + b")")
-        if result.status == ExecStatus.TUPLES_OK:
-            columns = (result.get_value(0, place) for place in range(result.nfields))
-            return [None if value is None else value.decode() for value in columns]
+        result = wire.exec_(f"BEGIN; SELECT {function}(".encode() + given + b")")
+        if result.status == ExecStatus.TUPLES_OK and (answer := result.get_value(0, 0)) is not None:
+            return answer.decode()
         wire.exec_(b"ROLLBACK")
     return None
 

@@ -6,10 +6,11 @@ from django.db import migrations
 #: that were not. The limit (milliseconds per statement) lasts as long as the transaction and binds its later statements.
 CREATE = """
     CREATE FUNCTION events_write_deliveries(
-        event_ids uuid[], subscribers text[], runs int[], attempts int[], new_state text, time_limit int,
-        OUT final text
-    ) LANGUAGE plpgsql AS $$
+        event_ids uuid[], subscribers text[], runs int[], attempts int[], new_state text, time_limit int
+    ) RETURNS text LANGUAGE plpgsql AS $$
     #variable_conflict use_column
+    DECLARE
+        final text;
     BEGIN
         WITH given AS (
             SELECT * FROM unnest($1, $2, $3, $4) WITH ORDINALITY AS given (event_id, subscriber, run, attempts, place)
@@ -25,6 +26,7 @@ CREATE = """
         IF time_limit IS NOT NULL THEN
             PERFORM set_config('statement_timeout', time_limit::text, true);
         END IF;
+        RETURN final;
     END $$
 """
 DROP = "DROP FUNCTION events_write_deliveries(uuid[], text[], int[], int[], text, int)"

@@ -103,8 +103,8 @@ def _write_on_postgresql(
         [str(key.run) for key in keys],
         [str(attempts[key]) for key in keys],
     )
-    values = [*(f"{{{','.join(column)}}}" for column in columns), state, time_limit]
-    (final,) = call(connection, "events_write_deliveries", values)
+    arrays = (f"{{{','.join(column)}}}" for column in columns)
+    final = call(connection, "events_write_deliveries", *arrays, state, time_limit)
     return set(keys).difference(keys[int(place) - 1] for place in final.split())
 
 
