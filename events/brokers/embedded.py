@@ -16,7 +16,7 @@ from events.arrival import Arrival
 from events.brokers.contract import ArrivalMessage, EventBroker, EventConsumer
 from events.subscription import Subscription
 
-#: How many arrivals of one subscriber wait in memory; the others wait in the outbox.
+#: How many arrivals of one subscriber and priority wait in memory at most; the others wait in the outbox.
 CAPACITY = 500
 #: Full groups of one subscriber that may be under way or waiting for a thread.
 GROUPS_AHEAD = 4
@@ -94,9 +94,13 @@ class Mailbox:
         place = next(self._lasts) if place is None else place
         heapq.heappush(self._arrivals, (-arrival.priority, place, arrival))
 
-    def __len__(self) -> int:
+    def waiting(self, *, priority: int = 0) -> int:
+        """How many nobody has begun, of at least this priority."""
         with self._ready:
-            return len(self._arrivals) + len(self._returned)
+            if not priority:
+                return len(self._arrivals) + len(self._returned)
+            returned = sum(arrival.priority >= priority for _, arrival in self._returned)
+            return returned + sum(-first >= priority for first, _, _ in self._arrivals)
 
 
 class EmbeddedBroker(EventBroker):

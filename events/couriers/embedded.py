@@ -43,9 +43,9 @@ class EmbeddedCourier:
                 moved += self._ripen(RIPE_SHARE if fresh else ROWS_PER_PASS)
             moved += self._expand()
             handed: dict[str, list[Arrival]] = {}
-            for subscriber, room in self._takers():
+            for subscriber, room, least in self._takers():
                 if subscription := subscriptions.get(subscriber):
-                    handed[subscription.queue] = self._claim(subscriber, room)
+                    handed[subscription.queue] = self._claim(subscriber, room, least)
                 else:
                     moved += self._bury(subscriber)
         for queue, arrivals in handed.items():
@@ -82,16 +82,25 @@ class EmbeddedCourier:
         OutboxMessage.objects.filter(pk__in=[row[0] for row in fresh]).delete()
         return len(fresh)
 
-    def _takers(self) -> Iterator[tuple[str, int]]:
-        """Whom rows are owed to that could take some now, and how many; one that nobody has takes them to its grave."""
-        for name in OutboxMessage.objects.creditors():
-            subscription = subscriptions.get(name)
-            room = CAPACITY - len(self._broker.mailboxes[subscription.queue]) if subscription else ROWS_PER_PASS
-            if room > 0:
-                yield name, room
+    def _takers(self) -> Iterator[tuple[str, int, int]]:
+        """Whom rows are owed to that could take some now, how many, and of which priority at least; one that nobody has
+        takes them to its grave.
 
-    def _claim(self, subscriber: str, room: int) -> list[Arrival]:
-        arrivals = [self._arrival(row) for row in OutboxMessage.objects.owed_to(subscriber)[:room].with_events()]
+        What waits in a mailbox leaves room for what is more urgent.
+        """
+        for name in OutboxMessage.objects.creditors():
+            room, least = ROWS_PER_PASS, 0
+            if subscription := subscriptions.get(name):
+                mailbox = self._broker.mailboxes[subscription.queue]
+                if (room := CAPACITY - mailbox.waiting()) <= 0:
+                    least = OutboxMessage.objects.owed_to(name).values_list("priority", flat=True).first() or 0
+                    room = CAPACITY - mailbox.waiting(priority=least)
+            if room > 0:
+                yield name, room, least
+
+    def _claim(self, subscriber: str, room: int, least: int) -> list[Arrival]:
+        owed = OutboxMessage.objects.owed_to(subscriber).filter(priority__gte=least)
+        arrivals = [self._arrival(row) for row in owed[:room].with_events()]
         claims = {arrival.tag for arrival in arrivals}
         OutboxMessage.objects.filter(pk__in=[pk for pk, _ in claims]).update(claimed=True)
         self._broker.held |= claims

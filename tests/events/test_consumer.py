@@ -160,7 +160,7 @@ def test_an_embedded_worker_that_ends_puts_back_what_no_thread_has_begun() -> No
         worker = Worker(broker, worker_threads=0, worker_timeout=50)
         worker.start()
         deadline = time.monotonic() + 30
-        while len(mailbox) and time.monotonic() < deadline:
+        while mailbox.waiting() and time.monotonic() < deadline:
             time.sleep(0.01)
         worker.stop(timeout=10_000)
         assert sorted(mailbox.take(100, timeout=0), key=lambda one: one.tag) == given
