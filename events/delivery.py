@@ -36,6 +36,8 @@ DEADLOCKS = {"40P01", "40001"}
 #: A statement was cancelled: by its time-out, or by an administrator.
 CANCELLED = "57014"
 
+#: Held by the one redelivered message that runs in this process. Whatever ends the process meanwhile is charged to this
+#: one alone: those beside it have not begun, or run for the first time.
 _one_suspect = threading.Lock()
 
 #: Given the milliseconds a call may take, guards it; the worker puts its time limit here.
@@ -107,20 +109,18 @@ def _process(subscription: Subscription, arrivals: Sequence[Arrival], guard: Gua
 
 
 def _run_alone(subscription: Subscription, arrival: Arrival, guard: Guard) -> Failure | None:
-    key, attempt, started = key_of(subscription, arrival), arrival.attempt, time.monotonic()
+    attempt, started = arrival.attempt, time.monotonic()
     try:
-        begun = Delivery.objects.begun(key) if arrival.redelivered else 0
-        # One at a time in a process: one of them may be what kills the worker, and an innocent beside it would count as
-        # having begun once more.
-        with _one_suspect if begun else nullcontext():
-            if begun > subscription.max_retries:
-                attempt = begun
-                raise ExhaustedError(f"begun {begun} times without an outcome: it ends its worker")
+        with _one_suspect if arrival.redelivered else nullcontext():
             if arrival.redelivered:
-                counted = Delivery.objects.begin(key, attempt=arrival.attempt)
+                started = time.monotonic()
+                counted = Delivery.objects.begin(key_of(subscription, arrival), attempt=arrival.attempt)
                 if counted is None:
                     return None
-                attempt = counted
+                attempt, begun = counted, counted - arrival.attempt
+                # The run before the first of these was not counted: the broker does not say which of a group had begun.
+                if begun >= max(1, subscription.max_retries):
+                    raise ExhaustedError(f"begun {begun} times alone without an outcome: it ends its worker")
             _run_through_deadlocks(subscription, arrival, attempt, guard)
     except BaseException as error:  # a subscriber may raise anything, SystemExit too; it is recorded
         if isinstance(error, Interrupt) and not isinstance(error, TimeLimitExceeded):

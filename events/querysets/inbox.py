@@ -53,22 +53,24 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         final = self.filter(event_id=key.event_id, subscriber=key.subscriber, run=key.run).exclude(state="retrying")
         return not final.exists()
 
-    def begun(self, key: DeliveryKey) -> int:
-        """How many attempts were counted that have not led to an outcome; 0 for a delivery that is final."""
-        open_ones = self.filter(event_id=key.event_id, subscriber=key.subscriber, run=key.run, state="retrying")
-        return open_ones.values_list("attempts", flat=True).first() or 0
-
     def begin(self, key: DeliveryKey, *, attempt: int) -> int | None:
-        """Count an attempt before it runs; returns its number, or None if the delivery is final."""
+        """Count an attempt before it runs; returns its number. What it exceeds the message's own `attempt` by is how
+        often that was begun before without an outcome.
+
+        None if the delivery is final, or if this attempt's failure is on record: then its retry is owed already.
+        """
         connection = connections[self.db]
         with transaction.atomic(using=self.db), connection.cursor() as cursor:
+            # A reason is given with a failure, and taken back as the next attempt begins.
             cursor.execute(
                 "INSERT INTO events_delivery (event_id, subscriber, run, state, attempts, at, reason)"
                 " VALUES (%s, %s, %s, 'retrying', %s, %s, '')"
-                " ON CONFLICT (event_id, subscriber, run) DO UPDATE SET attempts = CASE"
+                " ON CONFLICT (event_id, subscriber, run) DO UPDATE SET reason = '', attempts = CASE"
                 " WHEN events_delivery.attempts + 1 > excluded.attempts THEN events_delivery.attempts + 1"
                 " ELSE excluded.attempts END"
-                " WHERE events_delivery.state = 'retrying' RETURNING attempts",
+                " WHERE events_delivery.state = 'retrying'"
+                " AND (events_delivery.reason = '' OR events_delivery.attempts < excluded.attempts)"
+                " RETURNING attempts",
                 [*adapted(connection, key), attempt, host_now(connection)],
             )
             row = cursor.fetchone()
