@@ -109,12 +109,15 @@ def _process(subscription: Subscription, arrivals: Sequence[Arrival], guard: Gua
 
 
 def _run_alone(subscription: Subscription, arrival: Arrival, guard: Guard) -> Failure | None:
-    attempt, started = arrival.attempt, time.monotonic()
+    key, attempt, started = key_of(subscription, arrival), arrival.attempt, time.monotonic()
     try:
+        # Asked before its turn: it may have to wait for another run of the same message, and nobody else need.
+        if arrival.redelivered and not Delivery.objects.may_begin(key, attempt=attempt):
+            return None
         with _one_suspect if arrival.redelivered else nullcontext():
+            started = time.monotonic()
             if arrival.redelivered:
-                started = time.monotonic()
-                counted = Delivery.objects.begin(key_of(subscription, arrival), attempt=arrival.attempt)
+                counted = Delivery.objects.begin(key, attempt=arrival.attempt)
                 if counted is None:
                     return None
                 attempt, begun = counted, counted - arrival.attempt

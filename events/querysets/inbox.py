@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections, models, transaction
@@ -59,8 +59,22 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
         None if the delivery is final, or if this attempt's failure is on record: then its retry is owed already.
         """
+        # Elsewhere a statement that returns rows commits when they are read, not when it is executed.
+        alone = connections[self.db].vendor == "postgresql"
+        with nullcontext() if alone else transaction.atomic(using=self.db):
+            return self._count(key, attempt)
+
+    def may_begin(self, key: DeliveryKey, *, attempt: int) -> bool:
+        """Whether `begin` would count this attempt; counts nothing. Waits until no other run of the delivery is under
+        way: a killed worker's last statement goes on in the server, and one that lost its broker finishes its work."""
+        with transaction.atomic(using=self.db):
+            counted = self._count(key, attempt)
+            transaction.set_rollback(True, using=self.db)
+        return counted is not None
+
+    def _count(self, key: DeliveryKey, attempt: int) -> int | None:
         connection = connections[self.db]
-        with transaction.atomic(using=self.db), connection.cursor() as cursor:
+        with connection.cursor() as cursor:
             # A reason is given with a failure, and taken back as the next attempt begins.
             cursor.execute(
                 "INSERT INTO events_delivery (event_id, subscriber, run, state, attempts, at, reason)"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
 from dramatiq.middleware import Shutdown
 
 from events.arrival import Arrival
@@ -147,3 +148,42 @@ def test_redelivered_messages_run_one_at_a_time_in_a_process() -> None:
         list(pool.map(run, (1, 2)))
     assert beside_another == []
     assert Delivery.objects.filter(state="done").count() == 2
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_a_message_that_still_runs_elsewhere_keeps_no_other_waiting(eventually: Callable[..., None]) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def run_long(event: Rang) -> None:
+        Effect.objects.create(subscriber="long", number=event.number)
+        if event.number == 1:
+            begun.set()
+            may_end.wait(30)
+
+    def run(message: Arrival) -> None:
+        try:
+            process(subscription, [message])
+        finally:
+            connections.close_all()
+
+    def is_waited_for() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            return cursor.fetchone()[0] > 0
+
+    with only(None, run_long) as subscription, ThreadPoolExecutor(3) as pool:
+        long = arrival(1)
+        running = [pool.submit(run, long)]
+        assert begun.wait(20)
+        running.append(pool.submit(run, again(long)))
+        eventually(is_waited_for)
+        try:
+            pool.submit(run, again(arrival(2))).result(timeout=15)
+        finally:
+            may_end.set()
+        for one in running:
+            one.result()
+    assert effects("long") == [1, 2]
