@@ -111,19 +111,22 @@ def _process(subscription: Subscription, arrivals: Sequence[Arrival], guard: Gua
 def _run_alone(subscription: Subscription, arrival: Arrival, guard: Guard) -> Failure | None:
     key, attempt, started = key_of(subscription, arrival), arrival.attempt, time.monotonic()
     try:
-        # Asked before its turn: it may have to wait for another run of the same message, and nobody else need.
-        if arrival.redelivered and not Delivery.objects.may_begin(key, attempt=attempt):
-            return None
+        if arrival.redelivered:
+            # Asked before its turn: it may have to wait for another run of the same message, and nobody else need.
+            upcoming = Delivery.objects.next_attempt(key, attempt=arrival.attempt)
+            if upcoming is None:
+                return None
+            # One run more may have come before: uncounted, as the broker does not say which of a group had begun.
+            if (begun := upcoming - arrival.attempt) >= max(1, subscription.max_retries):
+                attempt = upcoming
+                raise ExhaustedError(f"begun {begun} times alone without an outcome: it ends its worker")
         with _one_suspect if arrival.redelivered else nullcontext():
             started = time.monotonic()
             if arrival.redelivered:
                 counted = Delivery.objects.begin(key, attempt=arrival.attempt)
                 if counted is None:
                     return None
-                attempt, begun = counted, counted - arrival.attempt
-                # The run before the first of these was not counted: the broker does not say which of a group had begun.
-                if begun >= max(1, subscription.max_retries):
-                    raise ExhaustedError(f"begun {begun} times alone without an outcome: it ends its worker")
+                attempt = counted
             _run_through_deadlocks(subscription, arrival, attempt, guard)
     except BaseException as error:  # a subscriber may raise anything, SystemExit too; it is recorded
         if isinstance(error, Interrupt) and not isinstance(error, TimeLimitExceeded):

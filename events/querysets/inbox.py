@@ -53,24 +53,25 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         final = self.filter(event_id=key.event_id, subscriber=key.subscriber, run=key.run).exclude(state="retrying")
         return not final.exists()
 
-    def begin(self, key: DeliveryKey, *, attempt: int) -> int | None:
-        """Count an attempt before it runs; returns its number. What it exceeds the message's own `attempt` by is how
-        often that was begun before without an outcome.
+    def next_attempt(self, key: DeliveryKey, *, attempt: int) -> int | None:
+        """The number of the attempt that `begin` would count now. What it exceeds the message's own `attempt` by is how
+        often that was begun without an outcome.
 
-        None if the delivery is final, or if this attempt's failure is on record: then its retry is owed already.
+        None if the delivery is final, or if the failure of this attempt is on record: then its retry is owed already.
+        Waits until no other run of the delivery is under way: a killed worker's last statement goes on in the server,
+        and a worker that lost its broker finishes its work.
         """
-        # Elsewhere a statement that returns rows commits when they are read, not when it is executed.
-        alone = connections[self.db].vendor == "postgresql"
-        with nullcontext() if alone else transaction.atomic(using=self.db):
-            return self._count(key, attempt)
-
-    def may_begin(self, key: DeliveryKey, *, attempt: int) -> bool:
-        """Whether `begin` would count this attempt; counts nothing. Waits until no other run of the delivery is under
-        way: a killed worker's last statement goes on in the server, and one that lost its broker finishes its work."""
         with transaction.atomic(using=self.db):
-            counted = self._count(key, attempt)
+            number = self._count(key, attempt)
             transaction.set_rollback(True, using=self.db)
-        return counted is not None
+        return number
+
+    def begin(self, key: DeliveryKey, *, attempt: int) -> int | None:
+        """Count an attempt before it runs; returns its number, or None as `next_attempt` does."""
+        # Elsewhere a statement that returns rows commits when they are read, not when it is executed.
+        by_itself = connections[self.db].vendor == "postgresql"
+        with nullcontext() if by_itself else transaction.atomic(using=self.db):
+            return self._count(key, attempt)
 
     def _count(self, key: DeliveryKey, attempt: int) -> int | None:
         connection = connections[self.db]
