@@ -36,6 +36,8 @@ DEADLOCKS = {"40P01", "40001"}
 #: A statement was cancelled: by its time-out, or by an administrator.
 CANCELLED = "57014"
 
+#: Held by the one redelivered message that runs in this process. Whatever ends the process meanwhile is charged to this
+#: one alone: those beside it have not begun, or run for the first time.
 _one_suspect = threading.Lock()
 
 #: Given the milliseconds a call may take, guards it; the worker puts its time limit here.
@@ -109,13 +111,17 @@ def _process(subscription: Subscription, arrivals: Sequence[Arrival], guard: Gua
 def _run_alone(subscription: Subscription, arrival: Arrival, guard: Guard) -> Failure | None:
     key, attempt, started = key_of(subscription, arrival), arrival.attempt, time.monotonic()
     try:
-        begun = Delivery.objects.begun(key) if arrival.redelivered else 0
-        # One at a time in a process: one of them may be what kills the worker, and an innocent beside it would count as
-        # having begun once more.
-        with _one_suspect if begun else nullcontext():
-            if begun > subscription.max_retries:
-                attempt = begun
-                raise ExhaustedError(f"begun {begun} times without an outcome: it ends its worker")
+        if arrival.redelivered:
+            # Asked before its turn: it may have to wait for another run of the same message, and nobody else need.
+            upcoming = Delivery.objects.next_attempt(key, attempt=arrival.attempt)
+            if upcoming is None:
+                return None
+            # One run more may have come before: uncounted, as the broker does not say which of a group had begun.
+            if (begun := upcoming - arrival.attempt) >= max(1, subscription.max_retries):
+                attempt = upcoming
+                raise ExhaustedError(f"begun {begun} times alone without an outcome: it ends its worker")
+        with _one_suspect if arrival.redelivered else nullcontext():
+            started = time.monotonic()
             if arrival.redelivered:
                 counted = Delivery.objects.begin(key, attempt=arrival.attempt)
                 if counted is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections, models, transaction
@@ -53,22 +53,39 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         final = self.filter(event_id=key.event_id, subscriber=key.subscriber, run=key.run).exclude(state="retrying")
         return not final.exists()
 
-    def begun(self, key: DeliveryKey) -> int:
-        """How many attempts were counted that have not led to an outcome; 0 for a delivery that is final."""
-        open_ones = self.filter(event_id=key.event_id, subscriber=key.subscriber, run=key.run, state="retrying")
-        return open_ones.values_list("attempts", flat=True).first() or 0
+    def next_attempt(self, key: DeliveryKey, *, attempt: int) -> int | None:
+        """The number of the attempt that `begin` would count now. What it exceeds the message's own `attempt` by is how
+        often that was begun without an outcome.
+
+        None if the delivery is final, or if the failure of this attempt is on record: then its retry is owed already.
+        Waits until no other run of the delivery is under way: a killed worker's last statement goes on in the server,
+        and a worker that lost its broker finishes its work.
+        """
+        with transaction.atomic(using=self.db):
+            number = self._count(key, attempt)
+            transaction.set_rollback(True, using=self.db)
+        return number
 
     def begin(self, key: DeliveryKey, *, attempt: int) -> int | None:
-        """Count an attempt before it runs; returns its number, or None if the delivery is final."""
+        """Count an attempt before it runs; returns its number, or None as `next_attempt` does."""
+        # Elsewhere a statement that returns rows commits when they are read, not when it is executed.
+        by_itself = connections[self.db].vendor == "postgresql"
+        with nullcontext() if by_itself else transaction.atomic(using=self.db):
+            return self._count(key, attempt)
+
+    def _count(self, key: DeliveryKey, attempt: int) -> int | None:
         connection = connections[self.db]
-        with transaction.atomic(using=self.db), connection.cursor() as cursor:
+        with connection.cursor() as cursor:
+            # A reason is given with a failure, and taken back as the next attempt begins.
             cursor.execute(
                 "INSERT INTO events_delivery (event_id, subscriber, run, state, attempts, at, reason)"
                 " VALUES (%s, %s, %s, 'retrying', %s, %s, '')"
-                " ON CONFLICT (event_id, subscriber, run) DO UPDATE SET attempts = CASE"
+                " ON CONFLICT (event_id, subscriber, run) DO UPDATE SET reason = '', attempts = CASE"
                 " WHEN events_delivery.attempts + 1 > excluded.attempts THEN events_delivery.attempts + 1"
                 " ELSE excluded.attempts END"
-                " WHERE events_delivery.state = 'retrying' RETURNING attempts",
+                " WHERE events_delivery.state = 'retrying'"
+                " AND (events_delivery.reason = '' OR events_delivery.attempts < excluded.attempts)"
+                " RETURNING attempts",
                 [*adapted(connection, key), attempt, host_now(connection)],
             )
             row = cursor.fetchone()

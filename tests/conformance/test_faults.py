@@ -138,4 +138,5 @@ def test_a_message_that_kills_its_worker_each_time_ends_as_a_dead_letter(rig: Ri
     supervise(rig, workers, until=all_final)
     dead = Delivery.objects.get(state="dead")
     assert "ends its worker" in dead.reason
+    assert dead.attempts == subscriptions[dead.subscriber].max_retries + 1
     assert sorted(Mark.objects.values_list("number", flat=True)) == [*range(20), *range(21, 41)]

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from events.arrival import Arrival
 from events.bus import Event, RetryAfter, emit, emit_many, subscriber
 from events.dead_letters import requeue
-from events.delivery import DeliveryFailed, key_of, process
+from events.delivery import DeliveryFailed, process
 from events.envelope import Envelope, UndecodableError
 from events.models import Attempt, DeadLetter, Delivery, OutboxMessage, StoredEvent
 from events.recording import record
@@ -184,26 +184,6 @@ def test_a_failed_event_of_another_publisher_is_taken_into_the_log_and_retried()
     assert StoredEvent.objects.get().source == "/elsewhere"
     assert OutboxMessage.objects.get().attempt == 2
     deliver()
-    assert effects("moody") == [1]
-
-
-def test_a_redelivered_message_counts_its_attempt_before_it_runs_and_ends_as_a_dead_letter() -> None:
-    killer = arrival(redelivered=True)
-    name = "effects.moody"
-    for _ in range(3):
-        assert Delivery.objects.begin(key_of(subscriptions[name], killer), attempt=1)
-    fail(name, killer)
-    dead = DeadLetter.objects.get()
-    assert (dead.state, dead.attempts) == ("dead", 3)
-    assert "ends its worker" in dead.reason
-    assert effects("moody") == []
-
-
-def test_a_message_done_before_is_skipped_when_redelivered() -> None:
-    first = arrival()
-    process(subscriptions["effects.moody"], [first])
-    again = Arrival.read(first.body, redelivered=True)
-    process(subscriptions["effects.moody"], [again])
     assert effects("moody") == [1]
 
 

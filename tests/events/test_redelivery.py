@@ -1,0 +1,189 @@
+"""Redelivery: a message that was under way when its worker died runs alone and counted, and pays for nobody else."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
+from django.db import connection, connections
+from dramatiq.middleware import Shutdown
+
+from events.arrival import Arrival
+from events.delivery import DeliveryFailed, process
+from events.models import Attempt, DeadLetter, Delivery
+from events.recording import record
+from events.subscription import Subscription, subscriptions
+from events.testing import deliver
+from tests.effects.events import Rang
+from tests.effects.models import Effect
+from tests.events.places import only
+from tests.events.test_delivery import arrival, effects, fail
+
+pytestmark = pytest.mark.django_db
+
+
+def again(message: Arrival, **attributes: object) -> Arrival:
+    """The same message, as the broker hands it out after its worker died."""
+    return message._replace(redelivered=True, **attributes)
+
+
+def interrupted(subscription: Subscription, message: Arrival) -> None:
+    """A run that ends without any outcome, as when its worker is killed."""
+    with pytest.raises(Shutdown):
+        process(subscription, [message])
+
+
+@pytest.mark.parametrize("max_retries", [1, 2, 5])
+def test_a_message_that_kills_its_worker_runs_once_and_max_retries_times_more(max_retries: int) -> None:
+    runs = 0
+
+    def kill(event: Rang) -> None:
+        nonlocal runs
+        runs += 1
+        raise Shutdown
+
+    with only(None, kill, max_retries=max_retries) as subscription:
+        killer = arrival()
+        interrupted(subscription, killer)
+        for _ in range(max_retries):
+            interrupted(subscription, again(killer))
+        with pytest.raises(DeliveryFailed) as given_up:
+            process(subscription, [again(killer)])
+    record(given_up.value)
+    dead = DeadLetter.objects.get()
+    assert (dead.state, dead.attempts, runs) == ("dead", max_retries + 1, max_retries + 1)
+    assert "ends its worker" in dead.reason
+
+
+def test_without_retries_a_redelivered_message_runs_once_as_it_may_never_have_begun() -> None:
+    runs = 0
+
+    def kill(event: Rang) -> None:
+        nonlocal runs
+        runs += 1
+        raise Shutdown
+
+    with only(None, kill, max_retries=0) as subscription:
+        killer = again(arrival())
+        interrupted(subscription, killer)
+        with pytest.raises(DeliveryFailed, match="ends its worker"):
+            process(subscription, [killer])
+    assert runs == 1
+
+
+def test_failures_on_record_do_not_make_a_killer_of_a_message_whose_last_attempt_was_killed() -> None:
+    outcomes: list[BaseException | None] = [ValueError("not yet"), ValueError("not yet"), Shutdown(), Shutdown(), None]
+
+    def stumble(event: Rang) -> None:
+        if outcome := outcomes.pop(0):
+            raise outcome
+
+    with only(None, stumble, max_retries=2) as subscription:
+        message = arrival()
+        for attempt in (1, 2):
+            with pytest.raises(DeliveryFailed) as failed:
+                process(subscription, [message._replace(attempt=attempt)])
+            record(failed.value)
+        interrupted(subscription, message._replace(attempt=3))
+        interrupted(subscription, again(message, attempt=3))
+        process(subscription, [again(message, attempt=3)])
+    delivery = Delivery.objects.get()
+    assert (delivery.state, delivery.attempts) == ("done", 4)
+    assert sorted(Attempt.objects.values_list("number", flat=True)) == [1, 2]
+
+
+def test_a_message_whose_failure_is_on_record_leaves_its_next_run_to_its_retry() -> None:
+    message = arrival(mood="twice")
+    fail("effects.moody", message)
+    process(subscriptions["effects.moody"], [again(message)])
+    assert Delivery.objects.get().attempts == 1
+    deliver()
+    assert list(Effect.objects.values_list("number", "attempt")) == [(1, 3)]
+
+
+def test_a_message_done_before_is_skipped_when_redelivered() -> None:
+    message = arrival()
+    process(subscriptions["effects.moody"], [message])
+    process(subscriptions["effects.moody"], [again(message)])
+    assert effects("moody") == [1]
+
+
+def test_a_redelivered_message_that_fails_has_used_up_the_attempts_it_began() -> None:
+    outcomes: list[BaseException] = [Shutdown(), Shutdown(), ValueError("at last")]
+
+    def stumble(event: Rang) -> None:
+        raise outcomes.pop(0)
+
+    with only(None, stumble, max_retries=2) as subscription:
+        message = arrival()
+        interrupted(subscription, message)
+        interrupted(subscription, again(message))
+        with pytest.raises(DeliveryFailed) as failed:
+            process(subscription, [again(message)])
+    record(failed.value)
+    delivery = Delivery.objects.get()
+    assert (delivery.state, delivery.attempts) == ("retrying", 2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_redelivered_messages_run_one_at_a_time_in_a_process() -> None:
+    beside_another: list[int] = []
+    meeting = threading.Barrier(2)
+
+    def wait_for_another(event: Rang) -> None:
+        with suppress(threading.BrokenBarrierError):
+            meeting.wait(0.5)
+            beside_another.append(event.number)
+
+    def run(number: int) -> None:
+        try:
+            process(subscription, [again(arrival(number))])
+        finally:
+            connections.close_all()
+
+    with only(None, wait_for_another) as subscription, ThreadPoolExecutor(2) as pool:
+        list(pool.map(run, (1, 2)))
+    assert beside_another == []
+    assert Delivery.objects.filter(state="done").count() == 2
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_a_message_that_still_runs_elsewhere_keeps_no_other_waiting(eventually: Callable[..., None]) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def run_long(event: Rang) -> None:
+        Effect.objects.create(subscriber="long", number=event.number)
+        if event.number == 1:
+            begun.set()
+            may_end.wait(30)
+
+    def run(message: Arrival) -> None:
+        try:
+            process(subscription, [message])
+        finally:
+            connections.close_all()
+
+    def is_waited_for() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            return cursor.fetchone()[0] > 0
+
+    with only(None, run_long) as subscription, ThreadPoolExecutor(3) as pool:
+        long = arrival(1)
+        running = [pool.submit(run, long)]
+        assert begun.wait(20)
+        running.append(pool.submit(run, again(long)))
+        eventually(is_waited_for)
+        try:
+            pool.submit(run, again(arrival(2))).result(timeout=15)
+        finally:
+            may_end.set()
+        for one in running:
+            one.result()
+    assert effects("long") == [1, 2]
