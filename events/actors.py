@@ -7,7 +7,7 @@ from dramatiq.broker import Broker
 
 from events.arrival import Arrival
 from events.brokers.contract import EventBroker
-from events.delivery import DeliveryFailed, process, unlimited
+from events.delivery import DeliveryFailed, StillRunningError, process, unlimited
 from events.subscription import Subscription
 from events.time_limit import DeliveryTimeLimit
 
@@ -29,5 +29,5 @@ def declare_actor(broker: Broker, subscription: Subscription) -> None:
         actor_name=subscription.name,
         queue_name=subscription.queue,
         priority=-subscription.priority,
-        options={"throws": DeliveryFailed},
+        options={"throws": (DeliveryFailed, StillRunningError)},
     )

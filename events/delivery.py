@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import random
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -35,11 +34,10 @@ DEADLOCK_RETRIES = 10
 DEADLOCKS = {"40P01", "40001"}
 #: A statement was cancelled: by its time-out, or by an administrator.
 CANCELLED = "57014"
+LOCKED = "55P03"
 
 #: Held by the one redelivered message that runs in this process. Whatever ends the process meanwhile is charged to this
 #: one alone: those beside it have not begun, or run for the first time.
-_one_suspect = threading.Lock()
-
 #: Given the milliseconds a call may take, guards it; the worker puts its time limit here.
 Guard = Callable[[int], AbstractContextManager[None]]
 
@@ -72,6 +70,10 @@ class ExhaustedError(Exception):
     """A message used up its attempts without ever failing: it kills its worker."""
 
 
+class StillRunningError(Exception):
+    """Another run of the same message is under way: this one is given back, to be looked at again."""
+
+
 class TimeLimitReached(Exception):
     """A subscriber, or one of its statements, ran longer than it may."""
 
@@ -83,7 +85,8 @@ class TimeLimitReached(Exception):
 def process(subscription: Subscription, arrivals: Sequence[Arrival], *, guard: Guard = unlimited) -> None:
     """Run a subscriber on arrivals, in one slot of the process's pool.
 
-    Raises DeliveryFailed with those that failed; each of the others is done or was done before.
+    Raises DeliveryFailed with those that failed; each of the others is done or was done before. Raises
+    StillRunningError for a redelivered one that another run holds up.
     """
     get_pool().run(_process, subscription, arrivals, guard)
 
@@ -112,28 +115,32 @@ def _run_alone(subscription: Subscription, arrival: Arrival, guard: Guard) -> Fa
     key, attempt, started = key_of(subscription, arrival), arrival.attempt, time.monotonic()
     try:
         if arrival.redelivered:
-            # Asked before its turn: it may have to wait for another run of the same message, and nobody else need.
-            upcoming = Delivery.objects.next_attempt(key, attempt=arrival.attempt)
-            if upcoming is None:
-                return None
             # One run more may have come before: uncounted, as the broker does not say which of a group had begun.
-            if (begun := upcoming - arrival.attempt) >= max(1, subscription.max_retries):
-                attempt = upcoming
+            most = max(1, subscription.max_retries)
+            counted = _begin(key, attempt=arrival.attempt, most=most)
+            if counted is None:
+                return None
+            attempt = counted
+            if (begun := counted - arrival.attempt) >= most:
                 raise ExhaustedError(f"begun {begun} times alone without an outcome: it ends its worker")
-        with _one_suspect if arrival.redelivered else nullcontext():
-            started = time.monotonic()
-            if arrival.redelivered:
-                counted = Delivery.objects.begin(key, attempt=arrival.attempt)
-                if counted is None:
-                    return None
-                attempt = counted
-            _run_through_deadlocks(subscription, arrival, attempt, guard)
+        _run_through_deadlocks(subscription, arrival, attempt, guard)
+    except StillRunningError:
+        raise
     except BaseException as error:  # a subscriber may raise anything, SystemExit too; it is recorded
         if isinstance(error, Interrupt) and not isinstance(error, TimeLimitExceeded):
             raise
         return Failure(arrival, attempt, error, time.monotonic() - started)
     _log_done(subscription, (arrival,), time.monotonic() - started, attempt=attempt)
     return None
+
+
+def _begin(key: DeliveryKey, *, attempt: int, most: int) -> int | None:
+    try:
+        return Delivery.objects.begin(key, attempt=attempt, most=most)
+    except OperationalError as error:
+        if _sqlstate(error) == LOCKED:
+            raise StillRunningError(f"{key.event_id} at {key.subscriber}") from error
+        raise
 
 
 def _run_through_deadlocks(subscription: Subscription, arrival: Arrival, attempt: int, guard: Guard) -> None:

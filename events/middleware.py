@@ -16,7 +16,7 @@ from dramatiq.worker import Worker
 from events.brokers.contract import EventBroker, EventConsumer
 from events.brokers.embedded import EmbeddedBroker
 from events.couriers.embedded import put_down
-from events.delivery import DeliveryFailed
+from events.delivery import DeliveryFailed, StillRunningError
 from events.pool import get_pool
 from events.recording import record
 from events.relay import RelayThread
@@ -56,6 +56,8 @@ class RetryOrDeadLetter(Middleware):
         message.fail()
         if isinstance(exception, DeliveryFailed):
             message.failed = not self._recorded(exception)
+        elif isinstance(exception, StillRunningError):
+            log.info("given back while another run goes on", queue=message.queue_name, delivery=str(exception))
         else:
             log.error("delivery without outcome, given back", queue=message.queue_name, error=repr(exception))
 

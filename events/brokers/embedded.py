@@ -8,11 +8,12 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from dramatiq.broker import MessageProxy
 
 from events.arrival import Arrival
+from events.brokers import suspects
 from events.brokers.contract import ArrivalMessage, EventBroker, EventConsumer
 from events.subscription import Subscription
 
@@ -67,22 +68,27 @@ class Mailbox:
             return waiting
 
     def take(self, most: int, *, timeout: float) -> list[Arrival]:
-        """Up to `most` waiting arrivals, as soon as there is one. One that was redelivered comes alone."""
+        """Up to `most` waiting arrivals, as soon as there is one. One that was redelivered comes alone, when no other
+        one is under way."""
         with self._ready:
             self._ready.wait_for(lambda: most and self._has_some(), timeout)
             room = min(most, self.ahead - self._out)
             taken: list[Arrival] = []
             while self._arrivals and len(taken) < room and not (taken and self._arrivals[0][2].redelivered):
+                if self._arrivals[0][2].redelivered and not suspects.begin():
+                    self._ready.wait(suspects.POLL)
+                    break
                 taken.append(heapq.heappop(self._arrivals)[2])
                 if taken[0].redelivered:
                     break
             self._out += len(taken)
             return taken
 
-    def let_go(self, count: int) -> None:
-        """So many that were out are settled or given back."""
+    def let_go(self, arrivals: Sequence[Arrival]) -> None:
+        """These, which were out together, are settled or given back."""
+        suspects.end(arrivals)
         with self._ready:
-            self._out -= count
+            self._out -= len(arrivals)
             self._ready.notify_all()
 
     def _has_some(self) -> bool:
@@ -157,14 +163,14 @@ class EmbeddedConsumer(EventConsumer):
     def ack(self, message: ArrivalMessage) -> None:  # type: ignore[override]
         for arrival in message.arrivals:
             self._settle(arrival.tag)
-        self._mailbox.let_go(len(message.arrivals))
+        self._mailbox.let_go(message.arrivals)
 
     def nack(self, message: ArrivalMessage) -> None:  # type: ignore[override]
         # Each comes back alone and counted, so that one that never has an outcome ends as a dead letter.
         self._mailbox.give_back([arrival._replace(redelivered=True) for arrival in message.arrivals])
-        self._mailbox.let_go(len(message.arrivals))
+        self._mailbox.let_go(message.arrivals)
 
     def requeue(self, messages: Iterable[ArrivalMessage]) -> None:  # type: ignore[override]
         for message in messages:
             self._mailbox.put_back(message.arrivals)
-            self._mailbox.let_go(len(message.arrivals))
+            self._mailbox.let_go(message.arrivals)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -12,6 +13,7 @@ import structlog
 from pika.exceptions import AMQPError
 
 from events.arrival import Arrival
+from events.brokers import suspects
 from events.brokers.contract import ArrivalMessage
 from events.brokers.drive import end, start, turn
 from events.brokers.watermark import Watermark
@@ -58,18 +60,23 @@ class Session:
 
     def take(self, *, timeout: float) -> list[Arrival]:
         """The messages that wait, up to what may share a transaction, as soon as there is one; none after `timeout`
-        seconds. One that was redelivered comes alone.
+        seconds. One that was redelivered comes alone, when no other one is under way.
 
         Raises one of LOST.
         """
         together, seen = self._subscription.together, len(self._arrived)
-        self._run(0 if seen else timeout, until=1)
+        if seen and self._arrived[0].redelivered and suspects.is_the_turn_taken():
+            self._run(suspects.POLL, until=sys.maxsize)
+        else:
+            self._run(0 if seen else timeout, until=1)
         # Where several come there are often more. Nobody is idle for want of them while others are being worked on.
         while max(seen, 1) < len(self._arrived) < together:
             seen = len(self._arrived)
             self._run(LINGER if self._handed_out else 0, until=together)
         taken: list[Arrival] = []
         while self._arrived and len(taken) < together and not (taken and self._arrived[0].redelivered):
+            if self._arrived[0].redelivered and not suspects.begin():
+                break
             taken.append(self._arrived.popleft())
             if taken[0].redelivered:
                 break
@@ -132,6 +139,7 @@ class Session:
 
     def settle(self, message: ArrivalMessage, *, done: bool, pause: float = PAUSE) -> None:
         """Acknowledge a message, or give it back after a pause of so many seconds. For any thread."""
+        suspects.end(message.arrivals)
         self._outcomes.append(([arrival.tag for arrival in message.arrivals], done, pause))
         if self._error is not None:
             log.info("left to redelivery: its connection is gone", queue=message.queue_name, error=repr(self._error))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections, models, transaction
@@ -53,33 +53,28 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         final = self.filter(event_id=key.event_id, subscriber=key.subscriber, run=key.run).exclude(state="retrying")
         return not final.exists()
 
-    def next_attempt(self, key: DeliveryKey, *, attempt: int) -> int | None:
-        """The number of the attempt that `begin` would count now. What it exceeds the message's own `attempt` by is how
-        often that was begun without an outcome.
+    def begin(self, key: DeliveryKey, *, attempt: int, most: int) -> int | None:
+        """Count an attempt before it runs; returns its number. What that exceeds the message's own `attempt` by is how
+        often it was begun without an outcome; from `most` times on it is not counted any more.
 
         None if the delivery is final, or if the failure of this attempt is on record: then its retry is owed already.
-        Waits until no other run of the delivery is under way: a killed worker's last statement goes on in the server,
-        and a worker that lost its broker finishes its work.
+        Raises OperationalError if another run of the delivery is under way for longer than a moment: a killed worker's
+        last statement goes on in the server, and a worker that lost its broker finishes its work.
         """
         with transaction.atomic(using=self.db):
             number = self._count(key, attempt)
-            transaction.set_rollback(True, using=self.db)
+            if number is not None and number - attempt >= most:
+                transaction.set_rollback(True, using=self.db)
         return number
-
-    def begin(self, key: DeliveryKey, *, attempt: int) -> int | None:
-        """Count an attempt before it runs; returns its number, or None as `next_attempt` does."""
-        # Elsewhere a statement that returns rows commits when they are read, not when it is executed.
-        by_itself = connections[self.db].vendor == "postgresql"
-        with nullcontext() if by_itself else transaction.atomic(using=self.db):
-            return self._count(key, attempt)
 
     def _count(self, key: DeliveryKey, attempt: int) -> int | None:
         connection = connections[self.db]
+        impatient = _IMPATIENT if connection.vendor == "postgresql" else ""
         with connection.cursor() as cursor:
             # A reason is given with a failure, and taken back as the next attempt begins.
             cursor.execute(
                 "INSERT INTO events_delivery (event_id, subscriber, run, state, attempts, at, reason)"
-                " VALUES (%s, %s, %s, 'retrying', %s, %s, '')"
+                f" SELECT %s, %s, %s, 'retrying', %s, %s, ''{impatient} WHERE true"
                 " ON CONFLICT (event_id, subscriber, run) DO UPDATE SET reason = '', attempts = CASE"
                 " WHEN events_delivery.attempts + 1 > excluded.attempts THEN events_delivery.attempts + 1"
                 " ELSE excluded.attempts END"
@@ -108,6 +103,10 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         if connection.vendor == "postgresql":
             return _write_on_postgresql(connection, keys, state, attempts, time_limit)
         return _write_elsewhere(connection, keys, state, attempts)
+
+
+#: Others wait for their turn meanwhile.
+_IMPATIENT = " FROM (SELECT set_config('lock_timeout', '200', true)) AS impatient"
 
 
 def _write_on_postgresql(

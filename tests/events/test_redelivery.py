@@ -5,21 +5,24 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from functools import partial
 
 import pytest
-from django.db import connection, connections
+from django.db import connections
+from django_dramatiq.middleware import DbConnectionsMiddleware
 from dramatiq.middleware import Shutdown
 
 from events.arrival import Arrival
-from events.delivery import DeliveryFailed, process
+from events.brokers.embedded import EmbeddedBroker
+from events.delivery import DeliveryFailed, StillRunningError, process
+from events.middleware import Leaving, RetryOrDeadLetter
 from events.models import Attempt, DeadLetter, Delivery
 from events.recording import record
 from events.subscription import Subscription, subscriptions
 from events.testing import deliver
 from tests.effects.events import Rang
 from tests.effects.models import Effect
-from tests.events.places import only
+from tests.events.places import only, working
 from tests.events.test_delivery import arrival, effects, fail
 
 pytestmark = pytest.mark.django_db
@@ -129,37 +132,42 @@ def test_a_redelivered_message_that_fails_has_used_up_the_attempts_it_began() ->
 
 
 @pytest.mark.django_db(transaction=True)
-def test_redelivered_messages_run_one_at_a_time_in_a_process() -> None:
-    beside_another: list[int] = []
-    meeting = threading.Barrier(2)
+def test_redelivered_messages_run_one_at_a_time_and_fresh_ones_go_past(eventually: Callable[..., None]) -> None:
+    under_way: list[int] = []
+    together: list[int] = []
+    may_end = threading.Event()
 
-    def wait_for_another(event: Rang) -> None:
-        with suppress(threading.BrokenBarrierError):
-            meeting.wait(0.5)
-            beside_another.append(event.number)
+    def run(event: Rang) -> None:
+        under_way.append(event.number)
+        together.append(len(under_way))
+        may_end.wait(30)
+        under_way.remove(event.number)
 
-    def run(number: int) -> None:
-        try:
-            process(subscription, [again(arrival(number))])
-        finally:
-            connections.close_all()
+    def leave_effect(event: Rang) -> None:
+        Effect.objects.create(subscriber="fresh", number=event.number)
 
-    with only(None, wait_for_another) as subscription, ThreadPoolExecutor(2) as pool:
-        list(pool.map(run, (1, 2)))
-    assert beside_another == []
-    assert Delivery.objects.filter(state="done").count() == 2
+    broker = EmbeddedBroker(middleware=[DbConnectionsMiddleware(), RetryOrDeadLetter(), Leaving()])
+    slow = partial(only, broker, run, atomic=False)
+    with slow() as first, slow() as second, only(broker, leave_effect) as third:
+        for number, subscription in enumerate((first, first, second, second)):
+            broker.mailboxes[subscription.queue].put([again(arrival(number), tag=(number, 1))])
+        broker.mailboxes[third.queue].put([arrival(number, tag=(number, 1)) for number in range(10, 13)])
+        with working(broker, threads=2, on_leaving=may_end.set):
+            eventually(lambda: under_way and effects("fresh") == [10, 11, 12])
+            may_end.set()
+            eventually(lambda: Delivery.objects.filter(state="done").count() == 7)
+    assert together == [1, 1, 1, 1]
 
 
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
-def test_a_message_that_still_runs_elsewhere_keeps_no_other_waiting(eventually: Callable[..., None]) -> None:
+def test_a_message_that_still_runs_elsewhere_is_given_back_at_once_and_skipped_once_it_is_done() -> None:
     begun, may_end = threading.Event(), threading.Event()
 
     def run_long(event: Rang) -> None:
         Effect.objects.create(subscriber="long", number=event.number)
-        if event.number == 1:
-            begun.set()
-            may_end.wait(30)
+        begun.set()
+        may_end.wait(30)
 
     def run(message: Arrival) -> None:
         try:
@@ -167,23 +175,17 @@ def test_a_message_that_still_runs_elsewhere_keeps_no_other_waiting(eventually: 
         finally:
             connections.close_all()
 
-    def is_waited_for() -> bool:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            )
-            return cursor.fetchone()[0] > 0
-
-    with only(None, run_long) as subscription, ThreadPoolExecutor(3) as pool:
+    with only(None, run_long) as subscription, ThreadPoolExecutor(1) as pool:
         long = arrival(1)
-        running = [pool.submit(run, long)]
+        running = pool.submit(run, long)
         assert begun.wait(20)
-        running.append(pool.submit(run, again(long)))
-        eventually(is_waited_for)
         try:
-            pool.submit(run, again(arrival(2))).result(timeout=15)
+            with pytest.raises(StillRunningError):
+                process(subscription, [again(long)])
+            assert not running.done()
         finally:
             may_end.set()
-        for one in running:
-            one.result()
-    assert effects("long") == [1, 2]
+        running.result()
+        process(subscription, [again(long)])
+    assert effects("long") == [1]
+    assert Delivery.objects.get().attempts == 1

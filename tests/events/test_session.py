@@ -82,8 +82,31 @@ def test_what_has_its_outcome_after_the_end_of_its_connection_is_delivered_again
     session.close()
     session.settle(late, done=True)
     again = Session(broker.parameters, subscription, prefetch=10)
-    assert [one.redelivered for one in take(again, subscription).arrivals] == [True]
+    redelivered = take(again, subscription)
+    assert [one.redelivered for one in redelivered.arrivals] == [True]
+    again.settle(redelivered, done=True)
     again.close()
+
+
+def test_a_redelivered_message_is_handed_out_when_no_other_is_under_way_in_the_process(
+    broker: RabbitmqBroker, subscription: Subscription
+) -> None:
+    send(broker, "calm", "calm")
+    killed = Session(broker.parameters, subscription, prefetch=10)
+    take(killed, subscription)
+    killed.close()
+    sessions = [Session(broker.parameters, subscription, prefetch=1) for _ in range(2)]
+    first = take(sessions[0], subscription)
+    deadline = time.monotonic() + 30
+    while not sessions[1].is_open and time.monotonic() < deadline:
+        sessions[1].take(timeout=0.1)
+    assert [sessions[1].take(timeout=0.1) for _ in range(5)] == [[]] * 5
+    sessions[0].settle(first, done=True)
+    second = take(sessions[1], subscription)
+    assert [one.redelivered for one in (*first.arrivals, *second.arrivals)] == [True, True]
+    sessions[1].settle(second, done=True)
+    for session in sessions:
+        session.close()
 
 
 def test_a_consumer_whose_queue_is_deleted_makes_it_anew(broker: RabbitmqBroker, eventually: Eventually) -> None:
