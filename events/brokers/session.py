@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pika
@@ -66,13 +65,13 @@ class Session:
         """
         together, seen = self._subscription.together, len(self._arrived)
         if seen and self._arrived[0].redelivered and suspects.is_the_turn_taken():
-            self._run(suspects.POLL, until=sys.maxsize)
+            self._run(suspects.POLL, until=lambda: not suspects.is_the_turn_taken())
         else:
-            self._run(0 if seen else timeout, until=1)
+            self._run(0 if seen else timeout, until=lambda: bool(self._arrived))
         # Where several come there are often more. Nobody is idle for want of them while others are being worked on.
         while max(seen, 1) < len(self._arrived) < together:
             seen = len(self._arrived)
-            self._run(LINGER if self._handed_out else 0, until=together)
+            self._run(LINGER if self._handed_out else 0, until=lambda: len(self._arrived) >= together)
         taken: list[Arrival] = []
         while self._arrived and len(taken) < together and not (taken and self._arrived[0].redelivered):
             if self._arrived[0].redelivered and not suspects.begin():
@@ -88,15 +87,15 @@ class Session:
         """Whether messages can arrive, as far as is known."""
         return self._channel is not None and self._channel.is_open
 
-    def _run(self, seconds: float, *, until: int) -> None:
-        """Read, write and call back until so many have arrived, or for so many seconds; once in any case."""
+    def _run(self, seconds: float, *, until: Callable[[], bool]) -> None:
+        """Read, write and call back until a condition holds, or for so many seconds; once in any case."""
         deadline = time.monotonic() + seconds
         left = seconds
         while left >= 0:
             turn(self._loop, at_most=left)
             if self._error is not None:
                 raise self._error
-            if len(self._arrived) >= until:
+            if until():
                 return
             left = deadline - time.monotonic()
 
