@@ -36,8 +36,6 @@ DEADLOCKS = {"40P01", "40001"}
 CANCELLED = "57014"
 LOCKED = "55P03"
 
-#: Held by the one redelivered message that runs in this process. Whatever ends the process meanwhile is charged to this
-#: one alone: those beside it have not begun, or run for the first time.
 #: Given the milliseconds a call may take, guards it; the worker puts its time limit here.
 Guard = Callable[[int], AbstractContextManager[None]]
 

@@ -79,7 +79,7 @@ def _record_one(subscription: Subscription, failure: Failure, now: dt.datetime) 
         subscriber=subscription.name,
         due=now + _backoff(subscription, failure),
         run=arrival.run,
-        attempt=failure.attempt + 1,
+        attempt=delivery.attempts + 1,
         priority=arrival.priority,
         claimed=False,
     )

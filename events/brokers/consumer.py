@@ -10,7 +10,8 @@ from dramatiq.broker import MessageProxy
 from dramatiq.common import compute_backoff
 
 from events.brokers.contract import ArrivalMessage, EventBroker, EventConsumer
-from events.brokers.session import LOST, Session
+from events.brokers.drive import LOST
+from events.brokers.session import Session
 from events.subscription import Subscription
 
 log = structlog.get_logger("events.rabbitmq")

@@ -6,7 +6,13 @@ import time
 from typing import Any
 
 import pika
+import structlog
+from pika.exceptions import AMQPError
 
+log = structlog.get_logger("events.rabbitmq")
+
+#: What a connection that is gone raises, depending on where it is noticed.
+LOST = (AMQPError, AssertionError, OSError)
 #: How long a goodbye may take, in seconds.
 GOODBYE = 5.0
 
@@ -29,12 +35,14 @@ def turn(loop: Any, *, at_most: float) -> None:
 
 
 def end(connection: pika.SelectConnection) -> None:
-    """Close a connection, if it still stands, and its loop. Raises what a connection raises that is lost meanwhile."""
+    """Close a connection, if it still stands, and its loop."""
     try:
         if not (connection.is_closed or connection.is_closing):
             connection.close()
         deadline = time.monotonic() + GOODBYE
         while not connection.is_closed and (left := deadline - time.monotonic()) > 0:
             turn(connection.ioloop, at_most=left)
+    except LOST as error:
+        log.info("closed without a goodbye", error=repr(error))
     finally:
         connection.ioloop.close()

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from dramatiq.broker import MessageProxy
 
 from events.arrival import Arrival
-from events.brokers import suspects
 from events.brokers.contract import ArrivalMessage, EventBroker, EventConsumer
+from events.brokers.suspects import POLL, turn
 from events.subscription import Subscription
 
 #: How many arrivals of one subscriber and priority wait in memory at most; the others wait in the outbox.
@@ -40,6 +40,7 @@ class Mailbox:
         self._out = 0
         self._ready = threading.Condition()
         self._arrivals: list[tuple[int, int, Arrival]] = []
+        self._suspects: list[tuple[int, int, Arrival]] = []
         self._firsts, self._lasts = itertools.count(-1, -1), itertools.count()
         self._returned: deque[tuple[float, Arrival]] = deque()
 
@@ -64,29 +65,26 @@ class Mailbox:
     def empty(self) -> list[Arrival]:
         """Take out all that nobody has begun."""
         with self._ready:
-            waiting, self._arrivals = [arrival for _, _, arrival in self._arrivals], []
+            waiting = [arrival for _, _, arrival in (*self._suspects, *self._arrivals)]
+            self._suspects, self._arrivals = [], []
             return waiting
 
     def take(self, most: int, *, timeout: float) -> list[Arrival]:
-        """Up to `most` waiting arrivals, as soon as there is one. One that was redelivered comes alone, when no other
-        one is under way."""
+        """Up to `most` waiting arrivals, as soon as there is one. One that was redelivered comes alone, when it is its
+        turn; fresh ones go past."""
         with self._ready:
-            self._ready.wait_for(lambda: most and self._has_some(), timeout)
+            self._ready.wait_for(lambda: most and self._has_some(), min(timeout, POLL) if self._suspects else timeout)
             room = min(most, self.ahead - self._out)
-            taken: list[Arrival] = []
-            while self._arrivals and len(taken) < room and not (taken and self._arrivals[0][2].redelivered):
-                if self._arrivals[0][2].redelivered and not suspects.begin():
-                    self._ready.wait(suspects.POLL)
-                    break
-                taken.append(heapq.heappop(self._arrivals)[2])
-                if taken[0].redelivered:
-                    break
+            if room > 0 and self._suspects and turn.begin(self):
+                taken = [heapq.heappop(self._suspects)[2]]
+            else:
+                taken = [heapq.heappop(self._arrivals)[2] for _ in range(min(room, len(self._arrivals)))]
             self._out += len(taken)
             return taken
 
     def let_go(self, arrivals: Sequence[Arrival]) -> None:
         """These, which were out together, are settled or given back."""
-        suspects.end(arrivals)
+        turn.end(arrivals)
         with self._ready:
             self._out -= len(arrivals)
             self._ready.notify_all()
@@ -94,19 +92,19 @@ class Mailbox:
     def _has_some(self) -> bool:
         while self._returned and self._returned[0][0] <= time.monotonic():
             self._sort_in(self._returned.popleft()[1])
-        return bool(self._arrivals) and self._out < self.ahead
+        some = bool(self._arrivals) or (bool(self._suspects) and turn.is_free(self))
+        return some and self._out < self.ahead
 
     def _sort_in(self, arrival: Arrival, *, place: int | None = None) -> None:
         place = next(self._lasts) if place is None else place
-        heapq.heappush(self._arrivals, (-arrival.priority, place, arrival))
+        heapq.heappush(self._suspects if arrival.redelivered else self._arrivals, (-arrival.priority, place, arrival))
 
     def waiting(self, *, priority: int = 0) -> int:
         """How many nobody has begun, of at least this priority."""
         with self._ready:
-            if not priority:
-                return len(self._arrivals) + len(self._returned)
-            returned = sum(arrival.priority >= priority for _, arrival in self._returned)
-            return returned + sum(-first >= priority for first, _, _ in self._arrivals)
+            waiting = [arrival for _, _, arrival in (*self._suspects, *self._arrivals)]
+            waiting += [arrival for _, arrival in self._returned]
+            return sum(arrival.priority >= priority for arrival in waiting)
 
 
 class EmbeddedBroker(EventBroker):

@@ -12,7 +12,8 @@ from pika.exceptions import ChannelClosedByBroker
 
 from events.brokers.consumer import RabbitmqConsumer
 from events.brokers.contract import EventBroker
-from events.brokers.session import LOST, Session
+from events.brokers.drive import LOST
+from events.brokers.session import Session
 from events.pool import get_pool
 from events.subscription import Subscription
 

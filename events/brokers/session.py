@@ -9,12 +9,12 @@ from typing import Any
 
 import pika
 import structlog
-from pika.exceptions import AMQPError
 
 from events.arrival import Arrival
-from events.brokers import suspects
+from events.brokers import drive
 from events.brokers.contract import ArrivalMessage
-from events.brokers.drive import end, start, turn
+from events.brokers.drive import LOST
+from events.brokers.suspects import POLL, turn
 from events.brokers.watermark import Watermark
 from events.subscription import Subscription
 
@@ -26,8 +26,6 @@ PAUSE = 1.0
 PATIENCE = 0.05
 #: How long a few messages wait for more while others are being worked on, in seconds.
 LINGER = 0.001
-#: What a connection that is gone raises, depending on where it is noticed.
-LOST = (AMQPError, AssertionError, OSError)
 
 
 class Session:
@@ -41,6 +39,7 @@ class Session:
         self._subscription = subscription
         self._prefetch = prefetch
         self._arrived: deque[Arrival] = deque()
+        self._suspects: deque[Arrival] = deque()
         self._outcomes: deque[tuple[Sequence[int], bool, float]] = deque()
         self._watermark = Watermark()
         self._handed_out = 0
@@ -55,32 +54,30 @@ class Session:
             on_open_error_callback=self._on_lost,
             on_close_callback=self._on_lost,
         )
-        self._loop = start(self._connection)
+        self._loop = drive.start(self._connection)
 
     def take(self, *, timeout: float) -> list[Arrival]:
         """The messages that wait, up to what may share a transaction, as soon as there is one; none after `timeout`
-        seconds. One that was redelivered comes alone, when no other one is under way.
+        seconds. One that was redelivered comes alone, when it is its turn; fresh ones go past.
 
         Raises one of LOST.
         """
+        if self._suspects and turn.begin(self):
+            return self._hand_out([self._suspects.popleft()])
         together, seen = self._subscription.together, len(self._arrived)
-        if seen and self._arrived[0].redelivered and suspects.is_the_turn_taken():
-            self._run(suspects.POLL, until=lambda: not suspects.is_the_turn_taken())
-        else:
-            self._run(0 if seen else timeout, until=lambda: bool(self._arrived))
+        self._run(0 if seen else min(timeout, POLL) if self._suspects else timeout, until=self._has_some)
         # Where several come there are often more. Nobody is idle for want of them while others are being worked on.
         while max(seen, 1) < len(self._arrived) < together:
             seen = len(self._arrived)
             self._run(LINGER if self._handed_out else 0, until=lambda: len(self._arrived) >= together)
-        taken: list[Arrival] = []
-        while self._arrived and len(taken) < together and not (taken and self._arrived[0].redelivered):
-            if self._arrived[0].redelivered and not suspects.begin():
-                break
-            taken.append(self._arrived.popleft())
-            if taken[0].redelivered:
-                break
-        self._handed_out += len(taken)
-        return taken
+        return self._hand_out([self._arrived.popleft() for _ in range(min(together, len(self._arrived)))])
+
+    def _has_some(self) -> bool:
+        return bool(self._arrived) or (bool(self._suspects) and turn.is_free(self))
+
+    def _hand_out(self, arrivals: list[Arrival]) -> list[Arrival]:
+        self._handed_out += len(arrivals)
+        return arrivals
 
     @property
     def is_open(self) -> bool:
@@ -92,7 +89,7 @@ class Session:
         deadline = time.monotonic() + seconds
         left = seconds
         while left >= 0:
-            turn(self._loop, at_most=left)
+            drive.turn(self._loop, at_most=left)
             if self._error is not None:
                 raise self._error
             if until():
@@ -111,7 +108,8 @@ class Session:
 
     def _on_message(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
         headers = properties.headers or {}
-        self._arrived.append(
+        waiting = self._suspects if method.redelivered else self._arrived
+        waiting.append(
             Arrival.read(
                 body,
                 run=_counted(headers, "run", 0),
@@ -133,12 +131,13 @@ class Session:
         if self.is_open:
             for tag in self._channel.consumer_tags:
                 self._channel.basic_cancel(tag)  # what still comes is rejected by pika
-            self._give_back([arrival.tag for arrival in self._arrived])
+            self._give_back([arrival.tag for arrival in (*self._suspects, *self._arrived)])
+        self._suspects.clear()
         self._arrived.clear()
 
     def settle(self, message: ArrivalMessage, *, done: bool, pause: float = PAUSE) -> None:
         """Acknowledge a message, or give it back after a pause of so many seconds. For any thread."""
-        suspects.end(message.arrivals)
+        turn.end(message.arrivals)
         self._outcomes.append(([arrival.tag for arrival in message.arrivals], done, pause))
         if self._error is not None:
             log.info("left to redelivery: its connection is gone", queue=message.queue_name, error=repr(self._error))
@@ -183,14 +182,13 @@ class Session:
     def close(self) -> None:
         """Settle what has its outcome and close the connection; the broker takes back the rest."""
         try:
-            try:
-                if self.is_open:
-                    self._settle()
-                    self._acknowledge_overtakers()
-            finally:
-                end(self._connection)
+            if self.is_open:
+                self._settle()
+                self._acknowledge_overtakers()
         except LOST as error:
-            log.info("closed without a goodbye", queue=self._subscription.queue, error=repr(error))
+            log.info("left to redelivery: its connection is gone", queue=self._subscription.queue, error=repr(error))
+        finally:
+            drive.end(self._connection)
 
 
 def _counted(headers: dict[str, Any], name: str, default: int) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -14,9 +15,10 @@ from dramatiq.middleware import Shutdown
 
 from events.arrival import Arrival
 from events.brokers.embedded import EmbeddedBroker
+from events.brokers.suspects import Turn, turn
 from events.delivery import DeliveryFailed, StillRunningError, process
 from events.middleware import Leaving, RetryOrDeadLetter
-from events.models import Attempt, DeadLetter, Delivery
+from events.models import Attempt, DeadLetter, Delivery, OutboxMessage
 from events.recording import record
 from events.subscription import Subscription, subscriptions
 from events.testing import deliver
@@ -151,12 +153,58 @@ def test_redelivered_messages_run_one_at_a_time_and_fresh_ones_go_past(eventuall
     with slow() as first, slow() as second, only(broker, leave_effect) as third:
         for number, subscription in enumerate((first, first, second, second)):
             broker.mailboxes[subscription.queue].put([again(arrival(number), tag=(number, 1))])
+        # Neither those of the same queue nor others wait behind one whose turn it is not.
+        broker.mailboxes[third.queue].put([again(arrival(4, tag=(4, 1)))])
         broker.mailboxes[third.queue].put([arrival(number, tag=(number, 1)) for number in range(10, 13)])
         with working(broker, threads=2, on_leaving=may_end.set):
             eventually(lambda: under_way and effects("fresh") == [10, 11, 12])
             may_end.set()
-            eventually(lambda: Delivery.objects.filter(state="done").count() == 7)
+            eventually(lambda: Delivery.objects.filter(state="done").count() == 8)
     assert together == [1, 1, 1, 1]
+
+
+def test_queues_take_turns_when_more_than_one_has_redelivered_messages() -> None:
+    turn, one, other = Turn(), object(), object()
+    suspect = [again(arrival())]
+    assert turn.begin(one)
+    assert not turn.begin(one)
+    turn.end(suspect)
+    streak = time.monotonic()
+    while turn.begin(one):
+        assert not turn.begin(other)
+        turn.end([arrival()])  # a fresh one has no turn to give back
+        assert not turn.is_free(other)
+        turn.end(suspect)
+        assert time.monotonic() < streak + 30
+    assert turn.begin(other)
+    turn.end(suspect)
+    assert turn.begin(one)
+
+
+def test_a_retry_whose_worker_is_killed_runs_though_more_attempts_had_begun_than_failed() -> None:
+    outcomes: list[BaseException | None] = [Shutdown(), Shutdown(), ValueError("a copy fails"), None]
+
+    def stumble(event: Rang) -> None:
+        if outcome := outcomes.pop(0):
+            raise outcome
+
+    with only(None, stumble) as subscription:
+        message = arrival()
+        for _ in range(2):
+            interrupted(subscription, again(message))
+        with pytest.raises(DeliveryFailed) as failed:
+            process(subscription, [message])
+        record(failed.value)
+        (retry,) = OutboxMessage.objects.values_list("attempt", flat=True)
+        process(subscription, [again(message, attempt=retry)])
+    assert outcomes == []
+    assert Delivery.objects.get().state == "done"
+
+
+@pytest.fixture(autouse=True)
+def no_turn_is_left_taken() -> Iterator[None]:
+    yield
+    assert turn.is_free(None)
 
 
 @pytest.mark.postgres
