@@ -186,7 +186,7 @@ def test_a_batch_takes_a_fixed_number_of_statements_but_for_its_announcements(dj
     posts = [PostFactory() for _ in range(20)]
     deliver()
     deltas = {("post", post.pk): Delta(upvotes=1) for post in posts}
-    with django_assert_max_num_queries(4):
+    with django_assert_max_num_queries(6):
         counting.add(deltas)
     assert all(counts(post) == (1, 0, 1, 0) for post in posts)
 

@@ -147,7 +147,6 @@ def test_whatever_votes_come_while_one_reads_nothing_repeats_and_what_stays_is_r
 
         counting.add({("post", post.pk): Delta() for post in posts})
         some_votes()
-        EntityCounts.objects.update(fell_at=None)
         page, touched = timeline.posts(sort, size=2), set()
         read = [post.pk for post in page.items]
         while page.next_cursor:
