@@ -110,8 +110,8 @@ _CHANGED = _ranks(
     downs="(entity_counts.downvotes + excluded.downvotes)",
 )
 _EARLIER = _ranks(entity_type="entity_type", entity_id="entity_id", ups="upvotes", downs="downvotes")
-#: One statement, so that the rows are locked for no longer than it takes, and in one order for everyone. What was before
-#: is told by what is written: the statement's own snapshot may be older than the row that it had to wait for.
+#: One statement, so that the rows are locked for no longer than it takes, and in one order for everyone. What was there
+#: before is told by what is written: the statement's own snapshot may be older than the row that it had to wait for.
 _ADD = f"""
     WITH delta (kind, entity, ups, downs, more) AS (
         SELECT * FROM unnest(%s::varchar[], %s::bigint[], %s::int[], %s::int[], %s::int[])

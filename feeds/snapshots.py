@@ -91,9 +91,14 @@ class Snapshot:
             parts += [str(self.oldest), str(self.next), ",".join(map(str, self.running))]
         return ":".join(parts)
 
+    @property
+    def lasts(self) -> bool:
+        """Whether all changes since are still known."""
+        return self.moment >= timezone.now() - LASTS
+
     def changes(self, entity_type: str) -> QuerySet[EarlierCounts]:
-        """The counts before each change since; none when that is longer ago than they are kept."""
-        if self.moment < timezone.now() - LASTS:
+        """The counts before each change since; none when it is too long ago."""
+        if not self.lasts:
             return EarlierCounts.objects.none()
         since = Q(pk__gt=self.seen)
         if self.next is not None:
