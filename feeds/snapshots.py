@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Func, Min, Q, QuerySet, TextField
+from django.db.models import Exists, Func, OuterRef, Q, QuerySet, TextField
 from django.utils import timezone
 
 from feeds.models import EarlierCounts
@@ -108,9 +108,10 @@ class Snapshot:
         return EarlierCounts.objects.filter(since, entity_type=entity_type)
 
     def changed(self, entity_type: str) -> QuerySet[EarlierCounts]:
-        """What has changed since, each as it was."""
-        firsts = self.changes(entity_type).order_by().values("entity_id").annotate(first=Min("pk")).values("first")
-        return EarlierCounts.objects.filter(pk__in=firsts)
+        """The counts of all that have changed since, as they were."""
+        changes = self.changes(entity_type)
+        sooner = changes.filter(entity_id=OuterRef("entity_id"), pk__lt=OuterRef("pk"))
+        return changes.filter(~Exists(sooner))
 
 
 def _numbers(text: str) -> tuple[int, ...]:
