@@ -13,7 +13,7 @@ from django.db.models import Case, Q, Value, When
 from django.db.models.functions import Now
 
 from feeds.models import Comment, EarlierCounts, Entity, EntityCounts, Post, Uncounted
-from feeds.ranking import HOT_DECADE, HOT_EPOCH, controversy, hot
+from feeds.ranking import HOT_DECADE, HOT_EPOCH, HOT_SCALE, controversy, hot
 
 Key = tuple[str, int]
 #: So long earlier counts are kept: a day, and an hour for transactions that take long and clocks that differ.
@@ -82,11 +82,11 @@ def settle(event_ids: Iterable[uuid.UUID]) -> None:
 
 
 #: Reddit's hot as in `feeds.ranking`; what is not published has none.
-_HOT = """coalesce(round((
-    sign({score}) * log(greatest(abs({score}), 1)::float8) + (
+_HOT = f"""coalesce(round((
+    sign({{score}}) * log(greatest(abs({{score}}), 1)::float8) + (
         SELECT (extract(epoch FROM published_at)::float8 - {HOT_EPOCH}) / {HOT_DECADE} FROM feeds_post
-        WHERE {entity_type} = 'post' AND feeds_post.id = {entity_id}
-    ))::numeric, 7)::float8, 0)"""
+        WHERE {{entity_type}} = 'post' AND feeds_post.id = {{entity_id}}
+    )) * {HOT_SCALE}::float8) / {HOT_SCALE}::float8, 0)"""
 #: As in `feeds.ranking`.
 _CONTROVERSY = """CASE WHEN {ups} > 0 AND {downs} > 0 THEN power(
     ({ups} + {downs})::float8, least({ups}, {downs})::float8 / greatest({ups}, {downs})
@@ -96,9 +96,7 @@ _CONTROVERSY = """CASE WHEN {ups} > 0 AND {downs} > 0 THEN power(
 def _ranks(*, entity_type: str, entity_id: str, ups: str, downs: str) -> dict[str, str]:
     """SQL for what follows from the votes."""
     score = f"({ups} - {downs})"
-    hot = _HOT.format(
-        score=score, entity_type=entity_type, entity_id=entity_id, HOT_EPOCH=HOT_EPOCH, HOT_DECADE=HOT_DECADE
-    )
+    hot = _HOT.format(score=score, entity_type=entity_type, entity_id=entity_id)
     return {"score": score, "hot": hot, "controversy": _CONTROVERSY.format(ups=ups, downs=downs)}
 
 
