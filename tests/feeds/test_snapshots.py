@@ -13,7 +13,7 @@ import pytest
 from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from events.testing import deliver
@@ -29,7 +29,10 @@ from tests.factories import CircleFactory, CommentFactory, PostFactory, UserFact
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SORTS = ("hot", "top", "controversial")
-EXAMPLES = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+#: None is made smaller when it fails: that takes minutes.
+EXAMPLES = settings(
+    max_examples=15, phases=[Phase.generate], deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+)
 #: More than there is in any list here.
 ALL = 100
 
@@ -98,11 +101,11 @@ def test_a_list_is_read_on_as_it_was_whatever_is_voted_written_and_deleted(sort,
         votes(post)
     for post in posts[:4]:
         count(post)
-    before, whole = {post.pk for post in posts}, ids(read(size=ALL))
+    whole = ids(read(size=ALL))
     first = read()
     found = ids(first) + read_on(read, first, meanwhile=something)
     assert len(found) == len(set(found))
-    assert [pk for pk in found if pk in before] == [pk for pk in whole if pk in found or pk not in deleted]
+    assert [pk for pk in found if pk in whole] == [pk for pk in whole if pk in found or pk not in deleted]
 
 
 @pytest.mark.parametrize("sort", SORTS)
@@ -288,12 +291,12 @@ def test_a_thread_is_read_on_as_it_was_whatever_is_voted_written_and_deleted(dat
     for _ in range(8):
         a_comment()
     something()
-    before, whole = {comment.pk for comment in comments}, ids(read(size=ALL))
+    whole = ids(read(size=ALL))
     deleted.clear()
     first = read()
     found = ids(first) + read_on(read, first, meanwhile=something)
     assert len(found) == len(set(found))
-    assert [pk for pk in found if pk in before] == [pk for pk in whole if pk in found or pk not in deleted]
+    assert [pk for pk in found if pk in whole] == [pk for pk in whole if pk in found or pk not in deleted]
 
 
 def test_votes_do_not_move_comments_across_the_end_of_a_page():
