@@ -166,8 +166,9 @@ def test_of_earlier_counts_a_page_reads_those_that_are_from_after_the_first(read
     read = [query for query in queries if "transaction" in query["sql"]]
     assert len(read) == 2
     nodes = scans(read, "feeds_earliercounts")
-    assert {node["Index Name"] for node in nodes} == {"feeds_earlier_entity", "feeds_earlier_transaction"}
+    assert len(nodes) >= 2
     for node in nodes:
+        assert node["Index Name"] in ("feeds_earlier_entity", "feeds_earlier_transaction")
         assert node["Actual Rows"] + node.get("Rows Removed by Filter", 0) <= 10, node
 
 
