@@ -9,7 +9,7 @@ from math import isclose
 from typing import Any, NamedTuple
 
 from django.db import connections, router
-from django.db.models import Case, Q, Value, When
+from django.db.models import BooleanField, Case, ExpressionWrapper, Q, Value, When
 from django.db.models.functions import Now
 
 from feeds.models import Comment, EarlierCounts, Entity, EntityCounts, Post, Uncounted
@@ -63,10 +63,12 @@ def add(deltas: Mapping[Key, Delta], *, found: Mapping[Key, Target] | None = Non
 
 
 def _forget(number: int) -> None:
-    """Delete up to so many earlier counts by which nobody reads on any more, none of them locked: nobody is to wait."""
-    oldest = EarlierCounts.objects.filter(pk__in=EarlierCounts.objects.order_by("pk").values("pk")[:number])
-    done_with = oldest.filter(changed_at__lt=Now() - KEPT).select_for_update(skip_locked=True)
-    EarlierCounts.objects.filter(pk__in=done_with.values("pk")).delete()
+    """Of so many of the oldest earlier counts delete those by which nobody reads on any more; nobody waits for it."""
+    aged = ExpressionWrapper(Q(changed_at__lt=Now() - KEPT), output_field=BooleanField())
+    oldest = EarlierCounts.objects.order_by("pk").values_list("pk", aged)[:number]
+    if numbers := [pk for pk, is_aged in oldest if is_aged]:
+        free = EarlierCounts.objects.filter(pk__in=numbers).select_for_update(skip_locked=True)
+        EarlierCounts.objects.filter(pk__in=free.values("pk")).delete()
 
 
 def settle(event_ids: Iterable[uuid.UUID]) -> None:
