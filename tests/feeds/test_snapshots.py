@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from threading import Event
 from typing import Any
@@ -147,11 +148,9 @@ def test_a_post_that_was_not_ranked_yet_does_not_come_again_once_it_is(sort):
     assert read_on(lambda cursor: timeline.posts(sort, viewer=author, cursor=cursor), first) == [posts[0].pk]
 
 
-def while_another_counts(post: Post, *, begins: bool, work: Callable[[], Any]) -> Any:
-    """Do it while a transaction on another connection has counted a vote and not committed; it has then.
-
-    begins: another transaction begins, and ends, in between.
-    """
+@contextmanager
+def another_counting(post: Post) -> Iterator[None]:
+    """Inside, a transaction on another connection has counted votes and is not committed; afterwards it is."""
     counted, done = Event(), Event()
 
     def count_slowly() -> None:
@@ -168,26 +167,34 @@ def while_another_counts(post: Post, *, begins: bool, work: Callable[[], Any]) -
         counts = other.submit(count_slowly)
         try:
             assert counted.wait(30)
-            if begins:
-                count(PostFactory(), up=1)
-            return work()
+            yield
         finally:
             done.set()
             counts.result(30)
 
 
 @pytest.mark.postgres
-@pytest.mark.parametrize("begins", [False, True], ids=["the youngest", "not the youngest"])
+@pytest.mark.parametrize("others", ["none", "a younger one", "an older one"])
 @pytest.mark.parametrize("sort", ["hot", "top"])
-def test_a_vote_that_was_being_counted_when_reading_began_is_of_later(sort, begins):
-    posts = [PostFactory() for _ in range(4)]
+def test_a_vote_that_was_being_counted_when_reading_began_is_of_later(sort, others):
+    beside, *posts = [PostFactory() for _ in range(5)]
     for post in posts:
         count(post, up=2)
 
     def read(**options: Any) -> Page[Post]:
-        return timeline.posts(sort, circle=None, **{"size": 2} | options)
+        return timeline.posts(sort, **{"size": 2} | options)
 
-    first = while_another_counts(posts[0], begins=begins, work=read)
+    with ExitStack() as stack:
+        if others == "an older one":
+            with transaction.atomic():
+                counting.add({("post", beside.pk): Delta(downvotes=1)})
+                stack.enter_context(another_counting(posts[0]))
+                counting.add({("post", beside.pk): Delta(downvotes=1)})
+        else:
+            stack.enter_context(another_counting(posts[0]))
+        if others == "a younger one":
+            count(beside, down=1)
+        first = read()
     assert EntityCounts.objects.get(entity_type="post", entity_id=posts[0].pk).upvotes == 7
     assert ids(first) == [posts[3].pk, posts[2].pk]
     assert read_on(read, first)[:2] == [posts[1].pk, posts[0].pk]
@@ -198,28 +205,25 @@ def test_a_vote_that_was_being_counted_when_reading_began_is_of_later(sort, begi
 def test_one_who_had_to_wait_for_a_row_writes_down_what_it_found_then():
     post = PostFactory()
     count(post, up=1)
+
+    def count_more() -> None:
+        try:
+            count(post, up=10)
+        finally:
+            connection.close()
+
     with ThreadPoolExecutor(1) as another:
-
-        def count_once_more() -> None:
-            try:
-                count(post, up=10)
-            finally:
-                connection.close()
-
-        def start_and_see_it_wait() -> Any:
-            waits = another.submit(count_once_more)
-            with connection.cursor() as cursor:
-                while not waits.done():
-                    cursor.execute(
-                        "SELECT count(*) FROM pg_stat_activity"
-                        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-                    )
-                    if cursor.fetchone()[0]:
-                        break
+        with another_counting(post), connection.cursor() as cursor:
+            waits = another.submit(count_more)
+            waiting = False
+            while not waiting and not waits.done():
+                cursor.execute(
+                    "SELECT count(*) > 0 FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+                )
+                (waiting,) = cursor.fetchone()
             assert not waits.done()
-            return waits
-
-        while_another_counts(post, begins=False, work=start_and_see_it_wait).result(30)
+        waits.result(30)
     earlier = EarlierCounts.objects.filter(entity_id=post.pk).order_by("pk")
     assert list(earlier.values_list("upvotes", "score")) == [(0, 0), (1, 1), (6, 6)]
 
@@ -303,7 +307,8 @@ def test_votes_do_not_move_comments_across_the_end_of_a_page():
     post = PostFactory()
     comments = [CommentFactory(post=post) for _ in range(4)]
     first = threads.comments(post, size=2)
-    count(comments[3], up=9)
+    for _ in range(2):
+        count(comments[3], up=9)
     count(comments[0], down=9)
     assert ids(threads.comments(post))[0] == comments[3].pk
     assert read_on(lambda cursor: threads.comments(post, cursor=cursor), first) == [comments[2].pk, comments[3].pk]
@@ -451,7 +456,8 @@ def test_nobody_waits_for_another_who_forgets():
     for _ in range(2):
         count(post, up=1)
     EarlierCounts.objects.update(changed_at=Now() - dt.timedelta(hours=26))
-    while_another_counts(PostFactory(), begins=True, work=lambda: None)
+    with another_counting(PostFactory()):
+        count(PostFactory(), up=1)
     assert not EarlierCounts.objects.filter(entity_id=post.pk).exists()
 
 
