@@ -28,18 +28,18 @@ WRITTEN = re.compile(
 )
 
 
+SEEN = "(SELECT coalesce(max(id), 0) FROM feeds_earliercounts)"
+
+
 class Sight(Func):
     """What the statement sees of the earlier counts: annotated, it is what `Snapshot.begun` takes."""
 
-    seen = "(SELECT coalesce(max(id), 0) FROM feeds_earliercounts)"
-    template = f"CAST({seen} AS text)"
+    template = f"CAST({SEEN} AS text)"
     output_field = TextField()
 
     def as_postgresql(self, compiler: Any, connection: Any) -> Any:
         own = "coalesce(pg_current_xact_id_if_assigned()::text, '')"
-        return self.as_sql(
-            compiler, connection, template=f"concat_ws(':', {self.seen}, pg_current_snapshot()::text, {own})"
-        )
+        return self.as_sql(compiler, connection, template=f"concat_ws(':', {SEEN}, pg_current_snapshot()::text, {own})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -139,6 +139,7 @@ def _ranked(
     if key is None or snapshot is None:
         rows = _highest_first(counts, rank).annotate(sight=Sight()).values_list("entity_id", rank, "sight")
         found += rows[: size + 1]
+        # Of the ranked ones if there are any: they come last.
         snapshot = Snapshot.begun(began, found[-1][-1]) if found else None
     else:
         below = before(rank, "entity_id", key)
