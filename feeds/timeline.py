@@ -143,14 +143,16 @@ def _ranked(
         snapshot = Snapshot.begun(began, found[-1][-1]) if found else None
     else:
         below = before(rank, "entity_id", key)
-        changes = snapshot.changes(Entity.POST).filter(entity_id=OuterRef("entity_id"))
-        unchanged = _highest_first(counts.filter(below, ~Exists(changes)), rank).values_list("entity_id", rank)
-        page = list(unchanged[: size + 1])
-        changed = snapshot.changed(Entity.POST).filter(below, here)
-        if len(page) > size:
-            changed = changed.filter(**{f"{rank}__gte": page[-1][1]})
+        changes = snapshot.changes(Entity.POST)
+        unchanged = counts.filter(below, ~Exists(changes.filter(entity_id=OuterRef("entity_id"))))
+        rows = _highest_first(unchanged, rank).values_list("entity_id", rank, Exists(changes))
+        page = list(rows[: size + 1])
         found += page
-        found += _highest_first(changed, rank).values_list("entity_id", rank)[: size + 1]
+        if not page or page[0][-1]:
+            changed = snapshot.changed(Entity.POST).filter(below, here)
+            if len(page) > size:
+                changed = changed.filter(**{f"{rank}__gte": page[-1][1]})
+            found += _highest_first(changed, rank).values_list("entity_id", rank)[: size + 1]
     ranks = {post_id: value for post_id, value, *_ in found}
     keys = [(value, post_id) for post_id, value in ranks.items() if key is None or (value, post_id) < key]
     return _page(

@@ -242,16 +242,17 @@ def test_what_is_read_in_the_transaction_that_counts_goes_on_likewise(sort):
 
 
 @pytest.mark.parametrize("sort", SORTS)
-def test_the_pages_that_follow_take_one_query_more(sort, django_assert_num_queries):
+def test_the_pages_that_follow_take_one_query_more_once_something_changed(sort, django_assert_num_queries):
     viewer, circle = UserFactory(), CircleFactory()
     for post in [PostFactory(circle=circle) for _ in range(5)]:
         count(post, up=1)
     first = timeline.posts(sort, size=1)
-    count(post, up=1)
-    with django_assert_num_queries(6):
-        assert timeline.posts(sort, size=3, cursor=first.next_cursor).next_cursor
-    with django_assert_num_queries(8):
-        assert timeline.posts(sort, size=3, cursor=first.next_cursor, viewer=viewer).next_cursor
+    for more in (0, 1):
+        with django_assert_num_queries(5 + more):
+            assert timeline.posts(sort, size=3, cursor=first.next_cursor).next_cursor
+        with django_assert_num_queries(7 + more):
+            assert timeline.posts(sort, size=3, cursor=first.next_cursor, viewer=viewer).next_cursor
+        count(post, up=1)
 
 
 # Threads
