@@ -18,6 +18,7 @@ from feeds.models import (
     Block,
     Circle,
     Comment,
+    EarlierCounts,
     EntityCounts,
     FeedEntry,
     Follow,
@@ -202,7 +203,15 @@ class ApiTokenAdmin(Rows):
 
 @admin.register(EntityCounts)
 class EntityCountsAdmin(Derived):
-    list_display = ("entity_type", "entity_id", "upvotes", "downvotes", "score", "comments", "hot")
+    list_display = ("entity_type", "entity_id", "upvotes", "downvotes", "score", "comments", "hot", "controversy")
+    list_filter = ("entity_type",)
+    search_fields = ("=entity_id",)
+    ordering = ("-id",)
+
+
+@admin.register(EarlierCounts)
+class EarlierCountsAdmin(Derived):
+    list_display = ("entity_type", "entity_id", "upvotes", "downvotes", "score", "hot", "controversy", "changed_at")
     list_filter = ("entity_type",)
     search_fields = ("=entity_id",)
     ordering = ("-id",)

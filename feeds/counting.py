@@ -5,18 +5,19 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Iterable, Mapping
+from math import isclose
 from typing import Any, NamedTuple
 
 from django.db import connections, router
-from django.db.models import Case, Q, Value, When
-from django.utils import timezone
+from django.db.models import BooleanField, Case, ExpressionWrapper, Q, Value, When
+from django.db.models.functions import Now
 
-from feeds.models import Comment, Entity, EntityCounts, Post, Uncounted
-from feeds.ranking import HOT_DECADE, HOT_EPOCH, hot
+from feeds.models import Comment, EarlierCounts, Entity, EntityCounts, Post, Uncounted
+from feeds.ranking import HOT_DECADE, HOT_EPOCH, HOT_SCALE, controversy, hot
 
 Key = tuple[str, int]
-#: So long a post is not shown again further down to one who reads on in a ranked list.
-FALLS_REMEMBERED = dt.timedelta(days=1)
+#: So long earlier counts are kept: a day, and an hour for transactions that take long and clocks that differ.
+KEPT = dt.timedelta(hours=25)
 
 
 class Delta(NamedTuple):
@@ -29,6 +30,11 @@ class Delta(NamedTuple):
     def plus(self, other: Delta) -> Delta:
         """Both together."""
         return Delta(self.upvotes + other.upvotes, self.downvotes + other.downvotes, self.comments + other.comments)
+
+    @property
+    def changes_votes(self) -> bool:
+        """Whether it is about more than comments."""
+        return self.upvotes != 0 or self.downvotes != 0
 
 
 class Target(NamedTuple):
@@ -46,18 +52,23 @@ def add(deltas: Mapping[Key, Delta], *, found: Mapping[Key, Target] | None = Non
     To be called last: whatever comes after it until the commit holds up all others who count the same rows.
     """
     found = targets(deltas) if found is None else found
+    if any(delta.changes_votes for delta in deltas.values()):
+        _forget(2 * len(deltas))
     connection = connections[router.db_for_write(EntityCounts)]
     if connection.vendor == "postgresql":
         _add_on_postgresql(connection, deltas, found)
         return found
-    rows = lock(found)
-    for row in rows:
-        delta = deltas[row.entity_type, row.entity_id]
-        row.upvotes += delta.upvotes
-        row.downvotes += delta.downvotes
-        row.comments += delta.comments
-    store(rows, found)
+    store([(row, deltas[row.entity_type, row.entity_id]) for row in lock(found)], found)
     return found
+
+
+def _forget(number: int) -> None:
+    """Of so many of the oldest earlier counts delete those by which nobody reads on any more; nobody waits for it."""
+    aged = ExpressionWrapper(Q(changed_at__lt=Now() - KEPT), output_field=BooleanField())
+    oldest = EarlierCounts.objects.order_by("pk").values_list("pk", aged)[:number]
+    if numbers := [pk for pk, is_aged in oldest if is_aged]:
+        free = EarlierCounts.objects.filter(pk__in=numbers).select_for_update(skip_locked=True)
+        EarlierCounts.objects.filter(pk__in=free.values("pk")).delete()
 
 
 def settle(event_ids: Iterable[uuid.UUID]) -> None:
@@ -73,34 +84,54 @@ def settle(event_ids: Iterable[uuid.UUID]) -> None:
 
 
 #: Reddit's hot as in `feeds.ranking`; what is not published has none.
-_HOT = """coalesce(round((
-    sign({score}) * log(greatest(abs({score}), 1)::float8) + (
-        SELECT (extract(epoch FROM published_at)::float8 - %s) / %s FROM feeds_post
-        WHERE {entity_type} = 'post' AND feeds_post.id = {entity_id}
-    ))::numeric, 7)::float8, 0)"""
-_SCORE = "(entity_counts.upvotes + excluded.upvotes - entity_counts.downvotes - excluded.downvotes)"
-_FALLS = "excluded.upvotes < excluded.downvotes"
-#: The highest value before the falls of the last day.
-_BEFORE = f"""CASE
-    WHEN NOT ({_FALLS}) THEN entity_counts.{{name}}_before
-    WHEN entity_counts.fell_at > clock_timestamp() - interval '{FALLS_REMEMBERED.days} day'
-        THEN greatest(entity_counts.{{name}}_before, entity_counts.{{name}}) ELSE entity_counts.{{name}} END"""
-#: One statement, so that the rows are locked for no longer than it takes, and in one order for everyone.
+_HOT = f"""coalesce(round((
+    sign({{score}}) * log(greatest(abs({{score}}), 1)::float8) + (
+        SELECT (extract(epoch FROM published_at)::float8 - {HOT_EPOCH}) / {HOT_DECADE} FROM feeds_post
+        WHERE {{entity_type}} = 'post' AND feeds_post.id = {{entity_id}}
+    )) * {HOT_SCALE}::float8) / {HOT_SCALE}::float8, 0)"""
+#: As in `feeds.ranking`.
+_CONTROVERSY = """CASE WHEN {ups} > 0 AND {downs} > 0 THEN power(
+    ({ups} + {downs})::float8, least({ups}, {downs})::float8 / greatest({ups}, {downs})
+) ELSE 0 END"""
+
+
+def _ranks(*, entity_type: str, entity_id: str, ups: str, downs: str) -> dict[str, str]:
+    """SQL for what follows from the votes."""
+    score = f"({ups} - {downs})"
+    hot = _HOT.format(score=score, entity_type=entity_type, entity_id=entity_id)
+    return {"score": score, "hot": hot, "controversy": _CONTROVERSY.format(ups=ups, downs=downs)}
+
+
+_NEW = _ranks(entity_type="kind", entity_id="entity", ups="ups", downs="downs")
+_CHANGED = _ranks(
+    entity_type="entity_counts.entity_type",
+    entity_id="entity_counts.entity_id",
+    ups="(entity_counts.upvotes + excluded.upvotes)",
+    downs="(entity_counts.downvotes + excluded.downvotes)",
+)
+_EARLIER = _ranks(entity_type="entity_type", entity_id="entity_id", ups="upvotes", downs="downvotes")
+#: One statement, so that the rows are locked for no longer than it takes, and in one order for everyone. What was there
+#: before is told by what is written: the statement's own snapshot may be older than the row that it had to wait for.
 _ADD = f"""
-    INSERT INTO entity_counts (entity_type, entity_id, upvotes, downvotes, comments, score, hot)
-    SELECT kind, entity, ups, downs, more, ups - downs,
-        {_HOT.format(score="(ups - downs)", entity_type="kind", entity_id="entity")}
-    FROM unnest(%s::varchar[], %s::bigint[], %s::int[], %s::int[], %s::int[]) AS delta (kind, entity, ups, downs, more)
-    ORDER BY kind, entity
-    ON CONFLICT (entity_type, entity_id) DO UPDATE SET
-        upvotes = entity_counts.upvotes + excluded.upvotes,
-        downvotes = entity_counts.downvotes + excluded.downvotes,
-        comments = entity_counts.comments + excluded.comments,
-        score = {_SCORE},
-        hot = {_HOT.format(score=_SCORE, entity_type="entity_counts.entity_type", entity_id="entity_counts.entity_id")},
-        fell_at = CASE WHEN {_FALLS} THEN clock_timestamp() ELSE entity_counts.fell_at END,
-        score_before = {_BEFORE.format(name="score")},
-        hot_before = {_BEFORE.format(name="hot")}
+    WITH delta (kind, entity, ups, downs, more) AS (
+        SELECT * FROM unnest(%s::varchar[], %s::bigint[], %s::int[], %s::int[], %s::int[])
+    ), written AS (
+        INSERT INTO entity_counts (entity_type, entity_id, upvotes, downvotes, comments, score, hot, controversy)
+        SELECT kind, entity, ups, downs, more, {_NEW["score"]}, {_NEW["hot"]}, {_NEW["controversy"]}
+        FROM delta ORDER BY kind, entity
+        ON CONFLICT (entity_type, entity_id) DO UPDATE SET
+            upvotes = entity_counts.upvotes + excluded.upvotes,
+            downvotes = entity_counts.downvotes + excluded.downvotes,
+            comments = entity_counts.comments + excluded.comments,
+            score = {_CHANGED["score"]}, hot = {_CHANGED["hot"]}, controversy = {_CHANGED["controversy"]}
+        RETURNING entity_type, entity_id, upvotes, downvotes
+    ), earlier AS (
+        SELECT entity_type, entity_id, upvotes - ups AS upvotes, downvotes - downs AS downvotes
+        FROM written JOIN delta ON kind = entity_type AND entity = entity_id WHERE ups <> 0 OR downs <> 0
+    )
+    INSERT INTO feeds_earliercounts (entity_type, entity_id, upvotes, downvotes, score, hot, controversy)
+    SELECT entity_type, entity_id, upvotes, downvotes, {_EARLIER["score"]}, {_EARLIER["hot"]}, {_EARLIER["controversy"]}
+    FROM earlier
 """
 
 
@@ -109,7 +140,7 @@ def _add_on_postgresql(connection: Any, deltas: Mapping[Key, Delta], found: Iter
     if rows:
         columns = [list(column) for column in zip(*rows, strict=True)]
         with connection.cursor() as cursor:
-            cursor.execute(_ADD, [HOT_EPOCH, HOT_DECADE, *columns, HOT_EPOCH, HOT_DECADE])
+            cursor.execute(_ADD, columns)
 
 
 def targets(keys: Iterable[Key]) -> dict[Key, Target]:
@@ -146,52 +177,48 @@ def lock(keys: Iterable[Key]) -> list[EntityCounts]:
     return rows
 
 
-def store(rows: Iterable[EntityCounts], found: Mapping[Key, Target]) -> None:
-    """Write locked rows back in one statement, score and rank worked out anew."""
-    written = [
-        EntityCounts(
-            entity_type=row.entity_type,
-            entity_id=row.entity_id,
-            upvotes=row.upvotes,
-            downvotes=row.downvotes,
-            comments=row.comments,
-            score=row.upvotes - row.downvotes,
-            hot=_hot(row, found[row.entity_type, row.entity_id]),
-            **_falls(row),
+def store(changes: Iterable[tuple[EntityCounts, Delta]], found: Mapping[Key, Target]) -> None:
+    """Write back locked rows with what is to be added to each, ranks worked out anew, and what was before."""
+    written, earlier = [], []
+    for row, delta in changes:
+        target = found[row.entity_type, row.entity_id]
+        if delta.changes_votes:
+            earlier.append(EarlierCounts(**_named(row), **_ranked(row.upvotes, row.downvotes, target)))
+        upvotes, downvotes = row.upvotes + delta.upvotes, row.downvotes + delta.downvotes
+        written.append(
+            EntityCounts(**_named(row), comments=row.comments + delta.comments, **_ranked(upvotes, downvotes, target))
         )
-        for row in rows
-    ]
     EntityCounts.objects.bulk_create(
         written,
         update_conflicts=True,
         unique_fields=["entity_type", "entity_id"],
-        update_fields=["upvotes", "downvotes", "comments", "score", "hot", "fell_at", "score_before", "hot_before"],
+        update_fields=["upvotes", "downvotes", "comments", "score", "hot", "controversy"],
     )
+    EarlierCounts.objects.bulk_create(earlier)
 
 
 def is_stale(row: EntityCounts, found: Mapping[Key, Target]) -> bool:
-    """Whether score or rank do not follow from the votes."""
-    rank = _hot(row, found[row.entity_type, row.entity_id])
-    return row.score != row.upvotes - row.downvotes or abs(row.hot - rank) > 1e-6
+    """Whether score or ranks do not follow from the votes."""
+    true = _ranked(row.upvotes, row.downvotes, found[row.entity_type, row.entity_id])
+    return row.score != true["score"] or any(
+        not isclose(getattr(row, name), true[name], rel_tol=1e-9, abs_tol=1e-6) for name in ("hot", "controversy")
+    )
 
 
-def _falls(row: EntityCounts) -> dict[str, Any]:
-    """When it last fell, and from how high within the last day; score and rank are still those before."""
-    now = timezone.now()
-    before = row.score_before, row.hot_before
-    if row.upvotes - row.downvotes >= row.score:
-        return {"fell_at": row.fell_at, "score_before": before[0], "hot_before": before[1]}
-    if row.fell_at is None or row.fell_at <= now - FALLS_REMEMBERED:
-        before = None, None
+def _named(row: EntityCounts) -> dict[str, Any]:
+    return {"entity_type": row.entity_type, "entity_id": row.entity_id}
+
+
+def _ranked(upvotes: int, downvotes: int, target: Target) -> dict[str, Any]:
+    """Votes, and what follows from them."""
+    published_at = target.published_at
     return {
-        "fell_at": now,
-        "score_before": row.score if before[0] is None else max(before[0], row.score),
-        "hot_before": row.hot if before[1] is None else max(before[1], row.hot),
+        "upvotes": upvotes,
+        "downvotes": downvotes,
+        "score": upvotes - downvotes,
+        "hot": hot(upvotes, downvotes, published_at.timestamp()) if published_at else 0.0,
+        "controversy": controversy(upvotes, downvotes),
     }
-
-
-def _hot(row: EntityCounts, target: Target) -> float:
-    return hot(row.upvotes, row.downvotes, target.published_at.timestamp()) if target.published_at else 0.0
 
 
 def _is(condition: Q) -> Case:

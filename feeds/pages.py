@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import datetime as dt
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from django.db.models.lookups import LessThan
 Item = TypeVar("Item")
 
 SIZE = 20
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class BadCursorError(ValueError):
@@ -50,6 +52,19 @@ def key_of(cursor: str, list_name: str, *kinds: type) -> tuple[Any, ...]:
     if any(isinstance(part, float) and not abs(part) < float("inf") for part in key):
         raise BadCursorError
     return tuple(key)
+
+
+def microseconds_of(moment: dt.datetime) -> int:
+    """A moment as a number for a cursor."""
+    return (moment - EPOCH) // dt.timedelta(microseconds=1)
+
+
+def moment_of(microseconds: int) -> dt.datetime:
+    """The moment again. Raises BadCursorError for one that no calendar has."""
+    try:
+        return EPOCH + dt.timedelta(microseconds=microseconds)
+    except OverflowError:
+        raise BadCursorError from None
 
 
 def page_of(rows: Iterable[Item], *, size: int, cursor: Callable[[Item], str]) -> Page[Item]:

@@ -7,10 +7,10 @@ vote twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Value
 
 from feeds import ranking
 from feeds.audience import Viewer, signed_in
@@ -29,6 +29,10 @@ class Totals(NamedTuple):
     @property
     def score(self) -> int:
         return self.upvotes - self.downvotes
+
+    def plus(self, other: Totals) -> Totals:
+        """Both together."""
+        return Totals(*map(sum, zip(self, other, strict=True)))
 
 
 def present_posts(posts: Iterable[Post], *, viewer: Viewer = None) -> list[Post]:
@@ -67,15 +71,34 @@ def present_comments(
 
 def totals(entity_type: str, ids: Sequence[int] | QuerySet[Any, Any], *, viewer: Viewer = None) -> dict[int, Totals]:
     """The counts of these entities, and what the viewer did that they do not hold yet."""
+    return together(*counted_and_waiting(entity_type, ids, viewer=viewer))
+
+
+def counted_and_waiting(
+    entity_type: str, ids: Sequence[int] | QuerySet[Any, Any], *, viewer: Viewer = None
+) -> tuple[dict[int, Totals], dict[int, Totals]]:
+    """The counts of these entities, and apart from them what the viewer did that they do not hold yet."""
     if not isinstance(ids, QuerySet) and not ids:
-        return {}
-    rows = EntityCounts.objects.filter(entity_type=entity_type, entity_id__in=ids).values_list(*NUMBERS)
+        return {}, {}
+    here = EntityCounts.objects.filter(entity_type=entity_type, entity_id__in=ids)
+    rows = here.values_list(Value(False), *NUMBERS)
     if user := signed_in(viewer):
         own = Uncounted.objects.filter(user=user, entity_type=entity_type, entity_id__in=ids)
-        rows = rows.union(own.values_list(*NUMBERS), all=True)
-    sums: dict[int, Totals] = {}
-    for entity_id, *numbers in rows:
-        sums[entity_id] = Totals(*map(sum, zip(sums.get(entity_id, Totals()), numbers, strict=True)))
+        rows = rows.union(own.values_list(Value(True), *NUMBERS), all=True)
+    counted: dict[int, Totals] = {}
+    waiting: dict[int, Totals] = {}
+    for waits, entity_id, *row in rows:
+        sums = waiting if waits else counted
+        sums[entity_id] = sums.get(entity_id, Totals()).plus(Totals(*row))
+    return counted, waiting
+
+
+def together(counted: Mapping[int, Totals], waiting: Mapping[int, Totals]) -> dict[int, Totals]:
+    """Both added up."""
+    sums = {
+        entity_id: counted.get(entity_id, Totals()).plus(waiting.get(entity_id, Totals()))
+        for entity_id in {**counted, **waiting}
+    }
     # A withdrawal may be counted before its vote: for that moment nobody needs to see less than nothing.
     return {entity_id: Totals(*(max(number, 0) for number in held)) for entity_id, held in sums.items()}
 

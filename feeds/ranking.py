@@ -6,6 +6,7 @@ from math import log10, sqrt
 HOT_EPOCH = 1134028003
 #: Seconds by which a post must be younger to weigh as much as ten times the net votes (12.5 hours).
 HOT_DECADE = 45000
+HOT_SCALE = 1e7
 #: The 80 % quantile of the normal distribution, Reddit's choice for ordering comments.
 CONFIDENCE_Z = 1.281551565545
 
@@ -15,7 +16,8 @@ def hot(upvotes: int, downvotes: int, published_at_epoch: float) -> float:
     score = upvotes - downvotes
     order = log10(max(abs(score), 1))
     signed = order if score >= 0 else -order
-    return round(signed + (published_at_epoch - HOT_EPOCH) / HOT_DECADE, 7)
+    # To seven decimals, by steps that PostgreSQL takes with the very same result (`feeds.counting`).
+    return round((signed + (published_at_epoch - HOT_EPOCH) / HOT_DECADE) * HOT_SCALE) / HOT_SCALE
 
 
 def confidence(upvotes: int, downvotes: int) -> float:

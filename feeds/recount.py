@@ -107,10 +107,9 @@ def _recount_chunk(entity_type: str, ids: Sequence[int], *, repair: bool, settle
     for row in rows:
         held = Delta(row.upvotes, row.downvotes, row.comments)
         true = held.plus(missing.get(row.entity_id, Delta()))
-        row.upvotes, row.downvotes, row.comments = true
         made_just_now = held == Delta() and row.hot == 0
         if held != true or counting.is_stale(row, found):
-            drifted.append(row)
+            drifted.append((row, missing.get(row.entity_id, Delta())))
             if held != true or not made_just_now:
                 drifts.append(Drift(entity_type=entity_type, entity_id=row.entity_id, held=held, true=true))
     if repair:

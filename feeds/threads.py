@@ -1,25 +1,66 @@
-"""Thread: the comments of a post as one viewer reads them, each level best first, answers beneath what they answer."""
+"""Thread: the comments of a post as one viewer reads them, each level best first, answers beneath what they answer.
+
+Its pages follow one order: by the votes as the viewer saw them when reading began. A comment that is new since stands
+below those that answer the same, so that they keep their places.
+"""
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from django.db.models import QuerySet
+from django.utils import timezone
 
 from feeds.audience import Viewer, hidden_author_ids
 from feeds.models import Comment, Entity, Post
-from feeds.pages import Page, cursor_after, key_of
-from feeds.presentation import Totals, present_comments, totals
+from feeds.pages import BadCursorError, Page, cursor_after, key_of
+from feeds.presentation import Totals, counted_and_waiting, present_comments, together
 from feeds.ranking import confidence
+from feeds.snapshots import Sight, Snapshot
 
 SIZE = 200
+#: Of so many of the viewer's votes that wait to be counted a cursor tells, so that it stays short.
+WAITING = 100
+VOTES = r"\d{1,18}:-?\d{1,4}:-?\d{1,4}"
+WRITTEN = re.compile(f"(?:{VOTES}(?:,{VOTES}){{0,{WAITING - 1}}})?", re.ASCII)
+
+Row = tuple[int, int | None, int, object, str]
 
 
 class Place(NamedTuple):
-    """Where a comment stands: how deep, and whether its content may be seen."""
+    """Where a comment stands: beneath which, how deep, and whether its content may be seen."""
 
     comment_id: int
+    parent_id: int | None
     depth: int
     shown: bool
+
+
+class Reached(NamedTuple):
+    """How far one has read: when one began, one's votes that were not counted then, and the last comment seen."""
+
+    begun: Snapshot
+    waiting: Mapping[int, Totals]
+    last: int
+
+    @classmethod
+    def read(cls, cursor: str) -> Reached:
+        """From a cursor. Raises BadCursorError."""
+        begun, votes, last = key_of(cursor, "comments", str, str, int)
+        if WRITTEN.fullmatch(votes) is None:
+            raise BadCursorError
+        numbers = (map(int, vote.split(":")) for vote in votes.split(",") if vote)
+        return cls(Snapshot.read(begun), {one: Totals(up, down) for one, up, down in numbers}, last)
+
+    def written(self) -> str:
+        """As a cursor."""
+        votes = [(one, own.upvotes, own.downvotes) for one, own in self.waiting.items() if own.upvotes or own.downvotes]
+        return cursor_after(
+            "comments", str(self.begun), ",".join(f"{one}:{up}:{down}" for one, up, down in votes[:WAITING]), self.last
+        )
 
 
 def comments(
@@ -31,12 +72,26 @@ def comments(
 
     A deleted one, or one whose author the viewer is not to see, keeps its place while it has answers; its content is
     empty then and `shown` is False. A page may begin in the middle of a thread: `depth` and `parent_id` say where.
+    Read on by its cursor, for up to a day, the thread goes on in the order in which it was when reading began: none
+    comes twice, none is left out but what is no longer there. Later it goes on by the votes of now. The numbers shown
+    are always those of now.
     Raises BadCursorError.
     """
-    rows = Comment.objects.filter(post=post)
-    held = totals(Entity.COMMENT, rows.values("pk"), viewer=viewer)
-    places = _reading_order(list(rows.values_list("pk", "parent_id", "author_id", "deleted_at")), held, viewer)
-    start = _start(places, cursor) if cursor is not None else _start_for(places, focus, size)
+    reached = None if cursor is None else Reached.read(cursor)
+    of_post, now = Comment.objects.filter(post=post), timezone.now()
+    columns = ("pk", "parent_id", "author_id", "deleted_at", "sight")
+    rows: list[Row] = list(of_post.annotate(sight=Sight()).values_list(*columns))
+    if reached is None and not rows:
+        return Page(items=[])
+    counted, waiting = counted_and_waiting(Entity.COMMENT, of_post.values("pk"), viewer=viewer)
+    held = ranked = together(counted, waiting)
+    begun = Snapshot.begun(now, rows[0][-1]) if reached is None else reached.begun
+    then = waiting if reached is None else reached.waiting
+    if begun.lasts and (reached is not None or len(rows) > size):
+        ranked = together(counted | _earlier(of_post, begun), then)
+    order = _reading_order(rows, ranked, viewer)
+    places = _without_bare_ends(order)
+    start = _start_for(places, focus, size) if reached is None else _start(places, order, reached.last)
     part = places[start : start + size]
     found = Comment.objects.select_related("author").in_bulk([place.comment_id for place in part])
     items = []
@@ -49,17 +104,23 @@ def comments(
     more = start + size < len(places)
     return Page(
         items=present_comments(items, viewer=viewer, held=held),
-        next_cursor=cursor_after("comments", part[-1].comment_id, start + size) if more else None,
+        next_cursor=Reached(begun, then, part[-1].comment_id).written() if more else None,
     )
 
 
-def _reading_order(
-    rows: list[tuple[int, int | None, int, object]], held: dict[int, Totals], viewer: Viewer
-) -> list[Place]:
-    """All comments that keep a place, each answer somewhere after what it answers."""
+def _earlier(of_post: QuerySet[Comment], begun: Snapshot) -> dict[int, Totals]:
+    """The votes of what has changed since then, as they were."""
+    changes = begun.changes(Entity.COMMENT).filter(entity_id__in=of_post.values("pk"))
+    # Of one comment's changes the first comes last, and stays.
+    rows: Any = changes.order_by("-pk").values_list("entity_id", "upvotes", "downvotes")
+    return {comment_id: Totals(upvotes, downvotes) for comment_id, upvotes, downvotes in rows}
+
+
+def _reading_order(rows: list[Row], held: Mapping[int, Totals], viewer: Viewer) -> list[Place]:
+    """All comments, each answer somewhere after what it answers."""
     hidden = hidden_author_ids(viewer)
-    parents = {comment_id: parent_id for comment_id, parent_id, _, _ in rows}
-    shown = {comment_id: not deleted and author_id not in hidden for comment_id, _, author_id, deleted in rows}
+    parents = {comment_id: parent_id for comment_id, parent_id, *_ in rows}
+    shown = {comment_id: not deleted and author_id not in hidden for comment_id, _, author_id, deleted, _ in rows}
     answers: dict[int | None, list[int]] = defaultdict(list)
     for comment_id, parent_id in parents.items():
         answers[parent_id].append(comment_id)
@@ -70,19 +131,19 @@ def _reading_order(
     ahead = [(comment_id, 0) for comment_id in reversed(answers[None])]
     while ahead:
         comment_id, depth = ahead.pop()
-        order.append(Place(comment_id, depth, shown[comment_id]))
+        order.append(Place(comment_id, parents[comment_id], depth, shown[comment_id]))
         ahead += [(answer, depth + 1) for answer in reversed(answers.get(comment_id, ()))]
-    return _without_bare_ends(order, parents)
+    return order
 
 
-def _without_bare_ends(order: list[Place], parents: dict[int, int | None]) -> list[Place]:
+def _without_bare_ends(order: list[Place]) -> list[Place]:
     """Without the hidden comments that no shown one answers, directly or further down."""
     kept: list[Place] = []
     answered: set[int | None] = set()
     for place in reversed(order):
         if place.shown or place.comment_id in answered:
             kept.append(place)
-            answered.add(parents[place.comment_id])
+            answered.add(place.parent_id)
     return kept[::-1]
 
 
@@ -90,11 +151,13 @@ def _confidence(numbers: Totals | None) -> float:
     return confidence(numbers.upvotes, numbers.downvotes) if numbers else 0.0
 
 
-def _start(places: list[Place], cursor: str) -> int:
-    """Where the page begins: after the last comment seen, or at its old position when it is gone."""
-    last, position = key_of(cursor, "comments", int, int)
-    after = (index + 1 for index, place in enumerate(places) if place.comment_id == last)
-    return next(after, max(position, 0))
+def _start(places: list[Place], order: list[Place], last: int) -> int:
+    """Where the page begins: after the last comment seen, even if that one has no place any more."""
+    index = next((index for index, place in enumerate(order) if place.comment_id == last), None)
+    if index is None:
+        raise BadCursorError
+    seen = {place.comment_id for place in order[: index + 1]}
+    return sum(place.comment_id in seen for place in places)
 
 
 def _start_for(places: list[Place], focus: int | None, size: int) -> int:

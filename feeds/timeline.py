@@ -10,16 +10,16 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any, Literal
 
-from django.db.models import Case, Exists, F, FloatField, OuterRef, Q, QuerySet, When
-from django.db.models.functions import Cast, Greatest, Least, Power
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from feeds import presence, ranking
 from feeds.audience import Viewer, signed_in, without_hidden
 from feeds.models import Circle, Entity, EntityCounts, FeedEntry, Follow, Membership, Post, User
-from feeds.pages import SIZE, BadCursorError, Page, before, cursor_after, key_of, page_of
+from feeds.pages import SIZE, Page, before, cursor_after, key_of, microseconds_of, moment_of, page_of
 from feeds.presentation import present_posts, present_posts_by_id
 from feeds.pulling import pulled_for
+from feeds.snapshots import Sight, Snapshot
 
 Sort = Literal["hot", "new", "top", "controversial"]
 Period = Literal["day", "week", "month", "year", "all"]
@@ -28,19 +28,8 @@ PERIODS = {"day": 1, "week": 7, "month": 30, "year": 365}
 #: So many of the viewer's newest posts are looked at for some that have no rank yet.
 FRESH = 50
 
-_votes = Cast(F("upvotes") + F("downvotes"), FloatField())
-_balance = Cast(Least("upvotes", "downvotes"), FloatField()) / Cast(Greatest("upvotes", "downvotes"), FloatField())
-RANKS: dict[str, Any] = {
-    "hot": F("hot"),
-    "top": F("score"),
-    "controversial": Case(
-        When(upvotes__gt=0, downvotes__gt=0, then=Power(_votes, _balance)), default=0.0, output_field=FloatField()
-    ),
-}
-#: Where a post stood before it fell. What is no longer as controversial as it was may be read twice.
-BEFORE = {"hot": "hot_before", "top": "score_before"}
-#: Clocks are so far apart, and counts so long under way, at most.
-SLACK = dt.timedelta(seconds=5)
+#: The columns by which lists are ordered, of counts and earlier counts alike.
+RANKS = {"hot": "hot", "top": "score", "controversial": "controversy"}
 
 Key = tuple[Any, int]
 
@@ -78,7 +67,8 @@ def posts(
 ) -> Page[Post]:
     """Visible posts, best first by `sort`, published within `period`, of a circle or an author where given.
 
-    Read on by its cursor, a list shows none twice (but a controversial one, perhaps) and omits none whose votes stay.
+    Read on by its cursor, for up to a day, a ranked list goes on in the order in which it was when reading began: it
+    shows none twice and omits none but what is no longer there. Later it goes on by the ranks of now.
 
     Raises ValueError for an unknown sort or period, BadCursorError for a cursor of another list.
     """
@@ -132,40 +122,60 @@ def _new(listed: QuerySet[Post], period: Period, viewer: Viewer, cursor: str | N
 def _ranked(
     sort: str, listed: QuerySet[Post], period: Period, viewer: Viewer, cursor: str | None, size: int
 ) -> Page[Post]:
-    name, key, started = f"{sort}/{period}", None, timezone.now()
+    name, rank = f"{sort}/{period}", RANKS[sort]
+    key, snapshot, began = None, None, timezone.now()
     if cursor is not None:
-        began, rank, post_id = key_of(cursor, name, int, int if sort == "top" else float, int)
-        if began < 0:
-            raise BadCursorError
-        key, started = (rank, post_id), _moment(began)
+        begun, value, post_id = key_of(cursor, name, str, int if sort == "top" else float, int)
+        key, snapshot = (value, post_id), Snapshot.read(begun)
+        began = snapshot.moment
     # The window of a period stands still while one reads on, or posts would drop out between two pages.
-    since = _since(period, started)
+    since = _since(period, began)
     if since is not None:
         listed = listed.filter(published_at__gte=since)
-    counts = EntityCounts.objects.filter(Exists(listed.filter(pk=OuterRef("entity_id"))), entity_type=Entity.POST)
-    ranked = counts.annotate(rank=RANKS[sort]).order_by("-rank", "-entity_id")
-    if key is not None:
-        ranked = ranked.filter(before("rank", "entity_id", key))
-        if sort in BEFORE:
-            # It may have been shown higher up, before votes took it down here.
-            lay_below = before(BEFORE[sort], "entity_id", key)
-            ranked = ranked.filter(Q(fell_at=None) | Q(fell_at__lt=started - SLACK) | Q(lay_below))
-    keys: list[Key] = list(ranked.values_list("rank", "entity_id")[: size + 1])
-    keys += [fresh for fresh in _fresh(sort, listed, viewer) if key is None or fresh < key]
-    keys = sorted(keys, reverse=True)[: size + 1]
-    return _page(keys, size, lambda last: cursor_after(name, _microseconds(started), *last), viewer)
+    here = Exists(listed.filter(pk=OuterRef("entity_id")))
+    counts = EntityCounts.objects.filter(here, entity_type=Entity.POST)
+    # In this order: what is ranked between two of the statements, or changes, is found by both.
+    found = _fresh(sort, listed, viewer)
+    if key is None or snapshot is None:
+        rows = _highest_first(counts, rank).annotate(sight=Sight()).values_list("entity_id", rank, "sight")
+        found += rows[: size + 1]
+        # Of the ranked ones if there are any: they come last.
+        snapshot = Snapshot.begun(began, found[-1][-1]) if found else None
+    else:
+        below = before(rank, "entity_id", key)
+        changes = snapshot.changes(Entity.POST)
+        unchanged = counts.filter(below, ~Exists(changes.filter(entity_id=OuterRef("entity_id"))))
+        rows = _highest_first(unchanged, rank).values_list("entity_id", rank, Exists(changes))
+        page = list(rows[: size + 1])
+        found += page
+        if not page or page[0][-1]:
+            changed = snapshot.changed(Entity.POST).filter(below, here)
+            if len(page) > size:
+                changed = changed.filter(**{f"{rank}__gte": page[-1][1]})
+            found += _highest_first(changed, rank).values_list("entity_id", rank)[: size + 1]
+    ranks = {post_id: value for post_id, value, *_ in found}
+    keys = [(value, post_id) for post_id, value in ranks.items() if key is None or (value, post_id) < key]
+    return _page(
+        sorted(keys, reverse=True)[: size + 1], size, lambda last: cursor_after(name, str(snapshot), *last), viewer
+    )
 
 
-def _fresh(sort: str, listed: QuerySet[Post], viewer: Viewer) -> list[Key]:
-    """The ranks of the viewer's own posts that no subscriber has ranked yet."""
+def _highest_first(rows: QuerySet[Any], rank: str) -> QuerySet[Any]:
+    return rows.order_by(f"-{rank}", "-entity_id")
+
+
+def _fresh(sort: str, listed: QuerySet[Post], viewer: Viewer) -> list[tuple[Any, ...]]:
+    """The viewer's own posts that no subscriber has ranked yet: id, rank, and what is seen with them."""
     user = signed_in(viewer)
     if user is None:
         return []
     ranked = Exists(EntityCounts.objects.filter(entity_type=Entity.POST, entity_id=OuterRef("pk")))
-    newest = listed.filter(author=user).annotate(ranked=ranked).order_by("-published_at", "-pk")
+    newest = listed.filter(author=user).annotate(ranked=ranked, sight=Sight()).order_by("-published_at", "-pk")
     return [
-        ({"hot": ranking.hot(0, 0, published_at.timestamp()), "top": 0}.get(sort, 0.0), post_id)
-        for post_id, published_at, is_ranked in newest.values_list("pk", "published_at", "ranked")[:FRESH]
+        (post_id, {"hot": ranking.hot(0, 0, published_at.timestamp()), "top": 0}.get(sort, 0.0), sight)
+        for post_id, published_at, is_ranked, sight in newest.values_list("pk", "published_at", "ranked", "sight")[
+            :FRESH
+        ]
         if not is_ranked and published_at is not None
     ]
 
@@ -185,25 +195,14 @@ def _newest_first(rows: Any, key: Key | None, *, time_name: str = "published_at"
 
 
 def _moment_cursor(name: str, key: Key) -> str:
-    return cursor_after(name, _microseconds(key[0]), key[1])
+    return cursor_after(name, microseconds_of(key[0]), key[1])
 
 
 def _moment_key(cursor: str | None, name: str) -> Key | None:
     if cursor is None:
         return None
     microseconds, row_id = key_of(cursor, name, int, int)
-    return _moment(microseconds), row_id
-
-
-def _microseconds(moment: dt.datetime) -> int:
-    return (moment - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
-
-
-def _moment(microseconds: int) -> dt.datetime:
-    try:
-        return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=microseconds)
-    except OverflowError:
-        raise BadCursorError from None
+    return moment_of(microseconds), row_id
 
 
 def _since(period: Period, now: dt.datetime) -> dt.datetime | None:

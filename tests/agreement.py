@@ -15,7 +15,7 @@ from django.db.models.functions import RowNumber
 from events.models import Delivery, OutboxMessage, StoredEvent
 from events.subscription import subscriptions
 from feeds.models import Comment, EntityCounts, FeedEntry, Follow, Membership, Post, PulledPost, Uncounted, User, Vote
-from feeds.ranking import hot
+from feeds.ranking import controversy, hot
 
 EXAMPLES = 3
 
@@ -140,6 +140,8 @@ def counts() -> list[str]:
             rank = hot(up, down, posts[key[1]].timestamp())
             if abs(row.hot - rank) > 1e-6:
                 found.append(f"{key}: hot {row.hot}, computed {rank}")
+        if row.controversy != controversy(up, down):
+            found.append(f"{key}: controversy {row.controversy}, computed {controversy(up, down)}")
     return found
 
 

@@ -25,8 +25,8 @@ STATEMENTS = """
         LATERAL (SELECT now() - interval '30 days' + (place * {authors} + author) * interval '1 second') AS at (moment);
     SELECT setval(pg_get_serial_sequence('feeds_post', 'id'), {POSTS} * {authors} + 1);
 
-    INSERT INTO entity_counts (entity_type, entity_id, upvotes, downvotes, score, comments, hot)
-    SELECT 'post', id, up, 0, up, 0, log(greatest(up, 1)) + (extract(epoch FROM published_at) - 1134028003) / 45000
+    INSERT INTO entity_counts (entity_type, entity_id, upvotes, downvotes, score, comments, controversy, hot)
+    SELECT 'post', id, up, 0, up, 0, 0, log(greatest(up, 1)) + (extract(epoch FROM published_at) - 1134028003) / 45000
     FROM feeds_post, LATERAL (SELECT (id * 7919 % 1000)::int) AS votes (up);
 
     INSERT INTO feeds_follow (follower_id, followee_id, created_at)

@@ -3,7 +3,7 @@
 from feeds.models.blocks import Block, Mute
 from feeds.models.circles import Circle, Membership
 from feeds.models.comments import Comment
-from feeds.models.counts import EntityCounts, Uncounted
+from feeds.models.counts import EarlierCounts, EntityCounts, Uncounted
 from feeds.models.entities import Entity
 from feeds.models.follows import Follow
 from feeds.models.imports import ImportedRow
@@ -20,6 +20,7 @@ __all__ = [
     "Block",
     "Circle",
     "Comment",
+    "EarlierCounts",
     "Entity",
     "EntityCounts",
     "FeedEntry",

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from feeds.models.entities import Entity
+
+
+class CurrentTransaction(models.Func):
+    """The number of the transaction on PostgreSQL; 0 on SQLite, where one writes at a time."""
+
+    template = "0"
+    output_field = models.BigIntegerField()
+
+    def as_postgresql(self, compiler: Any, connection: Any) -> Any:
+        return self.as_sql(compiler, connection, template="pg_current_xact_id()::text::bigint")
 
 
 class EntityCounts(models.Model):
@@ -19,10 +32,7 @@ class EntityCounts(models.Model):
     score = models.IntegerField(_("score"), default=0)
     comments = models.IntegerField(_("comments"), default=0)
     hot = models.FloatField(_("hot"), default=0.0)
-    # For those who read on in a ranked list: what was shown to them higher up is not to come again.
-    fell_at = models.DateTimeField(_("score last fell"), null=True)
-    score_before = models.IntegerField(_("score before"), null=True)
-    hot_before = models.FloatField(_("hot before"), null=True)
+    controversy = models.FloatField(_("controversy"), default=0.0)
 
     class Meta:
         db_table = "entity_counts"
@@ -42,6 +52,42 @@ class EntityCounts(models.Model):
                 condition=models.Q(entity_type="post"),
                 name="entity_counts_score",
             ),
+            models.Index(
+                models.F("controversy").desc(),
+                models.F("entity_id").desc(),
+                condition=models.Q(entity_type="post"),
+                name="entity_counts_controversy",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.entity_type}/{self.entity_id}: +{self.upvotes} −{self.downvotes}"
+
+
+class EarlierCounts(models.Model):
+    """Votes and ranks of one post or comment before they changed: written with the change, kept for a day.
+
+    So one who reads on in a list sees it as it was when they began (`feeds.snapshots`). The rows of one post or comment
+    are numbered in the order of its changes. In a copy of the database on another server, where transactions have other
+    numbers, it is to be emptied.
+    """
+
+    entity_type = models.CharField(_("of a"), max_length=7, choices=Entity.choices)
+    entity_id = models.BigIntegerField(_("number"))
+    upvotes = models.IntegerField(_("upvotes"))
+    downvotes = models.IntegerField(_("downvotes"))
+    score = models.IntegerField(_("score"))
+    hot = models.FloatField(_("hot"))
+    controversy = models.FloatField(_("controversy"))
+    transaction = models.BigIntegerField(_("transaction"), db_default=CurrentTransaction())
+    changed_at = models.DateTimeField(_("changed"), db_default=Now())
+
+    class Meta:
+        verbose_name = _("earlier counts")
+        verbose_name_plural = _("earlier counts")
+        indexes = [
+            models.Index(fields=["transaction"], name="feeds_earlier_transaction"),
+            models.Index(fields=["entity_type", "entity_id", "transaction"], name="feeds_earlier_entity"),
         ]
 
     def __str__(self) -> str:

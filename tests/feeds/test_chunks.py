@@ -291,7 +291,7 @@ def all_kept():
     return (
         sorted(
             EntityCounts.objects.values_list(
-                "entity_type", "entity_id", "upvotes", "downvotes", "score", "comments", "hot"
+                "entity_type", "entity_id", "upvotes", "downvotes", "score", "comments", "hot", "controversy"
             )
         ),
         sorted(FeedEntry.objects.values_list("user", "post")),
@@ -301,7 +301,7 @@ def all_kept():
 
 def spoil():
     """Make wrong what subscribers keep, in every chunk."""
-    EntityCounts.objects.filter(entity_id__gt=0).update(upvotes=7, hot=1.0)
+    EntityCounts.objects.filter(entity_id__gt=0).update(upvotes=7, hot=1.0, controversy=1.0)
     EntityCounts.objects.filter(entity_type="comment").order_by("entity_id")[0].delete()
     FeedEntry.objects.filter(post__in=Post.objects.order_by("pk")[::2]).delete()
     reader, post = (

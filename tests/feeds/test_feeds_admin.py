@@ -8,7 +8,18 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from events.testing import deliver
-from feeds.models import ApiToken, Comment, EntityCounts, FeedEntry, Post, PulledPost, SearchDocument, Uncounted, User
+from feeds.models import (
+    ApiToken,
+    Comment,
+    EarlierCounts,
+    EntityCounts,
+    FeedEntry,
+    Post,
+    PulledPost,
+    SearchDocument,
+    Uncounted,
+    User,
+)
 from tests.factories import (
     BlockFactory,
     CommentFactory,
@@ -24,7 +35,7 @@ from tests.feeds.doors import change_in_admin, delete_in_admin, delete_selected_
 pytestmark = pytest.mark.django_db
 
 MODELS = [model for model in apps.get_app_config("feeds").get_models() if model is not FeedEntry]
-NOT_ADDED = {ApiToken, EntityCounts, PulledPost, SearchDocument, Uncounted}
+NOT_ADDED = {ApiToken, EarlierCounts, EntityCounts, PulledPost, SearchDocument, Uncounted}
 
 
 def some_rows() -> None:

@@ -12,8 +12,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from feeds import retraction, timeline
-from feeds.models import EntityCounts, FeedEntry, Follow, Post, PulledPost, User
+from feeds import counting, retraction, timeline
+from feeds.counting import Delta
+from feeds.models import EarlierCounts, EntityCounts, FeedEntry, Follow, Post, PulledPost, User
 from feeds.ranking import hot
 from tests.factories import CircleFactory, FollowFactory, UserFactory
 
@@ -138,11 +139,37 @@ def test_who_follows_no_large_author_does_not_look_through_their_posts() -> None
     assert sum(node["Actual Rows"] + node.get("Rows Removed by Filter", 0) for node in read) == 0, read
 
 
-@pytest.mark.parametrize(("sort", "index"), [("hot", "entity_counts_hot"), ("top", "entity_counts_score")])
+@pytest.mark.parametrize(
+    ("sort", "index"),
+    [
+        ("hot", "entity_counts_hot"),
+        ("top", "entity_counts_score"),
+        ("controversial", "entity_counts_controversy"),
+    ],
+)
 def test_a_deep_page_of_a_ranked_list_is_a_range_of_its_index(reader: User, sort: str, index: str) -> None:
     queries = deep_page(lambda **options: timeline.posts(sort, viewer=reader, **options), depth=1000)
-    (ranked,) = scans(queries[:1], "entity_counts")
+    (ranked,) = scans([query for query in queries if 'FROM "entity_counts"' in query["sql"]][1:2], "entity_counts")
     assert_page_is_a_range(ranked, index)
+
+
+@pytest.mark.parametrize("sort", ["hot", "top", "controversial"])
+def test_of_earlier_counts_a_page_reads_those_that_are_from_after_the_first(reader: User, sort: str) -> None:
+    ids = list(Post.objects.order_by("pk").values_list("pk", flat=True))
+    before = {"entity_type": "post", "upvotes": 0, "downvotes": 0, "score": 0, "hot": 0.0, "controversy": 0.0}
+    EarlierCounts.objects.bulk_create(EarlierCounts(entity_id=post_id, transaction=3, **before) for post_id in ids)
+    analyze()
+    cursor = timeline.posts(sort, viewer=reader, size=1000).next_cursor
+    counting.add({("post", post_id): Delta(upvotes=1) for post_id in ids[700:710]})
+    with CaptureQueriesContext(connection) as queries:
+        assert len(timeline.posts(sort, viewer=reader, size=SIZE, cursor=cursor).items) == SIZE
+    read = [query for query in queries if "transaction" in query["sql"]]
+    assert len(read) == 2
+    nodes = scans(read, "feeds_earliercounts")
+    assert len(nodes) >= 2
+    for node in nodes:
+        assert node["Index Name"] in ("feeds_earlier_entity", "feeds_earlier_transaction")
+        assert node["Actual Rows"] + node.get("Rows Removed by Filter", 0) <= 10, node
 
 
 def test_a_deep_page_of_the_new_is_a_range_of_its_index(reader: User) -> None:

@@ -86,17 +86,6 @@ def test_a_long_thread_is_paged_without_gap_or_double(post):
     assert paged == whole
 
 
-def test_paging_goes_on_after_the_last_comment_seen_although_votes_moved_others(post):
-    first, second, third = (CommentFactory(post=post, content=str(n)) for n in range(3))
-    page = comments(post, size=1)
-    VoteFactory(comment=second)
-    deliver()
-    assert outline(post) == ["1", "0", "2"]
-    assert comments(post, size=1, cursor=page.next_cursor).items == [third]
-    first.delete()
-    assert comments(post, size=1, cursor=page.next_cursor).items == [third]
-
-
 def test_a_thread_deeper_than_python_recurses_is_read(post):
     parent = None
     author = UserFactory()
