@@ -12,6 +12,7 @@ from django.db import connections, router
 from django.db.models import BooleanField, Case, ExpressionWrapper, Q, Value, When
 from django.db.models.functions import Now
 
+from events.prepared import prepared_cursor
 from feeds.models import Comment, EarlierCounts, Entity, EntityCounts, Post, Uncounted
 from feeds.ranking import HOT_DECADE, HOT_EPOCH, HOT_SCALE, controversy, hot
 
@@ -139,7 +140,7 @@ def _add_on_postgresql(connection: Any, deltas: Mapping[Key, Delta], found: Iter
     rows = [(*key, *deltas[key]) for key in found]
     if rows:
         columns = [list(column) for column in zip(*rows, strict=True)]
-        with connection.cursor() as cursor:
+        with prepared_cursor(connection) as cursor:
             cursor.execute(_ADD, columns)
 
 
