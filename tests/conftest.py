@@ -13,16 +13,23 @@ from pathlib import Path
 
 import dramatiq
 import pika
+import psycopg
 import pytest
 from django.conf import settings
 from django.db import connection
 from django.test import TransactionTestCase
 
+from events.brokers.suspects import turn
 from tests.conformance.results import pytest_terminal_summary  # noqa: F401 - a hook
 from tests.emptying import empty_tables
 from tests.environment import MISSING, REQUIRED, SERVICES
 
 TransactionTestCase._fixture_teardown = empty_tables
+RELAY_LOCK = (0x61697279, 0x72656C61)
+SEATS = """
+    SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objid = %s
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 #: Fixtures that lead to a database, or to Airy in a process of its own.
 PLACES = {"db", "transactional_db", "site"}
 
@@ -102,7 +109,8 @@ class Manage:
 
     def log(self) -> str:
         """What the processes said."""
-        return (self._folder / "manage.log").read_text(errors="replace")
+        log = self._folder / "manage.log"
+        return log.read_text(errors="replace") if log.exists() else ""
 
     @staticmethod
     def kill(process: subprocess.Popen) -> None:
@@ -124,6 +132,22 @@ class Manage:
                 pytest.fail(f"{process.args} did not end on SIGTERM:\n{self.log()[-3000:]}")
 
 
+@pytest.fixture(autouse=True)
+def no_turn_is_left_taken(eventually: Callable[..., None]) -> Iterator[None]:
+    """Whoever was handed a redelivered message must settle it: no other is handed out in this process until then."""
+    yield
+    eventually(lambda: turn.is_free(None))
+
+
+@pytest.fixture(autouse=True)
+def no_relay_is_left(request: pytest.FixtureRequest, eventually: Callable[..., None]) -> Iterator[None]:
+    """One that outlives its test would be the active one of the next."""
+    yield
+    if connection.vendor == "postgresql" and "transactional_db" in request.fixturenames:
+        with psycopg.connect(database_url(), autocommit=True) as session:
+            eventually(lambda: not session.execute(SEATS, RELAY_LOCK).fetchall())
+
+
 @pytest.fixture
 def manage(transactional_db: None, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manage]:
     """`manage.py` in other processes, on committed data."""
@@ -133,6 +157,7 @@ def manage(transactional_db: None, request: pytest.FixtureRequest, tmp_path: Pat
     try:
         yield started
     finally:
+        print(started.log()[-5000:])  # noqa: T201 - beside what failed
         started.stop()
         if settings.AIRY_BROKER == "rabbitmq":
             remove_queues()

@@ -159,7 +159,7 @@ def test_a_failing_chunk_stops_the_handing_out_and_says_where_to_go_on(users):
 
 
 @pytest.mark.postgres
-def test_what_is_under_way_when_a_chunk_fails_is_finished_and_nothing_new_begun(users):
+def test_what_is_under_way_when_a_chunk_fails_is_finished_and_nothing_new_begun(users, eventually):
     together, failed, asked = threading.Barrier(3), threading.Event(), []
 
     def work(ids):
