@@ -85,6 +85,7 @@ class Manage:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._started: list[subprocess.Popen] = []
+        self._orphaned: dict[int, float] = {}
 
     def __call__(self, *arguments: str, **environment: str) -> subprocess.Popen:
         return self.start(sys.executable, "manage.py", *arguments, **environment)
@@ -111,6 +112,20 @@ class Manage:
         """What the processes said."""
         log = self._folder / "manage.log"
         return log.read_text(errors="replace") if log.exists() else ""
+
+    def has_ended(self, process: subprocess.Popen) -> bool:
+        """Whether a worker is to be started again: it ended, or has not heard for seconds that its child did.
+
+        Dramatiq's parent waits for its child to say that it is up. Of one that is killed while it says so, it keeps a
+        lock for ever, and lets no signal through.
+        """
+        if process.poll() is not None:
+            return True
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        if children and all("State:\tZ" in Path(f"/proc/{child}/status").read_text() for child in children):
+            return time.monotonic() > self._orphaned.setdefault(process.pid, time.monotonic()) + 10
+        self._orphaned.pop(process.pid, None)
+        return False
 
     @staticmethod
     def kill(process: subprocess.Popen) -> None:

@@ -43,7 +43,7 @@ def test_several_killers_end_as_dead_letters_and_all_neighbours_are_done(
     def settled() -> bool:
         nonlocal restarts
         for number, worker in enumerate(workers):
-            if worker.poll() is not None:  # what a supervisor does
+            if manage.has_ended(worker):  # what a supervisor does
                 manage.kill(worker)
                 workers[number] = start(manage, tmp_path)
                 restarts += 1

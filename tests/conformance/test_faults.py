@@ -114,7 +114,7 @@ def supervise(rig: Rig, workers: Manage, *, until: Callable[[], bool]) -> None:
 
     def done() -> bool:
         nonlocal worker
-        if worker.poll() is not None:  # what a supervisor does
+        if workers.has_ended(worker):  # what a supervisor does
             workers.kill(worker)
             worker = workers.worker(**environment)
         return until() and not OutboxMessage.objects.exists()

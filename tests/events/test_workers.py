@@ -80,7 +80,7 @@ def test_a_message_that_kills_its_worker_ends_as_a_dead_letter_and_its_neighbour
 
     def settled() -> bool:
         nonlocal worker
-        if worker.poll() is not None:  # what a supervisor does
+        if manage.has_ended(worker):  # what a supervisor does
             manage.kill(worker)
             worker = manage.worker()
         return all_done(41)
