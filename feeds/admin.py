@@ -210,11 +210,8 @@ class EntityCountsAdmin(Derived):
 
 
 @admin.register(EarlierCounts)
-class EarlierCountsAdmin(Derived):
+class EarlierCountsAdmin(EntityCountsAdmin):
     list_display = ("entity_type", "entity_id", "upvotes", "downvotes", "score", "hot", "controversy", "changed_at")
-    list_filter = ("entity_type",)
-    search_fields = ("=entity_id",)
-    ordering = ("-id",)
 
 
 @admin.register(Uncounted)

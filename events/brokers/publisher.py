@@ -10,7 +10,7 @@ import pika
 import structlog
 from pika.exceptions import AMQPError
 
-from events.brokers.drive import end, start, turn
+from events.brokers import drive
 from events.brokers.rabbitmq import RabbitmqBroker, declare
 from events.envelope import CONTENT_TYPE
 
@@ -99,13 +99,13 @@ class Publisher:
     def pump(self) -> None:
         """Answer heartbeats without waiting."""
         if self._connection is not None and self._connection.is_open:
-            turn(self._connection.ioloop, at_most=0)
+            drive.turn(self._connection.ioloop, at_most=0)
 
     def close(self) -> None:
         """Close the connection, if there is one; what was not confirmed counts as not sent."""
         connection, self._connection, self._channel = self._connection, None, None
         if connection is not None:
-            end(connection)
+            drive.end(connection)
 
     def _ensure_open(self) -> None:
         if self.connected:
@@ -120,7 +120,7 @@ class Publisher:
             on_open_error_callback=lambda connection, error: self._fail(error),
             on_close_callback=lambda connection, error: self._fail(error),
         )
-        start(self._connection)
+        drive.start(self._connection)
         self._connection.add_on_connection_blocked_callback(self._on_blocked)
         self._connection.add_on_connection_unblocked_callback(self._on_unblocked)
         self._drive_until(lambda: self._channel is not None, what="a connection")
@@ -182,5 +182,5 @@ class Publisher:
                 error = self._error or f"no {what} within {self._timeout} s"
                 self.close()
                 raise PublishError(f"RabbitMQ at {self._broker.parameters.host}: {error!r}")
-            turn(self._connection.ioloop, at_most=min(PATIENCE, deadline - now))
+            drive.turn(self._connection.ioloop, at_most=min(PATIENCE, deadline - now))
             now = time.monotonic()
