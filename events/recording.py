@@ -13,7 +13,7 @@ from dramatiq.common import compute_backoff
 from events.delivery import DeliveryFailed, ExhaustedError, Failure, key_of
 from events.envelope import Envelope, UndecodableError
 from events.models import Attempt, Delivery, OutboxMessage, StoredEvent
-from events.querysets import DeliveryKey, LogLine, database_now
+from events.querysets import DeliveryKey, LogLine, Owed, database_now
 from events.subscription import PermanentFailure, RetryAfter, Subscription
 
 log = structlog.get_logger("events.delivery")
@@ -36,11 +36,11 @@ def record(failed: DeliveryFailed) -> None:
         OutboxMessage.objects.schedule(retries)
 
 
-def bury(rows: Sequence[OutboxMessage], *, reason: str) -> None:
+def bury(rows: Sequence[Owed], *, reason: str) -> None:
     """Make dead letters of rows that are owed to nobody, in the caller's transaction; they leave the outbox."""
     for row in rows:
         key = DeliveryKey(row.event_id, row.subscriber, row.run)
-        Delivery.objects.fail(key, attempts=row.attempt, dead=True, reason=reason, body=row.event.envelope().encode())
+        Delivery.objects.fail(key, attempts=row.attempt, dead=True, reason=reason, body=row.envelope.encode())
         log.error("dead letter", event_id=str(row.event_id), subscriber=row.subscriber, error=reason)
     OutboxMessage.objects.filter(pk__in=[row.pk for row in rows]).delete()
 

@@ -47,14 +47,15 @@ def take() -> dict[str, list[Arrival]]:
     """All that is owed now, by subscriber, leaving the outbox: to be given to `run` in whatever order and how often."""
     with transaction.atomic():
         now = database_now(connections[router.db_for_read(OutboxMessage)])
-        rows = OutboxMessage.objects.order_by("-priority", "id").with_events()
+        rows = OutboxMessage.objects.order_by("-priority", "id").owed()
         taken = [row for row in rows if row.subscriber or row.due is None or row.due <= now]
         work: dict[str, list[Arrival]] = defaultdict(list)
         for row in taken:
-            names = [row.subscriber] if row.subscriber else [one.name for one in interested_in(row.event.topic)]
+            names = [row.subscriber] if row.subscriber else [one.name for one in interested_in(row.envelope.topic)]
             for name in names:
-                envelope = row.event.envelope()
-                work[name].append(Arrival(envelope=envelope, body=envelope.encode(), run=row.run, attempt=row.attempt))
+                work[name].append(
+                    Arrival(envelope=row.envelope, body=row.envelope.encode(), run=row.run, attempt=row.attempt)
+                )
         OutboxMessage.objects.filter(pk__in=[row.pk for row in taken]).delete()
     return dict(work)
 

@@ -70,6 +70,13 @@ def eventually() -> Callable[..., None]:
     return wait
 
 
+def _lives(pid: str) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False  # its parent has just heard of its end
+
+
 def database_url() -> str:
     """The test database, as another process is told of it."""
     config = connection.settings_dict
@@ -122,7 +129,7 @@ class Manage:
         if process.poll() is not None:
             return True
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        if children and all("State:\tZ" in Path(f"/proc/{child}/status").read_text() for child in children):
+        if children and not any(map(_lives, children)):
             return time.monotonic() > self._orphaned.setdefault(process.pid, time.monotonic()) + 10
         self._orphaned.pop(process.pid, None)
         return False

@@ -10,7 +10,7 @@ import pika
 import structlog
 from pika.exceptions import AMQPError
 
-from events.brokers import drive
+from events.brokers.drive import DrivenConnection
 from events.brokers.rabbitmq import RabbitmqBroker, declare
 from events.envelope import CONTENT_TYPE
 
@@ -52,7 +52,7 @@ class Publisher:
         self._go_on = go_on
         #: Why the broker takes nothing at present, in its own words; empty if it does.
         self.blocked = ""
-        self._connection: pika.SelectConnection | None = None
+        self._connection: DrivenConnection | None = None
         self._channel: Any = None
         self._error: BaseException | str | None = None
         self._next_tag = 1
@@ -99,13 +99,13 @@ class Publisher:
     def pump(self) -> None:
         """Answer heartbeats without waiting."""
         if self._connection is not None and self._connection.is_open:
-            drive.turn(self._connection.ioloop, at_most=0)
+            self._connection.turn(at_most=0)
 
     def close(self) -> None:
         """Close the connection, if there is one; what was not confirmed counts as not sent."""
         connection, self._connection, self._channel = self._connection, None, None
         if connection is not None:
-            drive.end(connection)
+            connection.end()
 
     def _ensure_open(self) -> None:
         if self.connected:
@@ -114,13 +114,12 @@ class Publisher:
         self._declare_everything()
         self._error = None
         self.blocked = ""
-        self._connection = pika.SelectConnection(
+        self._connection = DrivenConnection(
             self._broker.parameters,
             on_open_callback=lambda connection: connection.channel(on_open_callback=self._on_channel),
             on_open_error_callback=lambda connection, error: self._fail(error),
             on_close_callback=lambda connection, error: self._fail(error),
         )
-        drive.start(self._connection)
         self._connection.add_on_connection_blocked_callback(self._on_blocked)
         self._connection.add_on_connection_unblocked_callback(self._on_unblocked)
         self._drive_until(lambda: self._channel is not None, what="a connection")
@@ -182,5 +181,5 @@ class Publisher:
                 error = self._error or f"no {what} within {self._timeout} s"
                 self.close()
                 raise PublishError(f"RabbitMQ at {self._broker.parameters.host}: {error!r}")
-            drive.turn(self._connection.ioloop, at_most=min(PATIENCE, deadline - now))
+            self._connection.turn(at_most=min(PATIENCE, deadline - now))
             now = time.monotonic()

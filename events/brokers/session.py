@@ -11,9 +11,8 @@ import pika
 import structlog
 
 from events.arrival import Arrival
-from events.brokers import drive
 from events.brokers.contract import ArrivalMessage
-from events.brokers.drive import LOST
+from events.brokers.drive import LOST, DrivenConnection
 from events.brokers.suspects import POLL, turn
 from events.brokers.watermark import Watermark
 from events.subscription import Subscription
@@ -48,13 +47,12 @@ class Session:
         self._error: BaseException | None = None
         self._channel: Any = None
         # Its blocking sister puts each message through a queue of events more.
-        self._connection = pika.SelectConnection(
+        self._connection = DrivenConnection(
             parameters,
             on_open_callback=lambda connection: connection.channel(on_open_callback=self._on_channel),
             on_open_error_callback=self._on_lost,
             on_close_callback=self._on_lost,
         )
-        self._loop = drive.start(self._connection)
 
     def take(self, *, timeout: float) -> list[Arrival]:
         """The messages that wait, up to what may share a transaction, as soon as there is one; none after `timeout`
@@ -89,7 +87,7 @@ class Session:
         deadline = time.monotonic() + seconds
         left = seconds
         while left >= 0:
-            drive.turn(self._loop, at_most=left)
+            self._connection.turn(at_most=left)
             if self._error is not None:
                 raise self._error
             if until():
@@ -141,7 +139,7 @@ class Session:
         self._outcomes.append(([arrival.tag for arrival in message.arrivals], done, pause))
         if self._error is not None:
             log.info("left to redelivery: its connection is gone", queue=message.queue_name, error=repr(self._error))
-        self._loop.add_callback_threadsafe(self._settle)
+        self._connection.ioloop.add_callback_threadsafe(self._settle)
 
     def _settle(self) -> None:
         while self._outcomes:
@@ -150,7 +148,7 @@ class Session:
             if done:
                 self._watermark.done(tags)
             elif pause:
-                self._loop.call_later(pause, lambda tags=tags: self._give_back(tags))
+                self._connection.ioloop.call_later(pause, lambda tags=tags: self._give_back(tags))
             else:
                 self._give_back(tags)
         self._acknowledge()
@@ -169,7 +167,7 @@ class Session:
         self._acknowledge_overtakers(more_than=min(self._prefetch * 3 // 4, self._prefetch - 2))
         if self._watermark.is_held_up and not self._alarm:
             self._alarm = True
-            self._loop.call_later(PATIENCE, self._lose_patience)
+            self._connection.ioloop.call_later(PATIENCE, self._lose_patience)
 
     def _lose_patience(self) -> None:
         self._alarm = False
@@ -188,7 +186,7 @@ class Session:
         except LOST as error:
             log.info("left to redelivery: its connection is gone", queue=self._subscription.queue, error=repr(error))
         finally:
-            drive.end(self._connection)
+            self._connection.end()
 
 
 def _counted(headers: dict[str, Any], name: str, default: int) -> int:

@@ -9,6 +9,7 @@ from django.db import router, transaction
 from events.arrival import Arrival
 from events.brokers.embedded import CAPACITY, EmbeddedBroker
 from events.models import OutboxMessage
+from events.querysets import Owed
 from events.recording import UNKNOWN, bury
 from events.subscription import interested_in, subscriptions
 
@@ -100,22 +101,22 @@ class EmbeddedCourier:
 
     def _claim(self, subscriber: str, room: int, least: int) -> list[Arrival]:
         owed = OutboxMessage.objects.owed_to(subscriber).filter(priority__gte=least)
-        arrivals = [self._arrival(row) for row in owed[:room].with_events()]
+        arrivals = [self._arrival(row) for row in owed[:room].owed()]
         claims = {arrival.tag for arrival in arrivals}
         OutboxMessage.objects.filter(pk__in=[pk for pk, _ in claims]).update(claimed=True)
         self._broker.held |= claims
         return arrivals
 
     def _bury(self, subscriber: str) -> int:
-        rows = OutboxMessage.objects.owed_to(subscriber)[:ROWS_PER_PASS].with_events()
+        rows = OutboxMessage.objects.owed_to(subscriber)[:ROWS_PER_PASS].owed()
         bury(rows, reason=UNKNOWN)
         return len(rows)
 
-    def _arrival(self, row: OutboxMessage) -> Arrival:
+    def _arrival(self, row: Owed) -> Arrival:
         redelivered = row.pk in self._redelivered
         self._redelivered.discard(row.pk)
         return Arrival(
-            envelope=row.event.envelope(),
+            envelope=row.envelope,
             body=b"",
             run=row.run,
             attempt=row.attempt,

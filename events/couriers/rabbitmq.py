@@ -10,6 +10,7 @@ from django.db import router, transaction
 from events.brokers.publisher import Outgoing, Publisher
 from events.brokers.rabbitmq import RabbitmqBroker
 from events.models import OutboxMessage
+from events.querysets import Owed
 from events.recording import UNKNOWN, bury
 from events.subscription import interested_in, queue_of, subscriptions
 
@@ -43,7 +44,7 @@ class RabbitmqCourier:
         moved = self._publish(fresh)
         ripe = self.until_due is not None and self.until_due <= 0
         if ripe:
-            moved += self._publish(OutboxMessage.objects.ripe()[: max(RIPE_SHARE, BATCH - len(fresh))].with_events())
+            moved += self._publish(OutboxMessage.objects.ripe()[: max(RIPE_SHARE, BATCH - len(fresh))].owed())
         self.drained = len(fresh) < BATCH and not ripe
         return moved
 
@@ -53,24 +54,24 @@ class RabbitmqCourier:
     def close(self) -> None:
         self._publisher.close()
 
-    def _publish(self, rows: list[OutboxMessage]) -> int:
+    def _publish(self, rows: list[Owed]) -> int:
         if not rows:
             return 0
         # No transaction is open while the broker thinks: it would hold rows, and VACUUM, for as long as it is silent.
         returned = self._publisher.publish([self._outgoing(row) for row in rows])
         return self._delete(rows, returned)
 
-    def _outgoing(self, row: OutboxMessage) -> Outgoing:
+    def _outgoing(self, row: Owed) -> Outgoing:
         return Outgoing(
             exchange="" if row.subscriber else self._broker.exchange,
-            routing_key=queue_of(row.subscriber) if row.subscriber else row.event.topic,
-            body=row.event.envelope().encode(),
+            routing_key=queue_of(row.subscriber) if row.subscriber else row.envelope.topic,
+            body=row.envelope.encode(),
             message_id=f"{row.pk}",
             priority=row.priority,
             headers={"run": row.run, "attempt": row.attempt},
         )
 
-    def _delete(self, rows: list[OutboxMessage], returned: set[str]) -> int:
+    def _delete(self, rows: list[Owed], returned: set[str]) -> int:
         """Delete what arrived or has no one to go to, bury what is for a subscriber nobody has; returns how many.
 
         What should have found a queue stays; the next batch declares all queues anew.
@@ -89,5 +90,5 @@ class RabbitmqCourier:
         return len(rows) - len(lost)
 
 
-def _has_subscribers(row: OutboxMessage) -> bool:
-    return not row.subscriber and bool(interested_in(row.event.topic))
+def _has_subscribers(row: Owed) -> bool:
+    return not row.subscriber and bool(interested_in(row.envelope.topic))

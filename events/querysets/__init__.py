@@ -4,7 +4,7 @@ from events.querysets.alarm import WAKE_CHANNEL, WAKE_LOCK, local_wakeup
 from events.querysets.dialect import DeliveryKey, database_now
 from events.querysets.inbox import DeliveryQuerySet
 from events.querysets.log import LogLine, StoredEventQuerySet
-from events.querysets.outbox import OutboxQuerySet
+from events.querysets.outbox import OutboxQuerySet, Owed
 from events.querysets.processes import ProcessQuerySet
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "DeliveryQuerySet",
     "LogLine",
     "OutboxQuerySet",
+    "Owed",
     "ProcessQuerySet",
     "StoredEventQuerySet",
     "database_now",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+import uuid
 from collections.abc import Sequence
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import connections, models, transaction
 from django.db.models.functions import Now
 
+from events.envelope import Envelope
 from events.prepared import prepared_cursor
 from events.querysets.alarm import ALARM, ALARM_VALUES, local_wakeup
 from events.querysets.dialect import ROWS_PER_STATEMENT, DeliveryKey, adapted
@@ -42,20 +44,51 @@ _DELETE = """
 """
 
 
-@cache
-def _columns(model: type[models.Model]) -> tuple[str, ...]:
-    return tuple(field.attname for field in model._meta.concrete_fields)
+#: The columns of Owed, the event's as Envelope has them.
+_OWN = ("id", "subscriber", "run", "attempt", "priority", "due")
+_EVENT = (
+    "event_id",
+    "topic",
+    "version",
+    "source",
+    "subject",
+    "time",
+    "data",
+    "correlation_id",
+    "causation_id",
+    "traceparent",
+    "sequence",
+)
+_DATA = len(_OWN) + _EVENT.index("data")
+_FIELDS = (*_OWN, *(f"event__{name}" for name in _EVENT))
+_NEXT_UP = f"""
+    SELECT ({_UNTIL_DUE}), fresh.* FROM (VALUES (1)) AS always LEFT JOIN (
+        SELECT {", ".join([*(f"o.{name}" for name in _OWN), *(f"e.{name}" for name in _EVENT)])}
+        FROM events_outboxmessage o JOIN events_storedevent e ON e.event_id = o.event_id
+        WHERE o.subscriber = '' AND o.due IS NULL AND NOT o.claimed ORDER BY o.priority DESC, o.id LIMIT %s
+    ) AS fresh ON true
+"""
 
 
-@cache
-def _next_up(own: tuple[str, ...], theirs: tuple[str, ...], most: int) -> str:
-    columns = ", ".join([*(f"o.{name}" for name in own), *(f"e.{name}" for name in theirs)])
-    return f"""
-        SELECT ({_UNTIL_DUE}), fresh.* FROM (VALUES (1)) AS always LEFT JOIN (
-            SELECT {columns} FROM events_outboxmessage o JOIN events_storedevent e ON e.event_id = o.event_id
-            WHERE o.subscriber = '' AND o.due IS NULL AND NOT o.claimed ORDER BY o.priority DESC, o.id LIMIT {most}
-        ) AS fresh ON true
-    """
+class Owed(NamedTuple):
+    """A row of the outbox with its event: what carries it needs, without what a model costs."""
+
+    pk: int
+    subscriber: str
+    run: int
+    attempt: int
+    priority: int
+    due: dt.datetime | None
+    envelope: Envelope
+
+    @classmethod
+    def read(cls, row: Sequence[Any]) -> Owed:
+        """From the columns."""
+        return cls(*row[: len(_OWN)], Envelope(*row[len(_OWN) :]))  # type: ignore[call-arg]
+
+    @property
+    def event_id(self) -> uuid.UUID:
+        return self.envelope.id
 
 
 class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
@@ -98,7 +131,7 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
         seconds = waiting.annotate(wait=wait).values_list("wait", flat=True)[:1]
         return next((one.total_seconds() for one in seconds), None)
 
-    def remove(self, rows: Sequence[OutboxMessage]) -> None:
+    def remove(self, rows: Sequence[Owed]) -> None:
         """Delete rows that were carried, but not those that were scheduled anew meanwhile."""
         gone = [row.pk for row in rows if not row.subscriber]
         targeted = {row.pk: (row.attempt, row.due) for row in rows if row.subscriber}
@@ -118,33 +151,26 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
         with prepared_cursor(connection) as cursor:
             cursor.execute(_DELETE, [keys])
 
-    def next_up(self, most: int) -> tuple[list[OutboxMessage], float | None]:
-        """`fresh()[:most].with_events()` and `until_due()`: one question to the server instead of two, without what
-        the ORM adds to the way of every single event."""
+    def next_up(self, most: int) -> tuple[list[Owed], float | None]:
+        """`fresh()[:most].owed()` and `until_due()`: one question to the server instead of two, without what the ORM
+        adds to the way of every single event."""
         connection = connections[self.db]
         if connection.vendor != "postgresql":
-            return self.fresh()[:most].with_events(), self.until_due()
-        event_model: Any = self.model._meta.get_field("event").related_model
-        own, theirs = _columns(self.model), _columns(event_model)
-        data = theirs.index("data")
+            return self.fresh()[:most].owed(), self.until_due()
         with prepared_cursor(connection) as cursor:
-            cursor.execute(_next_up(own, theirs, most))
-            rows = cursor.fetchall()
-        until_due = rows[0][0]
-        messages: list[OutboxMessage] = []
-        for _, *row in rows if rows[0][1] is not None else ():
-            outbox, log = row[: len(own)], row[len(own) :]
-            log[data] = json.loads(log[data])
-            message: Any = self.model.from_db(self.db, own, outbox)
-            message.event = event_model.from_db(self.db, theirs, log)
-            messages.append(message)
+            cursor.execute(_NEXT_UP, [most])
+            (until_due, *first), *others = cursor.fetchall()
+        owed: list[Owed] = []
+        for row in (first, *(others for _, *others in others)) if first[0] is not None else ():
+            row[_DATA] = json.loads(row[_DATA])
+            owed.append(Owed.read(row))
         # The database joins one row with rows in order; it does not promise to keep that.
-        messages.sort(key=lambda message: (-message.priority, message.pk))
-        return messages, None if until_due is None else float(until_due)
+        owed.sort(key=lambda row: (-row.priority, row.pk))
+        return owed, None if until_due is None else float(until_due)
 
-    def with_events(self) -> list[OutboxMessage]:
+    def owed(self) -> list[Owed]:
         """The rows, each with its event."""
-        return list(self.select_related("event"))
+        return [Owed.read(row) for row in self.values_list(*_FIELDS)]
 
     def schedule(self, rows: Sequence[OutboxMessage]) -> None:
         """Owe these targeted rows; one already owed for the same event, subscriber and run takes the new time and

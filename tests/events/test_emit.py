@@ -51,7 +51,7 @@ def test_many_events_keep_their_order() -> None:
         ids = emit_many(events)
     assert len(set(ids)) == 250
     assert emitted(Rang) == events
-    assert [row.event.data["number"] for row in OutboxMessage.objects.fresh().with_events()] == list(range(250))
+    assert [row.envelope.data["number"] for row in OutboxMessage.objects.fresh().owed()] == list(range(250))
 
 
 def test_a_wrong_priority_or_delay_is_refused() -> None:

@@ -162,10 +162,10 @@ def test_what_is_next_up_is_the_fresh_rows_in_order_and_the_time_until_the_first
     assert OutboxMessage.objects.next_up(5) == ([], None)
     ring(3)
     ring(1, priority=5)
-    assert OutboxMessage.objects.next_up(5) == (list(OutboxMessage.objects.fresh()), None)
+    assert OutboxMessage.objects.next_up(5) == (OutboxMessage.objects.fresh().owed(), None)
     waiting_rows(2, subscriber=MOODY, due=timezone.now() + dt.timedelta(minutes=1))
     rows, until = OutboxMessage.objects.next_up(2)
-    assert [(row.priority, row.event.data["number"]) for row in rows] == [(5, 0), (0, 0)]
+    assert [(row.priority, row.envelope.data["number"]) for row in rows] == [(5, 0), (0, 0)]
     assert until is not None
     assert 30 < until <= 60
     OutboxMessage.objects.filter(subscriber="").delete()
@@ -184,7 +184,7 @@ def test_what_was_carried_leaves_without_waiting_for_the_disk_and_nothing_else_d
     ring(2)
     before = patience()
     with transaction.atomic():
-        OutboxMessage.objects.remove(OutboxMessage.objects.fresh().with_events())
+        OutboxMessage.objects.remove(OutboxMessage.objects.fresh().owed())
         assert patience() == "off"
     assert patience() == before
     assert not OutboxMessage.objects.exists()
@@ -192,15 +192,15 @@ def test_what_was_carried_leaves_without_waiting_for_the_disk_and_nothing_else_d
 
 def test_a_row_scheduled_anew_while_it_was_carried_stays(db: None) -> None:
     ring(3)
-    first, *others = OutboxMessage.objects.fresh().with_events()
+    first, *others = OutboxMessage.objects.fresh().owed()
     retry = OutboxMessage(event_id=first.event_id, subscriber=MOODY, due=timezone.now(), attempt=2)
     OutboxMessage.objects.schedule([retry])
-    carried = [*others, *OutboxMessage.objects.ripe().with_events()]
+    carried = [*others, *OutboxMessage.objects.ripe().owed()]
     retry.attempt = 3
     OutboxMessage.objects.schedule([retry])
     OutboxMessage.objects.remove(carried)
     assert set(OutboxMessage.objects.values_list("event_id", "attempt")) == {(first.event_id, 1), (first.event_id, 3)}
-    OutboxMessage.objects.remove(OutboxMessage.objects.with_events())
+    OutboxMessage.objects.remove(OutboxMessage.objects.owed())
     assert not OutboxMessage.objects.exists()
 
 
@@ -235,5 +235,5 @@ def test_fresh_rows_are_not_held_up_by_a_crowd_whose_time_has_come(broker: Embed
     courier = EmbeddedCourier(broker)
     courier.carry()
     assert not OutboxMessage.objects.fresh().exists()
-    owed = {row.event.data["number"] for row in OutboxMessage.objects.filter(subscriber=MOODY).with_events()}
+    owed = {row.envelope.data["number"] for row in OutboxMessage.objects.filter(subscriber=MOODY).owed()}
     assert set(range(300)) <= owed
