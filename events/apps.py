@@ -16,7 +16,7 @@ class EventsConfig(AppConfig):
         import dramatiq
 
         from events.actors import declare_actor
-        from events.checks import check_broker, check_database
+        from events.checks import check_broker, check_database, check_time_limits
         from events.middleware import Leaving, Relaying, RetryOrDeadLetter
         from events.subscription import listeners, subscriptions
         from events.time_limit import DeliveryTimeLimit
@@ -30,6 +30,7 @@ class EventsConfig(AppConfig):
         autodiscover_modules("subscribers")
         register(check_broker)
         register(check_database)
+        register(check_time_limits)
         post_migrate.connect(_announce, sender=self)
 
 

@@ -10,6 +10,11 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.db import connections, router
 
 from events.brokers.contract import EventBroker
+from events.brokers.rabbitmq import RabbitmqBroker
+from events.subscription import subscriptions
+
+#: How long one run may take on RabbitMQ, in milliseconds: its consumer_timeout is 30 minutes unless it is set.
+LONGEST_RUN = 25 * 60_000
 
 
 def check_broker(**kwargs: Any) -> list[CheckMessage]:
@@ -22,6 +27,23 @@ def check_broker(**kwargs: Any) -> list[CheckMessage]:
             f"{type(broker).__name__} carries no events.",
             hint='Set DRAMATIQ_BROKER["BROKER"] to "events.brokers.rabbitmq.RabbitmqBroker" or the embedded one.',
             id="events.E001",
+        )
+    ]
+
+
+def check_time_limits(**kwargs: Any) -> list[CheckMessage]:
+    """No subscriber may run for so long that RabbitMQ takes its message back and hands it out once more."""
+    if not isinstance(dramatiq.get_broker(), RabbitmqBroker):
+        return []
+    long = sorted(one.name for one in subscriptions.values() if one.time_limit > LONGEST_RUN)
+    if not long:
+        return []
+    return [
+        Warning(
+            f"RabbitMQ takes back what is held for half an hour, and {', '.join(long)} may run as long.",
+            hint="Give them a time_limit of 25 minutes at most, or raise RabbitMQ's consumer_timeout"
+            ' and add "events.W003" to SILENCED_SYSTEM_CHECKS.',
+            id="events.W003",
         )
     ]
 

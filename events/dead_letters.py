@@ -94,15 +94,22 @@ def requeue(chosen: QuerySet, *, advance: Advance | None = None) -> tuple[int, i
 
     def decide(dead: list[Delivery]) -> None:
         nonlocal requeued, kept
-        known = set(
-            StoredEvent.objects.filter(event_id__in=[one.event_id for one in dead]).values_list("event_id", flat=True)
+        known = dict(
+            StoredEvent.objects.filter(event_id__in=[one.event_id for one in dead]).values_list("event_id", "priority")
         )
         alive = [one for one in dead if one.event_id in known]
         now = database_now(connections[router.db_for_write(Delivery)])
         Delivery.objects.filter(pk__in=[one.pk for one in alive]).update(state="retrying", attempts=0)
         OutboxMessage.objects.schedule(
             [
-                OutboxMessage(event_id=one.event_id, subscriber=one.subscriber, run=one.run, attempt=1, due=now)
+                OutboxMessage(
+                    event_id=one.event_id,
+                    subscriber=one.subscriber,
+                    run=one.run,
+                    attempt=1,
+                    due=now,
+                    priority=known[one.event_id],
+                )
                 for one in alive
             ]
         )

@@ -16,6 +16,8 @@ from events.event import Event, Meta
 from events.models import StoredEvent
 from events.querysets import LogLine
 
+#: How long an event may be as JSON, in characters: RabbitMQ takes messages of 16 MiB, and refuses longer ones for ever.
+LONGEST = 4_000_000
 #: The event that is being handled in this context: what is emitted meanwhile was caused by it.
 handling: ContextVar[Meta | None] = ContextVar("events_handling", default=None)
 _suppressed: ContextVar[str] = ContextVar("events_suppressed", default="")
@@ -89,6 +91,12 @@ def _line(event: Event, origin: Meta | None, now: dt.datetime, reason: str, ours
         raise TypeError(f"emit() takes an event, an instance of a class that descends from Event, not {event!r}")
     if not event.topic:
         raise TypeError(f"{type(event).__name__} has no topic: declare class {type(event).__name__}(Event, topic=…)")
+    data = event.model_dump_json()
+    if len(data) > LONGEST:
+        raise ValueError(
+            f"{event.topic} has {len(data):,} characters, of which {LONGEST:,} fit: "
+            "keep what is large in a table or a file, and emit its key"
+        )
     event_id = uuid7()
     return LogLine(
         event_id=event_id,
@@ -97,7 +105,7 @@ def _line(event: Event, origin: Meta | None, now: dt.datetime, reason: str, ours
         source=ours,
         subject=event.about,
         time=now,
-        data=event.model_dump_json(),
+        data=data,
         correlation_id=origin.correlation_id if origin else event_id,
         causation_id=origin.id if origin else None,
         suppressed=reason,

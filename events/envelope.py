@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 import uuid
 from typing import Annotated, Any, NamedTuple
 
@@ -14,6 +15,8 @@ from typing_extensions import TypedDict
 from events.event import Event, Meta, event_class
 
 CONTENT_TYPE = "application/cloudevents+json"
+#: The versions of a schema that the log can keep.
+VERSIONS = range(1, 2**15)
 
 
 class Wire(TypedDict, total=False):
@@ -85,12 +88,13 @@ class Envelope(NamedTuple):
             wire = WIRE.validate_json(body)
             if b"\\u0000" in body and _has_nul(wire):
                 raise ValueError("a NUL character, which PostgreSQL cannot keep")
+            if not _is_finite(wire["data"]):
+                raise ValueError("a number without end, which JSON does not know")
             event_id = wire["id"]
-            schema = (wire.get("dataschema") or "").rsplit("/", 1)[-1]
             return cls(
                 id=event_id,
                 topic=wire["type"],
-                version=int(schema) if schema.isdecimal() else 1,
+                version=_version(wire.get("dataschema") or ""),
                 source=wire["source"],
                 subject=wire.get("subject") or "",
                 time=_time(wire.get("time")),
@@ -103,7 +107,7 @@ class Envelope(NamedTuple):
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
             raise UndecodableError(f"not a CloudEvent: {wrong}") from error
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, OverflowError) as error:
             raise UndecodableError(f"not a CloudEvent: {type(error).__name__}: {error}") from error
 
     def json(self) -> str:
@@ -145,8 +149,28 @@ def _has_nul(value: Any) -> bool:
     return any(map(_has_nul, value)) if isinstance(value, list) else isinstance(value, str) and "\0" in value
 
 
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    return all(map(_is_finite, value)) if isinstance(value, list) else True
+
+
+def _version(schema: str) -> int:
+    version = schema.rsplit("/", 1)[-1]
+    if not version.isdecimal():
+        return 1
+    if int(version) not in VERSIONS:
+        raise ValueError(f"version {version}: from {VERSIONS[0]} to {VERSIONS[-1]} can be kept")
+    return int(version)
+
+
 def _time(value: str | None) -> dt.datetime:
     if value is None:
         return dt.datetime.now(dt.UTC)
     time = dt.datetime.fromisoformat(value)
-    return time if time.tzinfo else time.replace(tzinfo=dt.UTC)
+    if time.tzinfo is dt.UTC:
+        return time
+    # As it is kept: some times of the first and of the last year there is are none in UTC.
+    return (time if time.tzinfo else time.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from contextlib import suppress
 
 import structlog
-from django.db import DatabaseError, close_old_connections, connections
+from django.db import Error, close_old_connections, connections
 from dramatiq.broker import Broker
+from dramatiq.common import compute_backoff
 
 from events.brokers.contract import Courier, EventBroker
 from events.couriers import courier_for
@@ -28,8 +28,8 @@ SHORT_POLL = (0.001, 0.02)
 #: processors, and falling asleep costs some of those who commit a notification, and with it their turn in a queue. An
 #: event that comes alone finds it asleep, and never waits for others.
 FEW, GATHER = 100, 0.01
-#: The first and the longest pause after an error, in seconds.
-BACKOFF = (0.5, 15.0)
+#: The first and the longest pause after an error, in milliseconds.
+BACKOFF = (500, 15_000)
 #: Seconds between heartbeats.
 HEARTBEAT = 5.0
 #: Seconds between looks for what the broker lost.
@@ -56,10 +56,9 @@ class Relay:
             try:
                 self._turn()
             except Exception as error:  # noqa: BLE001 - the relay must outlive whatever database and broker do
-                pause = min(BACKOFF[1], BACKOFF[0] * 2**self._errors) * random.uniform(0.5, 1.0)
-                self._errors += 1
-                log.warning("relay interrupted", error=repr(error), again_in=round(pause, 1))
-                self._stop.wait(pause)
+                self._errors, pause = compute_backoff(self._errors, factor=BACKOFF[0], max_backoff=BACKOFF[1])
+                log.warning("relay interrupted", error=repr(error), again_in=pause / 1000)
+                self._stop.wait(pause / 1000)
 
     def _turn(self) -> None:
         seat = wakeup()
@@ -158,7 +157,7 @@ class RelayThread:
             except Exception as error:  # noqa: BLE001 - a heartbeat that cannot be written is missed, which is its message
                 log.warning("heartbeat missed", error=repr(error))
             if self._stop.wait(HEARTBEAT):
-                with suppress(DatabaseError):
+                with suppress(Error):
                     leave(self._kind)
                 connections.close_all()
                 return
@@ -169,6 +168,7 @@ class RelayThread:
             try:
                 if not self._relay.active or not isinstance(self._broker, EventBroker):
                     reconciler = None
+                    connections.close_all()
                     continue
                 close_old_connections()
                 reconciler = reconciler or Reconciler(self._broker)

@@ -21,15 +21,17 @@ PATTERN = re.compile(r"(#|\*|[a-z0-9_]+)(\.(#|\*|[a-z0-9_]+))*")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9._-]*")
 
 YEAR = 366 * 86_400
-LEAST = {
-    "batch": 1,
-    "group": 1,
-    "max_retries": 0,
-    "min_backoff": 1,
-    "max_backoff": 1,
-    "time_limit": 1,
-    "priority": 0,
+#: What each option goes from and to. RabbitMQ lets a consumer hold 65,535 messages: four full groups must fit.
+BOUNDS = {
+    "batch": (1, 10_000),
+    "group": (1, 10_000),
+    "max_retries": (0, 10_000),
+    "min_backoff": (1, YEAR * 1_000),
+    "max_backoff": (1, YEAR * 1_000),
+    "time_limit": (1, 2**31 - 1),
+    "priority": (0, 9),
 }
+LONGEST_NAME = 200
 
 #: Every subscriber of this process by name.
 subscriptions: dict[str, Subscription] = {}
@@ -172,12 +174,10 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
     for name in ("min_backoff", "max_backoff", "time_limit"):
         if isinstance(options.get(name), dt.timedelta):
             options[name] = int(options[name] / dt.timedelta(milliseconds=1))
-    for name, least in LEAST.items():
+    for name, (least, most) in BOUNDS.items():
         value = options.get(name, least)
-        if not (name == "batch" and value is None) and (type(value) is not int or value < least):
-            raise ValueError(f"subscriber({name}={value!r}): a whole number of at least {least} is needed")
-    if options.get("priority", 0) > 9:
-        raise ValueError("subscriber(priority=…) goes from 0 to 9 (first)")
+        if not (name == "batch" and value is None) and (type(value) is not int or not least <= value <= most):
+            raise ValueError(f"subscriber({name}={value!r}): a whole number from {least:,} to {most:,} is needed")
     if options.get("min_backoff", 1_000) > options.get("max_backoff", 600_000):
         raise ValueError("subscriber(min_backoff=…) must not be longer than max_backoff")
     if options.get("batch") and "group" in options:
@@ -190,6 +190,10 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(options["name"], str) or not NAME.fullmatch(options["name"]):
         raise ValueError(
             f"subscriber(name={options['name']!r}): letters, digits, dots, _ and - only, not beginning with a digit"
+        )
+    if len(options["name"]) > LONGEST_NAME:
+        raise ValueError(
+            f"subscriber(name={options['name']!r}): {LONGEST_NAME} characters fit; give it a shorter name="
         )
     return options
 

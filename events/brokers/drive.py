@@ -66,6 +66,11 @@ class ParcelServices(SelectorIOServicesAdapter):
         if self._parcels is not None:
             self._parcels.send()
 
+    def abort(self) -> None:
+        """Hang up on a server that does not answer, in the next turn."""
+        if self._parcels is not None:
+            self._parcels.abort()
+
     def create_streaming_connection(
         self, protocol_factory: Callable[[], AbstractStreamProtocol], *args: Any, **options: Any
     ) -> Any:
@@ -111,6 +116,9 @@ class DrivenConnection(pika.SelectConnection):
             deadline = time.monotonic() + GOODBYE
             while not self.is_closed and (left := deadline - time.monotonic()) > 0:
                 self.turn(at_most=left)
+            if not self.is_closed:
+                self._services.abort()
+                self.turn(at_most=0)
         except LOST as error:
             log.info("closed without a goodbye", error=repr(error))
         finally:

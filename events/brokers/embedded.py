@@ -100,9 +100,9 @@ class Mailbox:
         heapq.heappush(self._suspects if arrival.redelivered else self._arrivals, (-arrival.priority, place, arrival))
 
     def waiting(self, *, priority: int = 0) -> int:
-        """How many nobody has begun, of at least this priority."""
+        """How many nobody has begun, of at least this priority. Suspects take no room from the fresh, which go past."""
         with self._ready:
-            waiting = [arrival for _, _, arrival in (*self._suspects, *self._arrivals)]
+            waiting = [arrival for _, _, arrival in self._arrivals]
             waiting += [arrival for _, arrival in self._returned]
             return sum(arrival.priority >= priority for arrival in waiting)
 

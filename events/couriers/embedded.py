@@ -51,6 +51,8 @@ class EmbeddedCourier:
                     moved += self._bury(subscriber)
         for queue, arrivals in handed.items():
             self._broker.mailboxes[queue].put(arrivals)
+            # Not before it is certain that they are claimed: what only seems to be here is handed to nobody.
+            self._broker.held |= {arrival.tag for arrival in arrivals}
             moved += len(arrivals)
         return moved
 
@@ -102,9 +104,7 @@ class EmbeddedCourier:
     def _claim(self, subscriber: str, room: int, least: int) -> list[Arrival]:
         owed = OutboxMessage.objects.owed_to(subscriber).filter(priority__gte=least)
         arrivals = [self._arrival(row) for row in owed[:room].owed()]
-        claims = {arrival.tag for arrival in arrivals}
-        OutboxMessage.objects.filter(pk__in=[pk for pk, _ in claims]).update(claimed=True)
-        self._broker.held |= claims
+        OutboxMessage.objects.filter(pk__in=[arrival.tag[0] for arrival in arrivals]).update(claimed=True)
         return arrivals
 
     def _bury(self, subscriber: str) -> int:
@@ -132,10 +132,9 @@ def put_down(broker: EmbeddedBroker) -> None:
     with transaction.atomic(using=router.db_for_write(OutboxMessage)):
         while delete_settled(broker):
             pass
-        unbegun = [
-            arrival.tag for box in broker.mailboxes.values() for arrival in box.empty() if not arrival.redelivered
-        ]
-        broker.held.difference_update(unbegun)
+        waiting = [arrival for box in broker.mailboxes.values() for arrival in box.empty()]
+        broker.held.difference_update(arrival.tag for arrival in waiting)
+        unbegun = [arrival.tag for arrival in waiting if not arrival.redelivered]
         for start in range(0, len(unbegun), ROWS_PER_PASS):
             rows = OutboxMessage.objects.filter(pk__in=[pk for pk, _ in unbegun[start : start + ROWS_PER_PASS]])
             rows.update(claimed=False)
@@ -150,5 +149,5 @@ def delete_settled(broker: EmbeddedBroker) -> int:
     rows = OutboxMessage.objects.filter(pk__in=[pk for pk, _ in settled], claimed=True)
     # A row that a failed delivery scheduled anew has another attempt: it stays.
     done = settled & set(rows.values_list("pk", "attempt"))
-    OutboxMessage.objects.filter(pk__in=[pk for pk, _ in done]).delete()
+    OutboxMessage.objects.filter(pk__in=[pk for pk, _ in done], claimed=True).delete()
     return len(settled)

@@ -26,6 +26,9 @@ from tests.effects.subscribers import FAILURES
 
 pytestmark = pytest.mark.django_db
 
+#: A message of another publisher, but for the rest of its attributes.
+FOREIGN = b'{"id":"01a209ff-c11a-769e-83f3-dc498197041b","source":"/x","type":"bell.rang",%s}'
+
 
 def ring(*moods: str) -> list[uuid.UUID]:
     with transaction.atomic():
@@ -135,6 +138,12 @@ def test_undecodable_bytes_are_kept_under_an_id_that_follows_from_them() -> None
         b'{"id":"01a209ff-c11a-769e-83f3-dc498197041b","source":"/x","type":"' + b"long." * 40 + b'","data":{}}',
         b'{"id":"no uuid","source":"/x","type":"bell.rang","data":{}}',
         b'{"id":"01a209ff-c11a-769e-83f3-dc498197041b","source":"/x","type":"bell.rang","data":[1]}',
+        FOREIGN % b'"data":{"number":NaN}',
+        FOREIGN % b'"data":{"number":[{"deep":-1e400}]}',
+        FOREIGN % b'"time":"9999-12-31T23:59:59-14:00","data":{}',
+        FOREIGN % b'"time":"0001-01-01T00:00:00+14:00","data":{}',
+        FOREIGN % b'"dataschema":"/schemas/bell.rang/40000","data":{}',
+        FOREIGN % b'"dataschema":"/schemas/bell.rang/0","data":{}',
         b"[]",
         b"",
     ],
@@ -240,6 +249,22 @@ def test_a_dead_letter_of_another_publisher_can_be_requeued() -> None:
     assert requeue(Delivery.objects.all()) == (1, 0)
     deliver()
     assert effects("moody") == [1]
+
+
+def test_a_time_of_another_publisher_is_kept_in_utc() -> None:
+    read = Arrival.read(FOREIGN % b'"time":"2026-11-26T23:30:00+02:00","data":{"number":1,"mood":"poison"}')
+    fail("effects.moody", read)
+    assert StoredEvent.objects.get().time.isoformat() == "2026-11-26T21:30:00+00:00"
+    assert read.envelope is not None
+    assert read.envelope.time.utcoffset() == dt.timedelta(0)
+
+
+def test_what_is_requeued_has_its_events_priority() -> None:
+    with transaction.atomic():
+        emit(Rang(number=1, mood="hopeless"), priority=9)
+    deliver()
+    requeue(Delivery.objects.filter(state="dead", subscriber="effects.moody"))
+    assert OutboxMessage.objects.get().priority == 9
 
 
 def test_a_retry_keeps_its_events_priority() -> None:

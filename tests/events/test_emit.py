@@ -54,6 +54,11 @@ def test_many_events_keep_their_order() -> None:
     assert [row.envelope.data["number"] for row in OutboxMessage.objects.fresh().owed()] == list(range(250))
 
 
+def test_an_event_that_no_broker_would_take_is_refused() -> None:
+    with transaction.atomic(), pytest.raises(ValueError, match="keep what is large in a table"):
+        emit(Rang(number=1, mood="x" * 4_000_000))
+
+
 def test_a_wrong_priority_or_delay_is_refused() -> None:
     with transaction.atomic():
         with pytest.raises(ValueError, match="priority"):

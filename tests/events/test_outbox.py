@@ -14,7 +14,7 @@ from django.utils import timezone
 from events.brokers.embedded import CAPACITY, EmbeddedBroker
 from events.bus import emit, emit_many
 from events.couriers import courier_for
-from events.couriers.embedded import ROWS_PER_PASS, EmbeddedCourier
+from events.couriers.embedded import ROWS_PER_PASS, EmbeddedCourier, put_down
 from events.models import Delivery, OutboxMessage, StoredEvent
 from events.subscription import subscriptions
 from tests.conftest import remove_queues
@@ -39,6 +39,12 @@ def broker(transactional_db: None) -> EmbeddedBroker:
 def ring(count: int, **options: Any) -> None:
     with transaction.atomic():
         emit_many([Rang(number=number) for number in range(count)], **options)
+
+
+def carry_all(broker: EmbeddedBroker) -> None:
+    courier = EmbeddedCourier(broker)
+    while courier.carry():
+        pass
 
 
 def waiting_rows(count: int, *, subscriber: str, due: dt.datetime | None) -> None:
@@ -216,17 +222,38 @@ def test_what_is_owed_to_a_subscriber_nobody_has_is_buried_a_bounded_number_at_a
 
 def test_what_is_urgent_overtakes_a_backlog_that_fills_its_mailbox(broker: EmbeddedBroker) -> None:
     ring(2 * CAPACITY)
-    courier = EmbeddedCourier(broker)
-    while courier.carry():
-        pass
+    carry_all(broker)
     mailbox = broker.mailboxes["airy.effects.alone"]
     (begun,) = mailbox.take(1, timeout=0)
     ring(2 * CAPACITY, priority=9)
-    while courier.carry():
-        pass
+    carry_all(broker)
     assert mailbox.waiting(priority=9) == CAPACITY  # as many of each priority, and no more
     assert mailbox.waiting(priority=0) == CAPACITY - 1 + CAPACITY
     assert [begun.priority, *(arrival.priority for arrival in mailbox.take(3, timeout=0))] == [0, 9, 9, 9]
+
+
+def test_suspects_take_no_room_from_what_is_fresh(broker: EmbeddedBroker) -> None:
+    mailbox = broker.mailboxes["airy.effects.alone"]
+    ring(CAPACITY)
+    carry_all(broker)
+    mailbox.put([arrival._replace(redelivered=True) for arrival in mailbox.empty()])
+    ring(3)
+    carry_all(broker)
+    assert mailbox.waiting() == 3
+
+
+def test_a_worker_of_the_same_process_goes_on_with_what_the_last_one_put_down(broker: EmbeddedBroker) -> None:
+    ring(4)
+    carry_all(broker)
+    mailbox = broker.mailboxes["airy.effects.alone"]
+    suspect, *others = mailbox.empty()
+    mailbox.put([suspect._replace(redelivered=True), *others])
+    put_down(broker)
+    assert not broker.held
+    carry_all(broker)
+    again = mailbox.empty()
+    assert {arrival.event_id for arrival in again} == {arrival.event_id for arrival in (suspect, *others)}
+    assert [arrival.event_id for arrival in again if arrival.redelivered] == [suspect.event_id]
 
 
 def test_fresh_rows_are_not_held_up_by_a_crowd_whose_time_has_come(broker: EmbeddedBroker) -> None:

@@ -160,6 +160,22 @@ def test_events_that_come_one_by_one_are_carried_with_the_alarm_left_on(
         assert asked.count(WAKE_LOCK) <= 20  # twice for each event otherwise
 
 
+def test_a_relay_goes_on_after_however_many_errors(monkeypatch: pytest.MonkeyPatch, eventually: Eventually) -> None:
+    """A night without a database is thousands."""
+    turns = 0
+
+    def nothing_answers() -> PostgresWakeup:
+        nonlocal turns
+        turns += 1
+        raise ConnectionError("nothing answers")
+
+    monkeypatch.setattr("events.relay.BACKOFF", (1, 1))
+    monkeypatch.setattr("events.relay.wakeup", nothing_answers)
+    stop = threading.Event()
+    with running(Relay(dramatiq.get_broker(), stop=stop), stop=stop):
+        eventually(lambda: turns > 1_200, within=60)
+
+
 def test_a_seat_is_lost_when_its_lock_file_was_removed(transactional_db: None) -> None:
     if connection.vendor != "sqlite":
         pytest.skip("the lock is a file beside SQLite alone")

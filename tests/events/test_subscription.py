@@ -46,7 +46,9 @@ def test_the_name_is_app_and_function_and_names_the_queue() -> None:
     ("options", "cure"),
     [
         ({"retries": 3}, "knows no option retries"),
-        ({"batch": 0}, "at least 1"),
+        ({"batch": 0}, "from 1 to 10,000"),
+        ({"group": 20_000}, "from 1 to 10,000"),
+        ({"name": "x" * 201}, "200 characters fit"),
         ({"batch": 10, "group": 5}, "not both"),
         ({"atomic": False, "batch": 10}, "no batch= or group="),
         ({"priority": 10}, "from 0 to 9"),

@@ -1,0 +1,29 @@
+"""Settings and declarations with which events would not flow as promised are named at the start, with the cure."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from dramatiq.brokers.stub import StubBroker
+
+from events.brokers.embedded import EmbeddedBroker
+from events.brokers.rabbitmq import RabbitmqBroker
+from events.checks import check_broker, check_time_limits
+from tests.events.places import only
+
+
+def test_a_broker_that_carries_no_events_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check_broker() == []
+    monkeypatch.setattr("dramatiq.get_broker", StubBroker)
+    assert [one.id for one in check_broker()] == ["events.E001"]
+
+
+def test_a_run_that_rabbitmq_would_not_wait_for_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    with only(None, lambda event: None, time_limit=dt.timedelta(minutes=40)) as subscription:
+        monkeypatch.setattr("dramatiq.get_broker", EmbeddedBroker)
+        assert check_time_limits() == []
+        monkeypatch.setattr("dramatiq.get_broker", RabbitmqBroker)
+        (warning,) = check_time_limits()
+        assert subscription.name in warning.msg
+    assert check_time_limits() == []
