@@ -9,7 +9,7 @@ from events.testing import deliver
 from feeds import timeline
 from feeds.fanout import BACKFILL
 from feeds.models import FeedEntry, Follow, Post, PulledPost, User
-from feeds.trimming import KEPT
+from feeds.trimming import KEPT, trim
 from tests.factories import (
     BlockFactory,
     CircleFactory,
@@ -154,6 +154,19 @@ def test_a_feed_keeps_its_newest_entries():
     deliver()
     assert FeedEntry.objects.filter(user=follow.follower).count() == KEPT
     assert timeline.home(follow.follower, size=1).items == [newest]
+
+
+def test_of_entries_of_one_moment_the_newest_posts_are_kept():
+    follow, now = FollowFactory(), timezone.now()
+    posts = Post.objects.bulk_create(
+        Post(author=follow.followee, title=str(n), published_at=now) for n in range(KEPT + 2)
+    )
+    FeedEntry.objects.bulk_create(
+        FeedEntry(user=follow.follower, post=post, author_id=post.author_id, published_at=now) for post in posts
+    )
+    trim([follow.follower_id])
+    kept = FeedEntry.objects.order_by("post").values_list("post_id", flat=True)
+    assert list(kept) == [post.pk for post in posts[2:]]
 
 
 def test_following_backfills_no_more_than_a_hundred():
