@@ -14,12 +14,10 @@ from django.db.models.functions import RowNumber
 
 from feeds.models import FeedEntry, Follow, Membership, Post, PulledPost
 from feeds.readers import are_too_many, next_chunk, present_among, readers_of
-from feeds.trimming import trim, whose_turn
+from feeds.trimming import KEPT, trim, whose_turn
 
 #: So many posts of a newly followed author, or newly joined circle, come into the feed.
 BACKFILL = 100
-#: So many posts come into a feed that is built anew.
-REBUILT = 200
 
 
 class Reached(NamedTuple):
@@ -80,11 +78,13 @@ def backfill_circle(user_id: int, circle_id: int) -> None:
 
 
 def rebuild(user_id: int) -> None:
-    """Put the newest posts that belong into a feed there, all sources together."""
+    """Put the newest posts that belong into a feed, all sources together: as many as a feed keeps, so that nothing older
+    is left below a gap.
+    """
     followees = Follow.objects.filter(follower=user_id).values("followee")
     circles = Membership.objects.filter(user=user_id).values("circle")
     wanted = _pushed().filter(Q(author__in=followees) | Q(circle__in=circles))
-    _fill(user_id, wanted, limit=REBUILT)
+    _fill(user_id, wanted, limit=KEPT)
 
 
 def _pushed() -> QuerySet[Post]:

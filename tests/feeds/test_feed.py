@@ -104,6 +104,23 @@ def test_a_feed_that_was_not_kept_for_long_absence_is_built_on_return():
     assert timeline.home(User.objects.get(pk=reader.pk)).items == [later, post]
 
 
+def test_a_feed_that_is_built_on_return_has_no_gap_above_what_was_left_in_it():
+    long_ago = timezone.now() - dt.timedelta(days=8)
+    follow = FollowFactory(follower__last_seen_at=long_ago)
+    deliver()
+    posts = Post.objects.bulk_create(
+        Post(author=follow.followee, title=str(n), published_at=timezone.now() - dt.timedelta(hours=n))
+        for n in range(KEPT + 300)
+    )
+    FeedEntry.objects.bulk_create(
+        FeedEntry(user=follow.follower, post=post, author_id=post.author_id, published_at=post.published_at)
+        for post in posts[KEPT:]
+    )
+    timeline.home(follow.follower)
+    kept = FeedEntry.objects.order_by("-published_at").values_list("post_id", flat=True)
+    assert list(kept) == [post.pk for post in posts[:KEPT]]
+
+
 def test_a_large_audience_is_merged_at_read_and_not_fanned_out(settings):
     settings.FANOUT_THRESHOLD = 2
     author = UserFactory()
