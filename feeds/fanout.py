@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Set
 from typing import Any, NamedTuple
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connections, router
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value, Window
 from django.db.models.functions import RowNumber
@@ -18,6 +19,8 @@ from feeds.trimming import KEPT, trim, whose_turn
 
 #: So many posts of a newly followed author, or newly joined circle, come into the feed.
 BACKFILL = 100
+#: So many followed authors, or circles, are named in a statement.
+LISTED = 10_000
 
 
 class Reached(NamedTuple):
@@ -78,13 +81,23 @@ def backfill_circle(user_id: int, circle_id: int) -> None:
 
 
 def rebuild(user_id: int) -> None:
-    """Put the newest posts that belong into a feed, all sources together: as many as a feed keeps, so that nothing older
-    is left below a gap.
+    """Put the newest posts that belong into a feed, all sources together.
+
+    As many as a feed keeps, so that nothing older is left below a gap.
     """
-    followees = Follow.objects.filter(follower=user_id).values("followee")
-    circles = Membership.objects.filter(user=user_id).values("circle")
+    followees = _listed(Follow.objects.filter(follower=user_id).values_list("followee_id", flat=True))
+    circles = _listed(Membership.objects.filter(user=user_id).values_list("circle_id", flat=True))
     wanted = _pushed().filter(Q(author__in=followees) | Q(circle__in=circles))
     _fill(user_id, wanted, limit=KEPT)
+
+
+def _listed(sources: QuerySet[Any, int]) -> list[int] | QuerySet[Any, int]:
+    """Ids, fetched: of a subquery the planner would not know how few there are, and look through the posts of all.
+
+    Too many for a statement stay a subquery: there it may look.
+    """
+    ids = list(sources[: LISTED + 1])
+    return ids if len(ids) <= LISTED else sources
 
 
 def _pushed() -> QuerySet[Post]:
@@ -100,7 +113,10 @@ def _fill(user_id: int, posts: QuerySet[Post], *, limit: int) -> None:
 
 def _insert(rows: QuerySet[Any, Any]) -> None:
     """Insert (user, post, author, published) as selected: the rows never leave the database."""
-    select, parameters = rows.query.sql_with_params()
+    try:
+        select, parameters = rows.query.sql_with_params()
+    except EmptyResultSet:
+        return
     connection = connections[router.db_for_write(FeedEntry)]
     with connection.cursor() as cursor:
         cursor.execute(

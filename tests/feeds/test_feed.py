@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from events.testing import deliver
-from feeds import timeline
+from feeds import fanout, timeline
 from feeds.fanout import BACKFILL
 from feeds.models import FeedEntry, Follow, Post, PulledPost, User
 from feeds.trimming import KEPT, trim
@@ -119,6 +119,22 @@ def test_a_feed_that_is_built_on_return_has_no_gap_above_what_was_left_in_it():
     timeline.home(follow.follower)
     kept = FeedEntry.objects.order_by("-published_at").values_list("post_id", flat=True)
     assert list(kept) == [post.pk for post in posts[:KEPT]]
+
+
+@pytest.mark.parametrize("listed", [fanout.LISTED, 1])
+def test_a_feed_is_built_on_return_of_all_sources_however_many(listed, monkeypatch):
+    monkeypatch.setattr(fanout, "LISTED", listed)
+    reader = UserFactory(last_seen_at=timezone.now() - dt.timedelta(days=8))
+    authors = [FollowFactory(follower=reader).followee for _ in range(2)]
+    circles = [MembershipFactory(user=reader).circle for _ in range(2)]
+    posts = [PostFactory(author=author) for author in authors] + [PostFactory(circle=circle) for circle in circles]
+    PostFactory()
+    assert timeline.home(reader).items == posts[::-1]
+
+
+def test_who_follows_nobody_finds_an_empty_feed_on_return():
+    PostFactory(circle=CircleFactory())
+    assert timeline.home(UserFactory(last_seen_at=timezone.now() - dt.timedelta(days=8))).items == []
 
 
 def test_a_large_audience_is_merged_at_read_and_not_fanned_out(settings):

@@ -12,11 +12,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from feeds import counting, retraction, timeline
+from feeds import counting, fanout, retraction, timeline
 from feeds.counting import Delta
 from feeds.models import EarlierCounts, EntityCounts, FeedEntry, Follow, Post, PulledPost, User
 from feeds.ranking import hot
-from tests.factories import CircleFactory, FollowFactory, UserFactory
+from tests.factories import CircleFactory, FollowFactory, MembershipFactory, UserFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
@@ -76,7 +76,7 @@ def scans(queries: list[dict[str, str]], table: str) -> list[dict[str, Any]]:
     """The nodes that read a table in the plans of these queries, run."""
     found = []
     for query in queries:
-        if query["sql"].lstrip("(").startswith(("SELECT", "DELETE")) and table in query["sql"]:
+        if query["sql"].lstrip("(").startswith(("SELECT", "DELETE", "INSERT")) and table in query["sql"]:
             with connection.cursor() as cursor:
                 cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {query['sql']}")
                 (plan,) = cursor.fetchone()
@@ -187,3 +187,31 @@ def test_a_post_is_retracted_by_its_key(reader: User) -> None:
     deletes = [query for query in queries if query["sql"].startswith('DELETE FROM "feeds_feedentry"')]
     for node in scans(deletes, "feeds_feedentry"):
         assert node["Node Type"] in ("Index Scan", "Index Only Scan", "ModifyTable"), node
+
+
+def test_a_feed_is_built_anew_without_looking_through_the_posts_of_all() -> None:
+    follow = FollowFactory()
+    circle = MembershipFactory(user=follow.follower).circle
+    now = timezone.now()
+    others = [UserFactory() for _ in range(20)]
+    Post.objects.bulk_create(
+        Post(author=others[n % 20], title=str(n), published_at=now - dt.timedelta(minutes=n)) for n in range(20_000)
+    )
+    theirs = Post.objects.bulk_create(
+        Post(
+            author=others[0] if n % 2 else follow.followee,
+            circle=circle if n % 2 else None,
+            title=str(n),
+            published_at=now - dt.timedelta(days=30, minutes=n),
+        )
+        for n in range(100)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    with CaptureQueriesContext(connection) as queries:
+        fanout.rebuild(follow.follower_id)
+    assert FeedEntry.objects.filter(user=follow.follower).count() == len(theirs)
+    read = scans(list(queries), "feeds_post")
+    assert read
+    for node in read:
+        assert node["Actual Rows"] + node.get("Rows Removed by Filter", 0) <= len(theirs), node
