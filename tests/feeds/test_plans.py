@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,8 +15,11 @@ from django.utils import timezone
 
 from feeds import counting, fanout, retraction, timeline
 from feeds.counting import Delta
-from feeds.models import EarlierCounts, EntityCounts, FeedEntry, Follow, Post, PulledPost, User
+from feeds.models import EarlierCounts, EntityCounts, FeedEntry, Follow, Post, PulledPost, Uncounted, User
+from feeds.presentation import totals
 from feeds.ranking import hot
+from feeds.recount import Position, recount
+from notifications import counts
 from tests.factories import CircleFactory, FollowFactory, MembershipFactory, UserFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
@@ -215,3 +219,28 @@ def test_a_feed_is_built_anew_without_looking_through_the_posts_of_all() -> None
     assert read
     for node in read:
         assert node["Actual Rows"] + node.get("Rows Removed by Filter", 0) <= len(theirs), node
+
+
+@pytest.mark.parametrize("asks", ["who watches", "the viewer", "recount"])
+def test_what_waits_to_be_counted_is_found_by_what_it_is_about(reader: User, asks: str) -> None:
+    ids = list(Post.objects.order_by("pk").values_list("pk", flat=True))
+    Uncounted.objects.bulk_create(
+        Uncounted(event_id=uuid.uuid4(), user_id=user_id, entity_type="post", entity_id=post_id, upvotes=1)
+        for user_id in User.objects.values_list("pk", flat=True)
+        for post_id in ids
+    )
+    analyze()
+    some = ids[700:703]
+    with CaptureQueriesContext(connection) as queries:
+        if asks == "who watches":
+            assert len(counts.present(some)) == 3
+        elif asks == "the viewer":
+            assert totals("post", some, viewer=reader)[some[0]].upvotes == some[0] % 50 + 1
+        else:
+            assert len(recount(after=Position("post", ids[-3]), repair=False)) == 2
+    read = scans(list(queries), "feeds_uncounted")
+    assert read
+    people = 1 if asks == "the viewer" else User.objects.count()
+    for node in read:
+        assert "feeds_uncounted_entity" in (node.get("Index Name"), *(inner.get("Index Name") for inner in nodes(node)))
+        assert node["Actual Rows"] * node["Actual Loops"] + node.get("Rows Removed by Filter", 0) <= 3 * people, node
