@@ -22,6 +22,8 @@ BACKFILL = 100
 #: So many followed authors, or circles, are named in a statement.
 LISTED = 10_000
 
+_PULLED = Exists(PulledPost.objects.filter(post=OuterRef("pk")))
+
 
 class Reached(NamedTuple):
     """What a chunk of a fan-out brought about: whose feeds are to be trimmed now, and whom to go on after."""
@@ -33,13 +35,14 @@ class Reached(NamedTuple):
 def fan_out(post_id: int, *, after: int = 0) -> Reached:
     """Put a post into the feeds of its next readers after the user `after`; `last` is None when there are no more.
 
-    Those long absent are left out. A post with too many readers is put into no feed, but merged in on reading.
+    Those long absent are left out. A post with too many readers is put into no feed, but merged in on reading; it stays
+    so when it is moved to where there are fewer, as what is merged in is never brought to those who come later.
     """
-    post = Post.objects.visible().filter(pk=post_id).first()
+    post = Post.objects.visible().filter(pk=post_id).annotate(pulled=_PULLED).first()
     if post is None or post.published_at is None:
         return Reached()
     sources = readers_of(post)
-    if not after and are_too_many(sources):
+    if post.pulled or (not after and are_too_many(sources)):  # type: ignore[attr-defined]
         PulledPost.objects.update_or_create(
             post=post,
             defaults={"author_id": post.author_id, "circle_id": post.circle_id, "published_at": post.published_at},
@@ -102,7 +105,7 @@ def _listed(sources: QuerySet[Any, int]) -> list[int] | QuerySet[Any, int]:
 
 def _pushed() -> QuerySet[Post]:
     """The visible posts that are put into feeds, not merged in on reading."""
-    return Post.objects.visible().exclude(Exists(PulledPost.objects.filter(post=OuterRef("pk"))))
+    return Post.objects.visible().exclude(_PULLED)
 
 
 def _fill(user_id: int, posts: QuerySet[Post], *, limit: int) -> None:

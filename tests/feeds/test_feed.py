@@ -161,6 +161,54 @@ def test_an_author_who_crosses_the_threshold_leaves_no_gap_and_no_double(setting
         assert timeline.home(reader).items == [after, before]
 
 
+def test_a_post_that_is_moved_to_a_small_circle_is_still_merged_in_for_who_joins_later(settings):
+    settings.FANOUT_THRESHOLD = 3
+    large, small = CircleFactory(), CircleFactory()
+    members = [MembershipFactory(circle=large).user for _ in range(4)]
+    follow = FollowFactory()
+    deliver()
+    post = PostFactory(author=follow.followee, circle=large)
+    deliver()
+    before = MembershipFactory(circle=small).user
+    post.circle = small
+    post.save()
+    deliver()
+    after = MembershipFactory(circle=small).user
+    later = FollowFactory(followee=post.author).follower
+    deliver()
+    assert PulledPost.objects.get().circle_id == small.pk
+    assert not FeedEntry.objects.exists()
+    for reader in (small.owner, before, after, follow.follower, later):
+        assert timeline.home(reader).items == [post]
+    assert timeline.home(members[0]).items == []
+    post.circle = None
+    post.save()
+    deliver()
+    assert timeline.home(after).items == []
+    assert timeline.home(later).items == [post]
+
+
+def test_a_post_that_is_moved_to_a_large_circle_is_shown_once_to_whose_feed_it_was_in(settings):
+    settings.FANOUT_THRESHOLD = 3
+    large, small = CircleFactory(), CircleFactory()
+    members = [MembershipFactory(circle=large).user for _ in range(4)]
+    both = MembershipFactory(circle=small, user=members[0]).user
+    post = PostFactory(circle=small)
+    follow = FollowFactory(followee=post.author)
+    deliver()
+    assert FeedEntry.objects.filter(user=both).exists()
+    for circle in (large, small):
+        post.circle = circle
+        post.save()
+        deliver()
+        for size in (1, 20):
+            page = timeline.home(both, size=size)
+            assert page.items == [post]
+            assert page.next_cursor is None
+        assert timeline.home(follow.follower).items == [post]
+    assert timeline.home(members[1]).items == []
+
+
 def test_a_feed_takes_a_fixed_number_of_queries(django_assert_num_queries):
     follow = FollowFactory()
     circle = CircleFactory()
