@@ -8,18 +8,21 @@ from __future__ import annotations
 from collections.abc import Set
 from typing import Any, NamedTuple
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connections, router
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value, Window
 from django.db.models.functions import RowNumber
 
 from feeds.models import FeedEntry, Follow, Membership, Post, PulledPost
 from feeds.readers import are_too_many, next_chunk, present_among, readers_of
-from feeds.trimming import trim, whose_turn
+from feeds.trimming import KEPT, trim, whose_turn
 
 #: So many posts of a newly followed author, or newly joined circle, come into the feed.
 BACKFILL = 100
-#: So many posts come into a feed that is built anew.
-REBUILT = 200
+#: So many followed authors, or circles, are named in a statement.
+LISTED = 10_000
+
+_PULLED = Exists(PulledPost.objects.filter(post=OuterRef("pk")))
 
 
 class Reached(NamedTuple):
@@ -32,13 +35,14 @@ class Reached(NamedTuple):
 def fan_out(post_id: int, *, after: int = 0) -> Reached:
     """Put a post into the feeds of its next readers after the user `after`; `last` is None when there are no more.
 
-    Those long absent are left out. A post with too many readers is put into no feed, but merged in on reading.
+    Those long absent are left out. A post with too many readers is put into no feed, but merged in on reading; it stays
+    so when it is moved to where there are fewer, as what is merged in is never brought to those who come later.
     """
-    post = Post.objects.visible().filter(pk=post_id).first()
+    post = Post.objects.visible().filter(pk=post_id).annotate(pulled=_PULLED).first()
     if post is None or post.published_at is None:
         return Reached()
     sources = readers_of(post)
-    if not after and are_too_many(sources):
+    if post.pulled or (not after and are_too_many(sources)):  # type: ignore[attr-defined]
         PulledPost.objects.update_or_create(
             post=post,
             defaults={"author_id": post.author_id, "circle_id": post.circle_id, "published_at": post.published_at},
@@ -80,16 +84,28 @@ def backfill_circle(user_id: int, circle_id: int) -> None:
 
 
 def rebuild(user_id: int) -> None:
-    """Put the newest posts that belong into a feed there, all sources together."""
-    followees = Follow.objects.filter(follower=user_id).values("followee")
-    circles = Membership.objects.filter(user=user_id).values("circle")
+    """Put the newest posts that belong into a feed, all sources together.
+
+    As many as a feed keeps, so that nothing older is left below a gap.
+    """
+    followees = _listed(Follow.objects.filter(follower=user_id).values_list("followee_id", flat=True))
+    circles = _listed(Membership.objects.filter(user=user_id).values_list("circle_id", flat=True))
     wanted = _pushed().filter(Q(author__in=followees) | Q(circle__in=circles))
-    _fill(user_id, wanted, limit=REBUILT)
+    _fill(user_id, wanted, limit=KEPT)
+
+
+def _listed(sources: QuerySet[Any, int]) -> list[int] | QuerySet[Any, int]:
+    """Ids, fetched: of a subquery the planner would not know how few there are, and look through the posts of all.
+
+    Too many for a statement stay a subquery: there it may look.
+    """
+    ids = list(sources[: LISTED + 1])
+    return ids if len(ids) <= LISTED else sources
 
 
 def _pushed() -> QuerySet[Post]:
     """The visible posts that are put into feeds, not merged in on reading."""
-    return Post.objects.visible().exclude(Exists(PulledPost.objects.filter(post=OuterRef("pk"))))
+    return Post.objects.visible().exclude(_PULLED)
 
 
 def _fill(user_id: int, posts: QuerySet[Post], *, limit: int) -> None:
@@ -100,7 +116,10 @@ def _fill(user_id: int, posts: QuerySet[Post], *, limit: int) -> None:
 
 def _insert(rows: QuerySet[Any, Any]) -> None:
     """Insert (user, post, author, published) as selected: the rows never leave the database."""
-    select, parameters = rows.query.sql_with_params()
+    try:
+        select, parameters = rows.query.sql_with_params()
+    except EmptyResultSet:
+        return
     connection = connections[router.db_for_write(FeedEntry)]
     with connection.cursor() as cursor:
         cursor.execute(

@@ -99,17 +99,23 @@ def _matches(
 
 
 def _on_postgresql(terms: Sequence[Term]) -> tuple[str, str, tuple[str, ...]]:
-    parts, words = [], []
-    for term in terms:
-        # The words are letters and digits alone, so that they cannot be read as operators.
-        part = "to_tsquery('simple', %s)" if term.opening else "phraseto_tsquery('english', %s)"
-        parts.append(f"!!{part}" if term.excluded else part)
-        words.append(f"{term.words[0]}:*" if term.opening else " ".join(term.words))
+    # The words are letters and digits alone, so that they cannot be read as operators.
+    wanted = " && ".join(_tsquery(term) for term in terms if not term.excluded)
+    unwanted = "".join(f" && !!{_tsquery(term)}" for term in terms if term.excluded)
+    # Where nothing is wanted but words that are not indexed, all that is not unwanted would match.
     matches = f"""
         SELECT post_id, tsv, asked
-        FROM feeds_searchdocument, (SELECT {" && ".join(parts)} AS asked) AS query WHERE tsv @@ asked
+        FROM feeds_searchdocument, (
+            SELECT wanted{unwanted} AS asked FROM (SELECT {wanted} AS wanted) AS part WHERE numnode(wanted) > 0
+        ) AS query WHERE tsv @@ asked
     """
+    ordered = sorted(terms, key=lambda term: not term.excluded)
+    words = (f"{term.words[0]}:*" if term.opening else " ".join(term.words) for term in ordered)
     return matches, "ts_rank(tsv, asked, 1)::float8", tuple(words)
+
+
+def _tsquery(term: Term) -> str:
+    return "to_tsquery('simple', %s)" if term.opening else "phraseto_tsquery('english', %s)"
 
 
 def _on_sqlite(terms: Sequence[Term]) -> tuple[str, str, tuple[str, ...]]:

@@ -20,10 +20,12 @@ from feeds.pages import BadCursorError, microseconds_of, moment_of
 
 #: So long one reads on by it; earlier counts are kept for a little longer.
 LASTS = dt.timedelta(days=1)
+#: More transactions than these are not named, so that no statement takes more numbers than a database lets it.
+NAMED = 1_000
 NUMBER = r"\d{1,18}"
 WRITTEN = re.compile(
     f"(?P<moment>{NUMBER}):(?P<seen>{NUMBER})"
-    f"(?::(?P<oldest>{NUMBER}):(?P<next>{NUMBER}):(?P<running>(?:{NUMBER}(?:,{NUMBER})*)?))?",
+    f"(?::(?P<oldest>{NUMBER}):(?P<next>{NUMBER}):(?P<running>(?:{NUMBER}(?:,{NUMBER}){{0,{NAMED - 1}}})?))?",
     re.ASCII,
 )
 
@@ -66,6 +68,8 @@ class Snapshot:
         running, after = _numbers(between), int(following)
         if own and int(own) >= after:
             running, after = (*running, *range(after, int(own))), int(own) + 1
+        if len(running) > NAMED:
+            running, after = running[:NAMED], running[NAMED]
         return cls(moment=moment, seen=int(seen), oldest=int(oldest), next=after, running=running)
 
     @classmethod

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from django.db import connections, router
-from django.db.models import OuterRef
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Mod
 
 from feeds.models import FeedEntry, User
@@ -29,12 +29,13 @@ def whose_turn(rows: Readers, post_id: int) -> list[int]:
 
 def trim(user_ids: Collection[int]) -> None:
     """Cut these feeds to their newest entries."""
-    own = FeedEntry.objects.filter(user=OuterRef("pk")).order_by("-published_at", "-post")
-    users = User.objects.filter(pk__in=user_ids).annotate(first_too_many=own.values("published_at")[KEPT : KEPT + 1])
-    surplus = users.exclude(first_too_many=None).order_by("pk").values_list("pk", "first_too_many")
-    connection = connections[router.db_for_write(FeedEntry)]
-    with connection.cursor() as cursor:
+    surplus = Exists(FeedEntry.objects.filter(user=OuterRef("pk"))[KEPT : KEPT + 1])
+    grown = User.objects.filter(surplus, pk__in=user_ids).order_by("pk").values_list("pk", flat=True)
+    table, newest_first = FeedEntry._meta.db_table, "published_at DESC, post_id DESC"
+    with connections[router.db_for_write(FeedEntry)].cursor() as cursor:
+        # Entries of one moment are told apart by their posts, as where the feed is read.
         cursor.executemany(
-            f"DELETE FROM {FeedEntry._meta.db_table} WHERE user_id = %s AND published_at <= %s",
-            [(user_id, connection.ops.adapt_datetimefield_value(moment)) for user_id, moment in surplus],
+            f"DELETE FROM {table} WHERE user_id = %s AND (published_at, post_id) <= (SELECT published_at, post_id"
+            f" FROM {table} WHERE user_id = %s ORDER BY {newest_first} LIMIT 1 OFFSET {KEPT})",
+            [(user_id, user_id) for user_id in grown],
         )

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from django.db.models import Exists, F, OuterRef, Subquery, Sum
-from django.db.models.expressions import CombinedExpression
-from django.db.models.functions import Coalesce
+from django.db.models import Exists, OuterRef, Value
 
 from feeds.models import EntityCounts, Post, Uncounted
+from feeds.presentation import NUMBERS, Totals
 
 
 def present(post_ids: Iterable[int]) -> list[dict[str, int]]:
     """The counts of those that are visible with what is not counted yet: one statement sees each action once."""
-    waiting = Uncounted.objects.filter(entity_type="post", entity_id=OuterRef("entity_id")).order_by()
-
-    def with_waiting(name: str) -> CombinedExpression:
-        total = waiting.values("entity_id").annotate(total=Sum(name)).values("total")
-        return F(name) + Coalesce(Subquery(total), 0)
-
-    rows = EntityCounts.objects.filter(entity_type="post", entity_id__in=list(post_ids))
-    rows = rows.filter(Exists(Post.objects.visible().filter(pk=OuterRef("entity_id"))))
-    rows = rows.annotate(up=with_waiting("upvotes"), down=with_waiting("downvotes"), said=with_waiting("comments"))
-    return [
-        {"post_id": post_id, "upvotes": up, "downvotes": down, "score": up - down, "comments": said}
-        for post_id, up, down, said in rows.values_list("entity_id", "up", "down", "said")
-    ]
+    asked = list(post_ids)
+    visible = Exists(Post.objects.visible().filter(pk=OuterRef("entity_id")))
+    counted = EntityCounts.objects.filter(visible, entity_type="post", entity_id__in=asked)
+    waiting = Uncounted.objects.filter(entity_type="post", entity_id__in=asked).order_by()
+    rows = counted.values_list(Value(True), *NUMBERS).union(waiting.values_list(Value(False), *NUMBERS), all=True)
+    sums: dict[int, Totals] = {}
+    shown = []
+    for is_counted, post_id, *numbers in rows:
+        sums[post_id] = sums.get(post_id, Totals()).plus(Totals(*numbers))
+        if is_counted:
+            shown.append(post_id)
+    return [{"post_id": post_id, **sums[post_id]._asdict(), "score": sums[post_id].score} for post_id in shown]

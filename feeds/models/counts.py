@@ -113,7 +113,7 @@ class Uncounted(models.Model):
     class Meta:
         verbose_name = _("uncounted action")
         verbose_name_plural = _("uncounted actions")
-        indexes = [models.Index(fields=["user", "entity_type", "entity_id"], name="feeds_uncounted_own")]
+        indexes = [models.Index(fields=["entity_type", "entity_id", "user"], name="feeds_uncounted_entity")]
 
     def __str__(self) -> str:
         return f"{self.user_id}: {self.entity_type}/{self.entity_id}"

@@ -7,9 +7,10 @@ from django.utils.translation import gettext_lazy as _
 
 
 class PulledPost(models.Model):
-    """One row instead of a FeedEntry per reader. A post is either pulled or in the feeds: decided once, at fan-out.
+    """One row instead of a FeedEntry per reader: decided at fan-out, and a post that is pulled stays so.
 
-    So nobody counts followers when a feed is read, and an author who crosses the threshold leaves no gap and no double.
+    So nobody counts followers when a feed is read, and an author who crosses the threshold leaves no gap. Nor a double:
+    an entry that a feed has from before stands in the same place and is read as one with it.
     """
 
     post = models.OneToOneField(

@@ -6,10 +6,10 @@ import pytest
 from django.utils import timezone
 
 from events.testing import deliver
-from feeds import timeline
+from feeds import fanout, timeline
 from feeds.fanout import BACKFILL
 from feeds.models import FeedEntry, Follow, Post, PulledPost, User
-from feeds.trimming import KEPT
+from feeds.trimming import KEPT, trim
 from tests.factories import (
     BlockFactory,
     CircleFactory,
@@ -104,6 +104,39 @@ def test_a_feed_that_was_not_kept_for_long_absence_is_built_on_return():
     assert timeline.home(User.objects.get(pk=reader.pk)).items == [later, post]
 
 
+def test_a_feed_that_is_built_on_return_has_no_gap_above_what_was_left_in_it():
+    long_ago = timezone.now() - dt.timedelta(days=8)
+    follow = FollowFactory(follower__last_seen_at=long_ago)
+    deliver()
+    posts = Post.objects.bulk_create(
+        Post(author=follow.followee, title=str(n), published_at=timezone.now() - dt.timedelta(hours=n))
+        for n in range(KEPT + 300)
+    )
+    FeedEntry.objects.bulk_create(
+        FeedEntry(user=follow.follower, post=post, author_id=post.author_id, published_at=post.published_at)
+        for post in posts[KEPT:]
+    )
+    timeline.home(follow.follower)
+    kept = FeedEntry.objects.order_by("-published_at").values_list("post_id", flat=True)
+    assert list(kept) == [post.pk for post in posts[:KEPT]]
+
+
+@pytest.mark.parametrize("listed", [fanout.LISTED, 1])
+def test_a_feed_is_built_on_return_of_all_sources_however_many(listed, monkeypatch):
+    monkeypatch.setattr(fanout, "LISTED", listed)
+    reader = UserFactory(last_seen_at=timezone.now() - dt.timedelta(days=8))
+    authors = [FollowFactory(follower=reader).followee for _ in range(2)]
+    circles = [MembershipFactory(user=reader).circle for _ in range(2)]
+    posts = [PostFactory(author=author) for author in authors] + [PostFactory(circle=circle) for circle in circles]
+    PostFactory()
+    assert timeline.home(reader).items == posts[::-1]
+
+
+def test_who_follows_nobody_finds_an_empty_feed_on_return():
+    PostFactory(circle=CircleFactory())
+    assert timeline.home(UserFactory(last_seen_at=timezone.now() - dt.timedelta(days=8))).items == []
+
+
 def test_a_large_audience_is_merged_at_read_and_not_fanned_out(settings):
     settings.FANOUT_THRESHOLD = 2
     author = UserFactory()
@@ -126,6 +159,54 @@ def test_an_author_who_crosses_the_threshold_leaves_no_gap_and_no_double(setting
     deliver()
     for reader in (follow.follower, second.follower):
         assert timeline.home(reader).items == [after, before]
+
+
+def test_a_post_that_is_moved_to_a_small_circle_is_still_merged_in_for_who_joins_later(settings):
+    settings.FANOUT_THRESHOLD = 3
+    large, small = CircleFactory(), CircleFactory()
+    members = [MembershipFactory(circle=large).user for _ in range(4)]
+    follow = FollowFactory()
+    deliver()
+    post = PostFactory(author=follow.followee, circle=large)
+    deliver()
+    before = MembershipFactory(circle=small).user
+    post.circle = small
+    post.save()
+    deliver()
+    after = MembershipFactory(circle=small).user
+    later = FollowFactory(followee=post.author).follower
+    deliver()
+    assert PulledPost.objects.get().circle_id == small.pk
+    assert not FeedEntry.objects.exists()
+    for reader in (small.owner, before, after, follow.follower, later):
+        assert timeline.home(reader).items == [post]
+    assert timeline.home(members[0]).items == []
+    post.circle = None
+    post.save()
+    deliver()
+    assert timeline.home(after).items == []
+    assert timeline.home(later).items == [post]
+
+
+def test_a_post_that_is_moved_to_a_large_circle_is_shown_once_to_whose_feed_it_was_in(settings):
+    settings.FANOUT_THRESHOLD = 3
+    large, small = CircleFactory(), CircleFactory()
+    members = [MembershipFactory(circle=large).user for _ in range(4)]
+    both = MembershipFactory(circle=small, user=members[0]).user
+    post = PostFactory(circle=small)
+    follow = FollowFactory(followee=post.author)
+    deliver()
+    assert FeedEntry.objects.filter(user=both).exists()
+    for circle in (large, small):
+        post.circle = circle
+        post.save()
+        deliver()
+        for size in (1, 20):
+            page = timeline.home(both, size=size)
+            assert page.items == [post]
+            assert page.next_cursor is None
+        assert timeline.home(follow.follower).items == [post]
+    assert timeline.home(members[1]).items == []
 
 
 def test_a_feed_takes_a_fixed_number_of_queries(django_assert_num_queries):
@@ -154,6 +235,19 @@ def test_a_feed_keeps_its_newest_entries():
     deliver()
     assert FeedEntry.objects.filter(user=follow.follower).count() == KEPT
     assert timeline.home(follow.follower, size=1).items == [newest]
+
+
+def test_of_entries_of_one_moment_the_newest_posts_are_kept():
+    follow, now = FollowFactory(), timezone.now()
+    posts = Post.objects.bulk_create(
+        Post(author=follow.followee, title=str(n), published_at=now) for n in range(KEPT + 2)
+    )
+    FeedEntry.objects.bulk_create(
+        FeedEntry(user=follow.follower, post=post, author_id=post.author_id, published_at=now) for post in posts
+    )
+    trim([follow.follower_id])
+    kept = FeedEntry.objects.order_by("post").values_list("post_id", flat=True)
+    assert list(kept) == [post.pk for post in posts[2:]]
 
 
 def test_following_backfills_no_more_than_a_hundred():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,11 +13,14 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from feeds import counting, retraction, timeline
+from feeds import counting, fanout, retraction, timeline
 from feeds.counting import Delta
-from feeds.models import EarlierCounts, EntityCounts, FeedEntry, Follow, Post, PulledPost, User
+from feeds.models import EarlierCounts, EntityCounts, FeedEntry, Follow, Post, PulledPost, Uncounted, User
+from feeds.presentation import totals
 from feeds.ranking import hot
-from tests.factories import CircleFactory, FollowFactory, UserFactory
+from feeds.recount import Position, recount
+from notifications import counts
+from tests.factories import CircleFactory, FollowFactory, MembershipFactory, UserFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
@@ -76,7 +80,7 @@ def scans(queries: list[dict[str, str]], table: str) -> list[dict[str, Any]]:
     """The nodes that read a table in the plans of these queries, run."""
     found = []
     for query in queries:
-        if query["sql"].lstrip("(").startswith(("SELECT", "DELETE")) and table in query["sql"]:
+        if query["sql"].lstrip("(").startswith(("SELECT", "DELETE", "INSERT")) and table in query["sql"]:
             with connection.cursor() as cursor:
                 cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {query['sql']}")
                 (plan,) = cursor.fetchone()
@@ -187,3 +191,57 @@ def test_a_post_is_retracted_by_its_key(reader: User) -> None:
     deletes = [query for query in queries if query["sql"].startswith('DELETE FROM "feeds_feedentry"')]
     for node in scans(deletes, "feeds_feedentry"):
         assert node["Node Type"] in ("Index Scan", "Index Only Scan", "ModifyTable"), node
+
+
+def test_a_feed_is_built_anew_without_looking_through_the_posts_of_all() -> None:
+    follow = FollowFactory()
+    circle = MembershipFactory(user=follow.follower).circle
+    now = timezone.now()
+    others = [UserFactory() for _ in range(20)]
+    Post.objects.bulk_create(
+        Post(author=others[n % 20], title=str(n), published_at=now - dt.timedelta(minutes=n)) for n in range(20_000)
+    )
+    theirs = Post.objects.bulk_create(
+        Post(
+            author=others[0] if n % 2 else follow.followee,
+            circle=circle if n % 2 else None,
+            title=str(n),
+            published_at=now - dt.timedelta(days=30, minutes=n),
+        )
+        for n in range(100)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    with CaptureQueriesContext(connection) as queries:
+        fanout.rebuild(follow.follower_id)
+    assert FeedEntry.objects.filter(user=follow.follower).count() == len(theirs)
+    read = scans(list(queries), "feeds_post")
+    assert read
+    for node in read:
+        assert node["Actual Rows"] + node.get("Rows Removed by Filter", 0) <= len(theirs), node
+
+
+@pytest.mark.parametrize("asks", ["who watches", "the viewer", "recount"])
+def test_what_waits_to_be_counted_is_found_by_what_it_is_about(reader: User, asks: str) -> None:
+    ids = list(Post.objects.order_by("pk").values_list("pk", flat=True))
+    Uncounted.objects.bulk_create(
+        Uncounted(event_id=uuid.uuid4(), user_id=user_id, entity_type="post", entity_id=post_id, upvotes=1)
+        for user_id in User.objects.values_list("pk", flat=True)
+        for post_id in ids
+    )
+    analyze()
+    some = ids[700:703]
+    with CaptureQueriesContext(connection) as queries:
+        if asks == "who watches":
+            told = {found["post_id"]: found["upvotes"] for found in counts.present(some)}
+            assert told == {post_id: post_id % 50 + User.objects.count() for post_id in some}
+        elif asks == "the viewer":
+            assert totals("post", some, viewer=reader)[some[0]].upvotes == some[0] % 50 + 1
+        else:
+            assert len(recount(after=Position("post", ids[-3]), repair=False)) == 2
+    read = scans(list(queries), "feeds_uncounted")
+    assert len(read) == 1
+    people = 1 if asks == "the viewer" else User.objects.count()
+    for node in read:
+        assert "feeds_uncounted_entity" in (node.get("Index Name"), *(inner.get("Index Name") for inner in nodes(node)))
+        assert node["Actual Rows"] * node["Actual Loops"] + node.get("Rows Removed by Filter", 0) <= 3 * people, node

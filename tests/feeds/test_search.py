@@ -93,6 +93,21 @@ def test_a_post_without_the_words_is_not_found(post, query):
     assert found(query) == []
 
 
+@pytest.mark.postgres
+@pytest.mark.parametrize("query", ["the -xyzzy", "-xyzzy the", '"in the" -xyzzy -狗'])
+def test_words_that_are_not_indexed_find_nothing_whatever_is_excluded(post, query):
+    assert found(query) == []
+
+
+@pytest.mark.parametrize("query", ["the coffee -xyzzy", "-xyzzy coffee", "-狗 猫 -tea serve"])
+def test_what_is_excluded_may_stand_anywhere(post, query):
+    PostFactory(title="Tea", body="We serve coffee to the 猫 and 狗 of xyzzy")
+    post.body = f"The {post.body}"
+    post.save()
+    deliver()
+    assert found(query) == [post.pk]
+
+
 def test_a_match_in_the_title_goes_first():
     body, title = PostFactory(title="Other", body="tea"), PostFactory(title="Tea", body="other")
     body2 = PostFactory(title="Other", body="tea")

@@ -374,6 +374,7 @@ def cursors(sight: str) -> dict[str, Callable[[], Page[Any]]]:
     [
         "", "1", "1:", ":1", "1:x", "-1:1", "1:-1", "1:1:1", "1:1:1:1", "1:1:1:1:x", "1:1:1:1:1,", "1:1:1:1:1:1",
         "1:1\n", "١:1", "1:1.5", f"{10**18 - 1}:1", f"1:{2**63}", f"1:1:{2**63}:1:", f"1:1:1:1:{2**63}",
+        "1:1:1:1:" + ",".join(["1"] * 1001),
     ],
 )  # fmt: skip
 def test_a_cursor_that_was_tampered_with_is_refused(of, sight):
@@ -382,9 +383,23 @@ def test_a_cursor_that_was_tampered_with_is_refused(of, sight):
 
 
 @pytest.mark.parametrize("of", ["list", "thread"])
-@pytest.mark.parametrize("sight", ["1:1", "1:1:9:3:", "1:1:3:9:9,9,1", f"1:{10**18 - 1}:0:{10**18 - 1}:{10**18 - 1}"])
+@pytest.mark.parametrize(
+    "sight",
+    [
+        "1:1", "1:1:9:3:", "1:1:3:9:9,9,1", f"1:{10**18 - 1}:0:{10**18 - 1}:{10**18 - 1}",
+        "1:1:1:1:" + ",".join(["1"] * 1000),
+    ],
+)  # fmt: skip
 def test_a_cursor_that_was_made_up_well_reads_on_somewhere(of, sight):
     assert cursors(sight)[of]().items == []
+
+
+def test_of_very_many_transactions_a_cursor_names_the_first_and_takes_the_rest_for_later_ones():
+    running = range(5, 3005, 2)
+    begun = Snapshot.begun(timezone.now(), f"1:5:4000:{','.join(map(str, running))}:")
+    assert begun.running == tuple(running[:1000])
+    assert begun.next == running[1000]
+    assert str(Snapshot.read(str(begun))) == str(begun)
 
 
 @pytest.mark.parametrize(
