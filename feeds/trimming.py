@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from django.db import connections, router
-from django.db.models import Exists, OuterRef
 from django.db.models.functions import Mod
 
-from feeds.models import FeedEntry, User
+from feeds.models import FeedEntry
 from feeds.readers import Readers
 
 #: A feed is trimmed to so many entries.
@@ -29,13 +28,11 @@ def whose_turn(rows: Readers, post_id: int) -> list[int]:
 
 def trim(user_ids: Collection[int]) -> None:
     """Cut these feeds to their newest entries."""
-    surplus = Exists(FeedEntry.objects.filter(user=OuterRef("pk"))[KEPT : KEPT + 1])
-    grown = User.objects.filter(surplus, pk__in=user_ids).order_by("pk").values_list("pk", flat=True)
-    table, newest_first = FeedEntry._meta.db_table, "published_at DESC, post_id DESC"
+    table = FeedEntry._meta.db_table
     with connections[router.db_for_write(FeedEntry)].cursor() as cursor:
         # Entries of one moment are told apart by their posts, as where the feed is read.
         cursor.executemany(
             f"DELETE FROM {table} WHERE user_id = %s AND (published_at, post_id) <= (SELECT published_at, post_id"
-            f" FROM {table} WHERE user_id = %s ORDER BY {newest_first} LIMIT 1 OFFSET {KEPT})",
-            [(user_id, user_id) for user_id in grown],
+            f" FROM {table} WHERE user_id = %s ORDER BY published_at DESC, post_id DESC LIMIT 1 OFFSET {KEPT})",
+            [(user_id, user_id) for user_id in sorted(user_ids)],
         )
