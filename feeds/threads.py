@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 from django.db.models import QuerySet
@@ -57,10 +58,8 @@ class Reached(NamedTuple):
 
     def written(self) -> str:
         """As a cursor."""
-        votes = [(one, own.upvotes, own.downvotes) for one, own in self.waiting.items() if own.upvotes or own.downvotes]
-        return cursor_after(
-            "comments", str(self.begun), ",".join(f"{one}:{up}:{down}" for one, up, down in votes[:WAITING]), self.last
-        )
+        votes = ",".join(f"{one}:{own.upvotes}:{own.downvotes}" for one, own in self.waiting.items())
+        return cursor_after("comments", str(self.begun), votes, self.last)
 
 
 def comments(
@@ -86,7 +85,7 @@ def comments(
     counted, waiting = counted_and_waiting(Entity.COMMENT, of_post.values("pk"), viewer=viewer)
     held = ranked = together(counted, waiting)
     begun = Snapshot.begun(now, rows[0][-1]) if reached is None else reached.begun
-    then = waiting if reached is None else reached.waiting
+    then = _told_of(waiting) if reached is None else reached.waiting
     if begun.lasts and (reached is not None or len(rows) > size):
         ranked = together(counted | _earlier(of_post, begun), then)
     order = _reading_order(rows, ranked, viewer)
@@ -106,6 +105,12 @@ def comments(
         items=present_comments(items, viewer=viewer, held=held),
         next_cursor=Reached(begun, then, part[-1].comment_id).written() if more else None,
     )
+
+
+def _told_of(waiting: Mapping[int, Totals]) -> dict[int, Totals]:
+    """The votes by which all pages are ordered: as many as a cursor tells of, on the first page already."""
+    votes = ((one, own) for one, own in waiting.items() if own.upvotes or own.downvotes)
+    return dict(islice(votes, WAITING))
 
 
 def _earlier(of_post: QuerySet[Comment], begun: Snapshot) -> dict[int, Totals]:
