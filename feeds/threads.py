@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -29,6 +30,13 @@ VOTES = r"\d{1,18}:-?\d{1,4}:-?\d{1,4}"
 WRITTEN = re.compile(f"(?:{VOTES}(?:,{VOTES}){{0,{WAITING - 1}}})?", re.ASCII)
 
 Row = tuple[int, int | None, int, object, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thread(Page[Comment]):
+    """A page of comments. `said`: how many there are in all, deleted ones apart, counted or not."""
+
+    said: int = 0
 
 
 class Place(NamedTuple):
@@ -64,7 +72,7 @@ class Reached(NamedTuple):
 
 def comments(
     post: Post, *, viewer: Viewer = None, cursor: str | None = None, focus: int | None = None, size: int = SIZE
-) -> Page[Comment]:
+) -> Thread:
     """The comments in reading order with `depth upvotes downvotes score my_vote shown`.
 
     Without a cursor the page is the first one, or the one where the comment `focus` is read in its thread.
@@ -81,7 +89,7 @@ def comments(
     columns = ("pk", "parent_id", "author_id", "deleted_at", "sight")
     rows: list[Row] = list(of_post.annotate(sight=Sight()).values_list(*columns))
     if reached is None and not rows:
-        return Page(items=[])
+        return Thread(items=[])
     counted, waiting = counted_and_waiting(Entity.COMMENT, of_post.values("pk"), viewer=viewer)
     held = ranked = together(counted, waiting)
     begun = Snapshot.begun(now, rows[0][-1]) if reached is None else reached.begun
@@ -101,9 +109,10 @@ def comments(
         comment.content = comment.content if place.shown else ""
         items.append(comment)
     more = start + size < len(places)
-    return Page(
+    return Thread(
         items=present_comments(items, viewer=viewer, held=held),
         next_cursor=Reached(begun, then, part[-1].comment_id).written() if more else None,
+        said=sum(deleted_at is None for _, _, _, deleted_at, _ in rows),
     )
 
 
