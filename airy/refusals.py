@@ -10,6 +10,7 @@ from asgiref.sync import iscoroutinefunction
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.decorators import sync_and_async_middleware
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
@@ -103,9 +104,30 @@ def _words(problem: dict[str, Any]) -> str:
         case "bool_type" | "bool_parsing":
             return _("This must be true or false.")
         case "literal_error":
-            return _("This must be one of: %(choices)s.") % {"choices": context["expected"]}
+            return _("This must be one of: %(choices)s.") % {"choices": context["expected"].replace(" or ", _(" or "))}
+        case "greater_than_equal":
+            return _("This must be at least %(least)s.") % {"least": context["ge"]}
+        case "greater_than":
+            return _("This must be more than %(bound)s.") % {"bound": context["gt"]}
+        case "less_than_equal":
+            return _("This must be at most %(most)s.") % {"most": context["le"]}
+        case "less_than":
+            return _("This must be less than %(bound)s.") % {"bound": context["lt"]}
+        case "string_too_short":
+            return _("This is too short: at least %(least)s characters.") % {"least": context["min_length"]}
+        case "float_type" | "float_parsing" | "finite_number":
+            return _("This must be a number.")
+        case "list_type":
+            return _("This must be a list.")
+        case "dict_type" | "model_type" | "model_attributes_type":
+            return _("This must be an object.")
         case _:
-            return str(problem["msg"])
+            return str(problem["msg"]) if _in_english() else _("This is not valid.")
+
+
+def _in_english() -> bool:
+    """Whether what others word in English only can be read."""
+    return (get_language() or "en").startswith("en")
 
 
 def _too_big(request: HttpRequest, error: Any) -> HttpResponse:
@@ -115,10 +137,8 @@ def _too_big(request: HttpRequest, error: Any) -> HttpResponse:
 def _http_error(request: HttpRequest, error: Any) -> HttpResponse:
     if error.status_code == 400:
         return _answer(400, _("The body is not JSON."))
-    if error.status_code == 401 and error.message == "Unauthorized":
-        return _answer(401, _("Sign in first, or send a token."))
-    if error.status_code == 429:
-        return _answer(429, _("Too many requests; try again later."))
+    if error.status_code == 429 or error.message == HTTPStatus(error.status_code).phrase:
+        return _answer(error.status_code, _phrase(error.status_code))
     return _answer(error.status_code, error.message)
 
 
@@ -129,13 +149,29 @@ def _failed(request: HttpRequest, error: Any) -> HttpResponse:
 
 def _phrase(status: int) -> str:
     match status:
+        case 400:
+            return _("This request is not understood.")
+        case 401:
+            return _("Sign in first, or send a token.")
+        case 403:
+            return _("This is not allowed.")
         case 404:
             return _("There is nothing here.")
         case 405:
             return _("This method is not allowed here.")
+        case 409:
+            return _("This does not agree with what there is.")
         case 413:
             return _("The body is too large.")
+        case 415:
+            return _("A body of this type is not taken.")
+        case 422:
+            return _("Something in this request is not valid.")
+        case 429:
+            return _("Too many requests; try again later.")
+        case 503:
+            return _("This cannot be answered right now; try again later.")
         case _ if status >= 500:
             return _("Something went wrong on our side.")
         case _:
-            return HTTPStatus(status).phrase
+            return HTTPStatus(status).phrase if _in_english() else _("This request was refused.")

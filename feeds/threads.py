@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple
 
 from django.db.models import QuerySet
@@ -28,6 +30,13 @@ VOTES = r"\d{1,18}:-?\d{1,4}:-?\d{1,4}"
 WRITTEN = re.compile(f"(?:{VOTES}(?:,{VOTES}){{0,{WAITING - 1}}})?", re.ASCII)
 
 Row = tuple[int, int | None, int, object, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thread(Page[Comment]):
+    """A page of comments. `said`: how many there are in all, deleted ones apart, counted or not."""
+
+    said: int = 0
 
 
 class Place(NamedTuple):
@@ -57,15 +66,13 @@ class Reached(NamedTuple):
 
     def written(self) -> str:
         """As a cursor."""
-        votes = [(one, own.upvotes, own.downvotes) for one, own in self.waiting.items() if own.upvotes or own.downvotes]
-        return cursor_after(
-            "comments", str(self.begun), ",".join(f"{one}:{up}:{down}" for one, up, down in votes[:WAITING]), self.last
-        )
+        votes = ",".join(f"{one}:{own.upvotes}:{own.downvotes}" for one, own in self.waiting.items())
+        return cursor_after("comments", str(self.begun), votes, self.last)
 
 
 def comments(
     post: Post, *, viewer: Viewer = None, cursor: str | None = None, focus: int | None = None, size: int = SIZE
-) -> Page[Comment]:
+) -> Thread:
     """The comments in reading order with `depth upvotes downvotes score my_vote shown`.
 
     Without a cursor the page is the first one, or the one where the comment `focus` is read in its thread.
@@ -82,11 +89,11 @@ def comments(
     columns = ("pk", "parent_id", "author_id", "deleted_at", "sight")
     rows: list[Row] = list(of_post.annotate(sight=Sight()).values_list(*columns))
     if reached is None and not rows:
-        return Page(items=[])
+        return Thread(items=[])
     counted, waiting = counted_and_waiting(Entity.COMMENT, of_post.values("pk"), viewer=viewer)
     held = ranked = together(counted, waiting)
     begun = Snapshot.begun(now, rows[0][-1]) if reached is None else reached.begun
-    then = waiting if reached is None else reached.waiting
+    then = _told_of(waiting) if reached is None else reached.waiting
     if begun.lasts and (reached is not None or len(rows) > size):
         ranked = together(counted | _earlier(of_post, begun), then)
     order = _reading_order(rows, ranked, viewer)
@@ -102,10 +109,17 @@ def comments(
         comment.content = comment.content if place.shown else ""
         items.append(comment)
     more = start + size < len(places)
-    return Page(
+    return Thread(
         items=present_comments(items, viewer=viewer, held=held),
         next_cursor=Reached(begun, then, part[-1].comment_id).written() if more else None,
+        said=sum(deleted_at is None for _, _, _, deleted_at, _ in rows),
     )
+
+
+def _told_of(waiting: Mapping[int, Totals]) -> dict[int, Totals]:
+    """The votes by which all pages are ordered: as many as a cursor tells of, on the first page already."""
+    votes = ((one, own) for one, own in waiting.items() if own.upvotes or own.downvotes)
+    return dict(islice(votes, WAITING))
 
 
 def _earlier(of_post: QuerySet[Comment], begun: Snapshot) -> dict[int, Totals]:

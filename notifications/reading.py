@@ -38,7 +38,9 @@ class State:
 async def off_loop(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run database work in a thread.
 
-    Not in asgiref's thread-sensitive one: that is one for the whole process; a slow query there stalls every socket.
+    Not in asgiref's thread-sensitive one: that is one for the whole process; a slow query there stalls every socket
+    that waits for it. Who a session belongs to is asked there all the same, by `channels.auth.get_user`: when a socket
+    connects, and when its session is looked at again.
     """
     return await asyncio.to_thread(_with_fresh_connection, partial(work, *args, **kwargs))
 

@@ -18,7 +18,9 @@ DIGITS = 18
 def notifications(request: UserRequest) -> HttpResponse:
     """`/notifications`: what happened, the latest first."""
     page = inbox(request.user, cursor=request.GET.get("cursor"))
-    return render(request, "notifications/list.html", {"page": page})
+    # Not the number of the bell, which is asked later: what came in between is not on the page.
+    upto = page.items[0].seq if page.items else 0
+    return render(request, "notifications/list.html", {"page": page, "upto": upto})
 
 
 @require_POST

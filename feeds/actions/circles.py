@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_unicode_slug
 from django.db import IntegrityError
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
-from feeds import texts
+from feeds import slugs, texts
 from feeds.actions.finding import circle_at
 from feeds.actions.verb import verb
 from feeds.errors import Invalid, Taken
 from feeds.models import Circle, Membership, User
 
 SLUG_LENGTH, NAME_LENGTH, DESCRIPTION_LENGTH = 50, 100, 2_000
-#: At /circles/new stands the form.
-RESERVED = {"new"}
 
 
 @verb
@@ -46,11 +42,11 @@ def leave(user: User, *, slug: str) -> None:
 
 
 def _slug(slug: str) -> str:
-    slug = unicodedata.normalize("NFKC", texts.line(slug, field="slug", most=SLUG_LENGTH)).lower()
+    slug = slugs.normalized(texts.line(slug, field="slug", most=SLUG_LENGTH))
     try:
         validate_unicode_slug(slug)
     except ValidationError:
         raise Invalid("slug", _("A slug has letters, digits, “_” and “-” only.")) from None
-    if slug in RESERVED:
+    if slug in slugs.RESERVED:
         raise Taken("slug", _("This address is taken; choose another."))
     return texts.line(slug, field="slug", most=SLUG_LENGTH)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import unicodedata
+from collections.abc import Collection
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from events.bus import EventSource
+from feeds import slugs
 from feeds.models.row_by_row import RowByRow
 from feeds.texts import is_text
 
@@ -20,7 +22,7 @@ class CircleQuerySet(models.QuerySet["Circle"]):
 
     def at(self, slug: str) -> CircleQuerySet:
         """The one with this slug, regardless of case."""
-        return self.filter(slug=unicodedata.normalize("NFKC", slug).lower()) if is_text(slug) else self.none()
+        return self.filter(slug=slugs.normalized(slug)) if is_text(slug) else self.none()
 
     def with_member_count(self) -> CircleQuerySet:
         """Each with `member_count`."""
@@ -49,12 +51,27 @@ class Circle(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    def save(self, *args: Any, using: str | None = None, **kwargs: Any) -> None:
+    def save(self, *args: Any, using: str | None = None, update_fields: Any = None, **kwargs: Any) -> None:
+        """Raises ValidationError as `clean` does: at a kept address nobody could open the circle."""
+        if update_fields is None or "slug" in update_fields:
+            self.slug = slugs.normalized(self.slug)
+            self.clean()
         with transaction.atomic(using=using):
             new = self._state.adding
-            super().save(*args, using=using, **kwargs)
+            super().save(*args, using=using, update_fields=update_fields, **kwargs)
             if new:
                 Membership.objects.create(circle=self, user_id=self.owner_id)
+
+    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
+        """The slug is checked as it is stored: written in another way it may be longer, or no slug any more."""
+        self.slug = slugs.normalized(self.slug)
+        super().clean_fields(exclude)
+
+    def clean(self) -> None:
+        """Raises ValidationError when the slug is kept for a page."""
+        super().clean()
+        if slugs.normalized(self.slug) in slugs.RESERVED:
+            raise ValidationError({"slug": ValidationError(_("This address is taken; choose another."), code="taken")})
 
 
 class Membership(EventSource, models.Model):

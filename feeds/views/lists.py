@@ -24,17 +24,16 @@ class Listing:
 
     def context(self) -> dict[str, Any]:
         """For the template. Raises Http404 for an order that there is not, BadCursorError."""
-        try:
-            page = timeline.posts(
-                self.sort,  # type: ignore[arg-type]
-                period=self.period,  # type: ignore[arg-type]
-                circle=self._circle,
-                author=self._author,
-                viewer=self._viewer,
-                cursor=self._cursor,
-            )
-        except ValueError as error:
-            raise Http404(str(error)) from None
+        if self.sort not in ("new", *timeline.RANKS) or self.period not in ("all", *timeline.PERIODS):
+            raise Http404
+        page = timeline.posts(
+            self.sort,  # type: ignore[arg-type]
+            period=self.period,  # type: ignore[arg-type]
+            circle=self._circle,
+            author=self._author,
+            viewer=self._viewer,
+            cursor=self._cursor,
+        )
         return {"page": page, "sort": self.sort, "period": self.period, "live": self._live_address()}
 
     def _live_address(self) -> str:

@@ -3,14 +3,19 @@
 import json
 import re
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.conf import settings
+from django.http import HttpRequest
 from django.test import AsyncClient, Client
+from django.utils.translation import override
+from ninja.errors import HttpError
 from pytest_django import Settings
 
+from airy import refusals
 from airy.api import api
 from feeds import timeline
 from feeds.models import Post
@@ -100,6 +105,51 @@ def test_refusals_are_worded_in_the_language_of_the_reader() -> None:
     response = reader.post("/register", {"username": "小明", "password": "1234"})
     says(response, 422, "密码")
     assert response.headers["Content-Language"] == "zh-hans"
+
+
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+ENGLISH = re.compile(r"[a-z]{2,} [a-z]{2,}")
+
+
+def test_a_number_out_of_its_bounds_is_refused_in_the_language_of_the_reader(program: Program) -> None:
+    says(program.get("/notifications", after_seq=-1), 422, "after_seq: This must be at least 0.")
+    says(program.get("/notifications", after_seq=2**63), 422, "after_seq: This must be less than")
+    program.client.defaults["HTTP_ACCEPT_LANGUAGE"] = "zh"
+    says(program.get("/notifications", after_seq=-1), 422, "after_seq: 此项不能小于 0。")
+    says(program.get("/posts", sort="best"), 422, "'hot', 'new', 'top' 或 'controversial'")
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"type": "greater_than", "ctx": {"gt": 0}},
+        {"type": "less_than_equal", "ctx": {"le": 0}},
+        {"type": "string_too_short", "ctx": {"min_length": 2}},
+        {"type": "float_parsing"},
+        {"type": "list_type"},
+        {"type": "dict_type"},
+        {"type": "uuid_parsing"},
+    ],
+    ids=lambda about: about["type"],
+)
+def test_no_refused_value_is_told_of_in_english_to_who_reads_chinese(about: dict[str, Any]) -> None:
+    problem = {"msg": "Input should be something else"} | about
+    with override("en"):
+        assert not CHINESE.search(refusals._words(problem))
+    with override("zh-hans"):
+        words = refusals._words(problem)
+    assert CHINESE.search(words)
+    assert not ENGLISH.search(words)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 413, 414, 415, 422, 429, 500, 502, 503])
+def test_every_status_is_worded_in_the_language_of_the_reader(status: int) -> None:
+    with override("en"):
+        assert not CHINESE.search(refusals._phrase(status))
+    with override("zh-hans"):
+        assert CHINESE.search(refusals._phrase(status))
+        answer = refusals._http_error(HttpRequest(), HttpError(status, HTTPStatus(status).phrase))
+    assert CHINESE.search(json.loads(answer.content)["detail"])
 
 
 @pytest.mark.parametrize("debug", [True, False])

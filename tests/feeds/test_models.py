@@ -109,3 +109,30 @@ def test_a_circle_is_found_in_any_case_and_its_owner_belongs_to_it() -> None:
     circle.name = "Grüner Tee"
     circle.save()
     assert circle.memberships.get().user == circle.owner
+
+
+def test_the_slug_of_a_circle_is_stored_in_one_spelling_whoever_saves_it() -> None:
+    circle = CircleFactory(slug="Ｒust")
+    assert circle.slug == "rust"
+    assert Circle.objects.at("RUST").get() == circle
+    with pytest.raises(ValidationError, match="already exists"):
+        Circle(slug="RUST", name="Rust", owner=circle.owner).full_clean()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        CircleFactory(slug="RUST")
+    circle.slug = "Go"
+    circle.save(update_fields=["slug"])
+    assert Circle.objects.at("go").get() == circle
+
+
+def test_a_slug_is_checked_as_it_is_stored() -> None:
+    with pytest.raises(ValidationError, match="at most 50"):
+        Circle(slug="ﬃ" * 30, name="Weights", owner=UserFactory()).full_clean()
+
+
+def test_no_circle_takes_the_address_of_a_page() -> None:
+    owner = UserFactory()
+    with pytest.raises(ValidationError, match="address is taken"):
+        Circle(slug="New", name="New", owner=owner).full_clean()
+    with pytest.raises(ValidationError, match="address is taken"):
+        Circle.objects.create(slug="New", name="New", owner=owner)
+    assert not Circle.objects.exists()

@@ -7,6 +7,7 @@ import pytest
 from events.testing import deliver
 from feeds import actions, threads
 from feeds.models import Comment
+from notifications.counts import present
 from tests.factories import CircleFactory, CommentFactory, PostFactory, VoteFactory
 from tests.feeds.windows import Window, shown, window
 
@@ -38,6 +39,21 @@ def test_a_comment_shows_at_once_with_the_count():
     page = shown(alice.send(f"/posts/{post.pk}/comments", content="A **word**"))
     assert "<strong>word</strong>" in page
     assert "<span data-comments>1</span>" in page
+
+
+def test_no_comment_that_a_page_knows_of_is_offered_as_new():
+    post = PostFactory()
+    comments = [CommentFactory(post=post) for _ in range(2)]
+    deliver()
+    late = [CommentFactory(post=post) for _ in range(2)]
+    comments[0].delete()
+    (told,) = present([post.pk])
+    assert told["comments"] == 3
+    page = Window().read(f"/posts/{post.pk}")
+    assert all(f'id="comment-{comment.pk}"' in page for comment in late)
+    assert 'data-said="3"' in page
+    first = threads.comments(post, size=1)
+    assert first.said == threads.comments(post, size=1, cursor=first.next_cursor).said == 3
 
 
 def test_an_answer_is_written_beneath_what_it_answers():

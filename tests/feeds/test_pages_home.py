@@ -3,7 +3,7 @@
 import pytest
 
 from events.testing import deliver
-from feeds import actions
+from feeds import actions, timeline
 from feeds.pages import SIZE
 from tests.factories import CircleFactory, FollowFactory, MembershipFactory, PostFactory, UserFactory, VoteFactory
 from tests.feeds.windows import Window, window
@@ -71,6 +71,15 @@ def test_a_long_list_goes_on_by_a_link():
 @pytest.mark.parametrize("address", ["/?sort=best", "/?sort=top&period=hour", "/?cursor=nonsense", "/?sort=feed"])
 def test_an_order_that_there_is_not_is_not_found(address):
     Window().read(address, 404)
+
+
+def test_a_mistake_in_a_list_is_no_page_that_there_is_not(monkeypatch):
+    def posts(*args, **options):
+        raise ValueError("a mistake")
+
+    monkeypatch.setattr(timeline, "posts", posts)
+    with pytest.raises(ValueError, match="a mistake"):
+        Window().get("/?sort=new")
 
 
 def test_a_muted_author_is_left_out():

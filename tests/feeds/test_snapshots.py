@@ -429,6 +429,17 @@ def test_a_cursor_tells_of_a_hundred_votes_at_most():
     assert votes.count(",") == 99
 
 
+def test_more_votes_of_ones_own_than_a_cursor_tells_of_change_no_order_between_two_pages():
+    post, viewer = PostFactory(), UserFactory()
+    comments = [CommentFactory(post=post) for _ in range(104)]
+    for place, comment in enumerate(comments):
+        VoteFactory(comment=comment, user=viewer, vote_type="down" if place < 100 else "up")
+    first = threads.comments(post, viewer=viewer, size=50)
+    later = read_on(lambda cursor: threads.comments(post, viewer=viewer, cursor=cursor, size=50), first)
+    assert sorted([*ids(first), *later]) == [comment.pk for comment in comments]
+    assert all(comment.score == (1 if comment.my_vote == "up" else -1) for comment in first.items)
+
+
 def aged(cursor: str, name: str, *kinds: type) -> str:
     """The cursor as if reading had begun a day and a minute ago."""
     begun, *key = key_of(cursor, name, str, *kinds)

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from events.testing import deliver, emitted
@@ -10,6 +11,7 @@ from feeds.models import Vote
 from notifications import notices, subscribers
 from notifications.events import BellsContinued, WithdrawalContinued
 from notifications.models import Notification, Stream
+from notifications.votes import notices_of_votes
 from tests.factories import (
     BlockFactory,
     CircleFactory,
@@ -214,6 +216,22 @@ def test_upvotes_gather_in_one_notice_that_grows():
     assert after.data["names"] == [user.username for user in reversed(voters)]
     assert after.is_unread
     assert Stream.objects.get(user=post.author).unread == 1
+
+
+def test_upvotes_are_told_of_without_asking_about_each(django_assert_num_queries):
+    author, silenced = UserFactory(), UserFactory()
+    MuteFactory(user=author, target=silenced)
+    posts = [PostFactory(author=author) for _ in range(2)]
+    voters = [VoteFactory(post=posts[0]).user for _ in range(5)]
+    VoteFactory(post=posts[0], user=silenced)
+    VoteFactory(post=posts[0], user=author)
+    VoteFactory(post=posts[1], user=voters[0])
+    # The posts, the newest of each, how many there are where not all are named, and the names.
+    with transaction.atomic(), django_assert_num_queries(5) as queries:
+        many, one = notices_of_votes([("post", post.pk) for post in posts], [])
+    assert (many.data["count"], many.data["actors"]) == (5, [user.pk for user in reversed(voters[2:])])
+    assert (one.data["count"], one.data["names"]) == (1, [voters[0].username])
+    assert not [query["sql"] for query in queries if " OVER " in query["sql"] or "EXISTS" in query["sql"]]
 
 
 def test_a_downvote_tells_nobody():

@@ -4,6 +4,7 @@ import pytest
 
 from events.testing import deliver
 from feeds.pages import SIZE
+from notifications import views
 from notifications.models import Stream
 from tests.factories import CommentFactory, FollowFactory, PostFactory, UserFactory
 from tests.feeds.windows import Window, shown, window
@@ -45,6 +46,30 @@ def test_what_came_after_the_page_stays_unread():
     deliver()
     alice.send("/notifications/read", upto=seq)
     assert Stream.objects.get(user=alice.user).unread == 1
+
+
+def test_what_came_while_the_page_was_made_stays_unread(monkeypatch):
+    alice = window()
+    FollowFactory(followee=alice.user)
+    deliver()
+    listed = views.inbox
+
+    def inbox(*args, **options):
+        page = listed(*args, **options)
+        FollowFactory(followee=alice.user)
+        deliver()
+        return page
+
+    monkeypatch.setattr(views, "inbox", inbox)
+    page = alice.read("/notifications")
+    seq = Stream.objects.get(user=alice.user).seq
+    assert f'data-notices="{seq - 1}"' in page
+    assert f'name="upto" value="{seq - 1}"' in page
+    Stream.objects.all().delete()
+    alice.user.notifications.all().delete()
+    page = alice.read("/notifications")
+    assert 'data-notices="0"' in page
+    assert 'name="upto" value="0"' in page
 
 
 @pytest.mark.parametrize("upto", ["", "-1", "x", "9" * 40, "²"])
