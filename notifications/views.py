@@ -17,9 +17,10 @@ DIGITS = 18
 @signed_in
 def notifications(request: UserRequest) -> HttpResponse:
     """`/notifications`: what happened, the latest first."""
-    page = inbox(request.user, cursor=request.GET.get("cursor"))
-    # Not the number of the bell, which is asked later: what came in between is not on the page.
-    upto = page.items[0].seq if page.items else 0
+    cursor = request.GET.get("cursor")
+    page = inbox(request.user, cursor=cursor)
+    # The first page tells how far it goes itself: what came before the bell was asked is not on it.
+    upto = None if cursor else page.items[0].seq if page.items else 0
     return render(request, "notifications/list.html", {"page": page, "upto": upto})
 
 
