@@ -18,6 +18,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 from django.test import TransactionTestCase
+from pytest_django import DjangoDbBlocker
 
 from events.brokers.suspects import turn
 from tests.conformance.results import pytest_terminal_summary  # noqa: F401 - a hook
@@ -54,6 +55,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for service in REQUIRED & MISSING.keys():
         if item.get_closest_marker(service):
             pytest.fail(f"AIRY_REQUIRE names {service}, but {MISSING[service]}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Ends what still holds the database when the last test is over, so that it can be removed."""
+    yield
+    if connection.vendor == "postgresql":
+        with django_db_blocker.unblock(), connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
 
 
 @pytest.fixture
