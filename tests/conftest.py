@@ -62,6 +62,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
     """Ends what still holds the database when the last test is over, so that it can be removed."""
     yield
     if connection.vendor == "postgresql":
+        connection.close()  # the last test may have left it broken
         with django_db_blocker.unblock(), connection.cursor() as cursor:
             cursor.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
