@@ -16,7 +16,7 @@ from events.event import Event, Meta
 from events.models import StoredEvent
 from events.querysets import LogLine
 
-#: How long an event may be as JSON, in characters: RabbitMQ takes messages of 16 MiB, and refuses longer ones for ever.
+#: How long an event may be as JSON, in characters: RabbitMQ 4 takes 16 MiB, and refuses more for ever.
 LONGEST = 4_000_000
 #: The event that is being handled in this context: what is emitted meanwhile was caused by it.
 handling: ContextVar[Meta | None] = ContextVar("events_handling", default=None)

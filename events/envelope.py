@@ -158,12 +158,11 @@ def _is_finite(value: Any) -> bool:
 
 
 def _version(schema: str) -> int:
-    version = schema.rsplit("/", 1)[-1]
-    if not version.isdecimal():
-        return 1
-    if int(version) not in VERSIONS:
+    written = schema.rsplit("/", 1)[-1]
+    version = int(written) if written.isdecimal() else 1
+    if version not in VERSIONS:
         raise ValueError(f"version {version}: from {VERSIONS[0]} to {VERSIONS[-1]} can be kept")
-    return int(version)
+    return version
 
 
 def _time(value: str | None) -> dt.datetime:

@@ -44,21 +44,9 @@ _DELETE = """
 """
 
 
-#: The columns of Owed, the event's as Envelope has them.
+#: The columns of Owed, the event's in the order of Envelope's fields.
 _OWN = ("id", "subscriber", "run", "attempt", "priority", "due")
-_EVENT = (
-    "event_id",
-    "topic",
-    "version",
-    "source",
-    "subject",
-    "time",
-    "data",
-    "correlation_id",
-    "causation_id",
-    "traceparent",
-    "sequence",
-)
+_EVENT = tuple("event_id" if name == "id" else name for name in Envelope._fields)
 _DATA = len(_OWN) + _EVENT.index("data")
 _FIELDS = (*_OWN, *(f"event__{name}" for name in _EVENT))
 _NEXT_UP = f"""
