@@ -110,7 +110,7 @@ def strangers(count: int, rounds: int) -> None:
     from benchmarks.bells.events import Struck
     from events.brokers.embedded import EmbeddedBroker
     from events.bus import emit_many
-    from events.couriers import courier_for
+    from events.relay.couriers import courier_for
     from events.subscription import subscriptions
 
     hears = "bench.hear"

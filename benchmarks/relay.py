@@ -31,8 +31,8 @@ def measure(rounds: int, events: int, singles: int) -> None:
 
     from benchmarks.bells.events import Struck
     from events.bus import emit_many
-    from events.couriers import courier_for
     from events.models import OutboxMessage
+    from events.relay.couriers import courier_for
 
     broker = dramatiq.get_broker()
     courier = courier_for(broker)

@@ -133,7 +133,7 @@ def drained() -> None:
 @contextmanager
 def always_asleep() -> Iterator[None]:
     """Hold the wake lock, as a sleeping relay does, and never wake."""
-    from events.querysets import WAKE_CHANNEL, WAKE_LOCK
+    from events.outbox.notify import WAKE_CHANNEL, WAKE_LOCK
 
     with psycopg.connect(f"{POSTGRES}/{NAME}", autocommit=True) as session:
         session.execute(f"LISTEN {WAKE_CHANNEL}")

@@ -15,11 +15,11 @@ class EventsConfig(AppConfig):
         """Put our middleware on the broker, then find every app's subscribers and give each its actor."""
         import dramatiq
 
-        from events.actors import declare_actor
-        from events.checks import check_broker, check_database, check_time_limits
-        from events.middleware import Leaving, Relaying, RetryOrDeadLetter
-        from events.subscription import listeners, subscriptions
-        from events.time_limit import DeliveryTimeLimit
+        from .checks import check_broker, check_database, check_time_limits
+        from .inbox.time_limit import DeliveryTimeLimit
+        from .subscription import listeners, subscriptions
+        from .worker.actors import declare_actor
+        from .worker.shutdown import Leaving, Relaying, RetryOrDeadLetter
 
         broker = dramatiq.get_broker()
         for middleware in (DeliveryTimeLimit(), RetryOrDeadLetter(), Leaving(), Relaying()):
@@ -35,7 +35,7 @@ class EventsConfig(AppConfig):
 
 
 def _announce(*, plan: Any = (), **kwargs: Any) -> None:
-    from events.subscriptions import announce
+    from .repair.announce import announce
 
     # After a step back the tables are older than this code.
     if not any(backwards for _, backwards in plan):

@@ -1,9 +1,9 @@
 """The event bus: the one public door of this app."""
 
-from events.emitting import EmitOutsideTransactionError, emit, emit_many, suppressed
-from events.event import Event, Meta
-from events.source import EventSource
-from events.subscription import PermanentFailure, RetryAfter, subscriber
+from .event import Event, Meta
+from .event_source import EventSource
+from .outbox.emit import EmitOutsideTransactionError, emit, emit_many, suppressed
+from .subscription import PermanentFailure, RetryAfter, subscriber
 
 __all__ = [
     "EmitOutsideTransactionError",

@@ -9,9 +9,9 @@ from django.apps import apps
 from django.core.checks import CheckMessage, Error, Warning
 from django.db import connections, router
 
-from events.brokers.contract import EventBroker
-from events.brokers.rabbitmq import RabbitmqBroker
-from events.subscription import subscriptions
+from .brokers.contract import EventBroker
+from .brokers.rabbitmq import RabbitmqBroker
+from .subscription import subscriptions
 
 #: How long one run may take on RabbitMQ, in milliseconds: its consumer_timeout is 30 minutes unless it is set.
 LONGEST_RUN = 25 * 60_000

@@ -12,7 +12,7 @@ from pydantic import StringConstraints, TypeAdapter, ValidationError
 from pydantic_core import to_json
 from typing_extensions import TypedDict
 
-from events.event import Event, Meta, event_class
+from .event import Event, Meta, event_class
 
 CONTENT_TYPE = "application/cloudevents+json"
 #: The versions of a schema that the log can keep.

@@ -4,9 +4,12 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from events.envelope import Envelope
-from events.querysets import DeliveryQuerySet, OutboxQuerySet, ProcessQuerySet, StoredEventQuerySet
-from events.stragglers import StragglerQuerySet
+from .envelope import Envelope
+from .inbox.records import DeliveryQuerySet
+from .outbox.log import StoredEventQuerySet
+from .outbox.messages import OutboxQuerySet
+from .repair.watchlist import StragglerQuerySet
+from .worker.processes import ProcessQuerySet
 
 
 class StoredEvent(models.Model):

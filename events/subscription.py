@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.conf import settings
 
-from events.event import Event
+from .event import Event
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

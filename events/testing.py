@@ -7,13 +7,13 @@ from typing import TypeVar
 
 from django.db import connections, router, transaction
 
-from events.arrival import Arrival
-from events.delivery import DeliveryFailed, process
-from events.event import Event
-from events.models import OutboxMessage, StoredEvent
-from events.querysets import database_now
-from events.recording import record
-from events.subscription import interested_in, subscriptions
+from .db.dialect import database_now
+from .event import Event
+from .inbox.delivery import DeliveryFailed, process
+from .inbox.message import Arrival
+from .inbox.retry import record
+from .models import OutboxMessage, StoredEvent
+from .subscription import interested_in, subscriptions
 
 E = TypeVar("E", bound=Event)
 

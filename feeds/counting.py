@@ -12,7 +12,7 @@ from django.db import connections, router
 from django.db.models import BooleanField, Case, ExpressionWrapper, Q, Value, When
 from django.db.models.functions import Now
 
-from events.prepared import prepared_cursor
+from events.db import prepared_cursor
 from feeds.models import Comment, EarlierCounts, Entity, EntityCounts, Post, Uncounted
 from feeds.ranking import HOT_DECADE, HOT_EPOCH, HOT_SCALE, controversy, hot
 

@@ -20,7 +20,7 @@ from django.db import connection
 from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
 
-from events.brokers.suspects import turn
+from events.brokers.redelivered import turn
 from tests.conformance.results import pytest_terminal_summary  # noqa: F401 - a hook
 from tests.emptying import empty_tables
 from tests.environment import MISSING, REQUIRED, SERVICES

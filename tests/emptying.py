@@ -9,7 +9,7 @@ from __future__ import annotations
 from django.db import connection, transaction
 from django.test import TransactionTestCase
 
-from events.subscriptions import announce
+from events.repair.announce import announce
 
 #: What the migrations wrote and no test writes.
 KEPT = {"django_content_type", "auth_permission"}

@@ -59,7 +59,7 @@ class Ours(Side):
 
         from benchmarks.drained import subscribers
         from events.bus import emit_many
-        from events.couriers import courier_for
+        from events.relay.couriers import courier_for
 
         cls = getattr(subscribers, self._event)
         with transaction.atomic():

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from dramatiq import Message
 from dramatiq.broker import Broker, Consumer, MessageProxy
 
-from events.arrival import Arrival
-from events.subscription import Subscription
+from ..inbox.message import Arrival
+from ..subscription import Subscription
 
 
 class Courier(Protocol):

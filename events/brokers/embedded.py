@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 
 from dramatiq.broker import MessageProxy
 
-from events.arrival import Arrival
-from events.brokers.contract import ArrivalMessage, EventBroker, EventConsumer
-from events.brokers.suspects import POLL, turn
-from events.subscription import Subscription
+from ..inbox.message import Arrival
+from ..subscription import Subscription
+from .contract import ArrivalMessage, EventBroker, EventConsumer
+from .redelivered import POLL, turn
 
 #: How many arrivals of one subscriber and priority wait in memory at most; the others wait in the outbox.
 CAPACITY = 500

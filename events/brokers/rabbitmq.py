@@ -10,12 +10,12 @@ import pika
 import structlog
 from pika.exceptions import ChannelClosedByBroker
 
-from events.brokers.consumer import RabbitmqConsumer
-from events.brokers.contract import EventBroker
-from events.brokers.drive import LOST
-from events.brokers.session import Session
-from events.pool import get_pool
-from events.subscription import Subscription
+from ..pool import get_pool
+from ..subscription import Subscription
+from .amqp.channel import Session
+from .amqp.connection import LOST
+from .amqp.consumer import RabbitmqConsumer
+from .contract import EventBroker
 
 log = structlog.get_logger("events.rabbitmq")
 

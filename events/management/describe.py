@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from events.models import Delivery
+from ..models import Delivery
 
 
 def description(delivery: Delivery) -> dict[str, Any]:

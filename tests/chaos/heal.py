@@ -9,7 +9,7 @@ from tests.chaos.load.hears import HEARS
 from tests.chaos.world import World
 
 #: The system heals by itself: the suite only waits for it, or asks it to hurry.
-HEALS_ITSELF = importlib.util.find_spec("events.reconcile") is not None
+HEALS_ITSELF = importlib.util.find_spec("events.repair.reconcile") is not None
 #: What the system says when it has healed something; `events` is how many.
 HEALED = "healed what the broker lost"
 #: Seconds that something must be missing before the command takes it for lost, where a test cannot wait.

@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 from django.conf import settings
 
-from events.wakeup import RELAY_LOCK
+from events.relay.leader import RELAY_LOCK
 from tests.chaos import gate
 from tests.chaos.load.hears import HEARS
 from tests.chaos.load.traps import FOLDER, noted, trap

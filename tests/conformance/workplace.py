@@ -9,12 +9,12 @@ import dramatiq
 from dramatiq.middleware import Middleware
 from dramatiq.worker import Worker
 
-from events.actors import declare_actor
 from events.brokers.contract import EventBroker
-from events.middleware import Relaying
-from events.relay import RelayThread
+from events.inbox.time_limit import DeliveryTimeLimit
+from events.relay.relay import RelayThread
 from events.subscription import Subscription
-from events.time_limit import DeliveryTimeLimit
+from events.worker.actors import declare_actor
+from events.worker.shutdown import Relaying
 from tests.conformance.tally import Tally
 
 

@@ -14,13 +14,13 @@ from django_dramatiq.middleware import DbConnectionsMiddleware
 from dramatiq.broker import Broker
 from dramatiq.worker import Worker
 
-from events.actors import declare_actor
 from events.brokers.contract import EventBroker
 from events.brokers.rabbitmq import RabbitmqBroker
 from events.bus import subscriber
-from events.middleware import Leaving, RetryOrDeadLetter
+from events.inbox.time_limit import DeliveryTimeLimit
 from events.subscription import Subscription, subscriptions
-from events.time_limit import DeliveryTimeLimit
+from events.worker.actors import declare_actor
+from events.worker.shutdown import Leaving, RetryOrDeadLetter
 from tests.conftest import rabbitmqctl
 from tests.effects.events import Rang
 

@@ -10,7 +10,7 @@ from django.test import Client
 
 from events.bus import emit, emit_many
 from events.models import DeadLetter, Delivery, StoredEvent
-from events.subscriptions import announce, backlogs
+from events.repair.announce import announce, backlogs
 from events.testing import deliver
 from tests.effects.events import Rang
 from tests.effects.models import Effect

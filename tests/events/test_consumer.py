@@ -20,16 +20,16 @@ from dramatiq.broker import Broker
 from dramatiq.worker import Worker
 from structlog.testing import capture_logs
 
-from events.arrival import Arrival
+from events.brokers.amqp.acks import Watermark
 from events.brokers.embedded import EmbeddedBroker
 from events.brokers.rabbitmq import RabbitmqBroker, declare, prefetch_for
-from events.brokers.watermark import Watermark
 from events.bus import emit_many
-from events.couriers import courier_for
-from events.middleware import Leaving
+from events.inbox.message import Arrival
 from events.models import Attempt, Delivery, OutboxMessage
 from events.pool import get_pool
+from events.relay.couriers import courier_for
 from events.subscription import Subscription
+from events.worker.shutdown import Leaving
 from tests.conftest import Manage, database_url
 from tests.effects.events import Rang
 from tests.effects.models import Effect

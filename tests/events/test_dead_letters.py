@@ -10,8 +10,8 @@ from django.core.management import CommandError, call_command
 from django.db import transaction
 
 from events.bus import emit_many
-from events.dead_letters import CHUNK, dead_letters, discard, groups, requeue
 from events.models import Attempt, Delivery, OutboxMessage, StoredEvent, Straggler
+from events.repair.dead_letters import CHUNK, dead_letters, discard, groups, requeue
 from events.testing import deliver
 from tests.effects.events import Rang
 from tests.effects.models import Effect

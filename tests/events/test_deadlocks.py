@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connection, connections
 
-from events.delivery import process
+from events.inbox.delivery import process
 from events.models import Attempt, Delivery
 from tests.effects.events import Rang
 from tests.effects.models import Account, Effect

@@ -11,13 +11,13 @@ import pytest
 from django.db import transaction
 from structlog.testing import capture_logs
 
-from events.arrival import Arrival
 from events.bus import Event, RetryAfter, emit, emit_many, subscriber
-from events.dead_letters import requeue
-from events.delivery import DeliveryFailed, process
 from events.envelope import Envelope, UndecodableError
+from events.inbox.delivery import DeliveryFailed, process
+from events.inbox.message import Arrival
+from events.inbox.retry import record
 from events.models import Attempt, DeadLetter, Delivery, OutboxMessage, StoredEvent
-from events.recording import record
+from events.repair.dead_letters import requeue
 from events.subscription import subscriptions
 from events.testing import deliver, emitted
 from tests.effects.events import Rang

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
-from events.brokers.drive import PARCEL, DrivenConnection
-from events.brokers.publisher import Outgoing, Publisher
+from events.brokers.amqp.connection import PARCEL, DrivenConnection
+from events.brokers.amqp.publisher import Outgoing, Publisher
 from tests.events.places import only, our_broker, waiting_messages
 from tests.events.test_consumer import leave_effect
 
@@ -42,7 +42,7 @@ def test_messages_of_any_size_arrive_whole_and_in_order() -> None:
 @pytest.mark.rabbitmq
 @pytest.mark.usefixtures("vhost")
 def test_a_server_that_fell_silent_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("events.brokers.drive.GOODBYE", 0.2)
+    monkeypatch.setattr("events.brokers.amqp.connection.GOODBYE", 0.2)
     parameters = our_broker().parameters
     with wire_to(parameters.host, parameters.port) as wire:
         parameters.host, parameters.port = wire.address

@@ -8,7 +8,7 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 from django.utils import timezone, translation
 
-from events.gauge import BAR, LEAST, gauge, share, taken_width, told
+from events.admin.pool_bar import BAR, LEAST, gauge, share, taken_width, told
 from events.models import Process
 
 ADDRESS = "/admin/events/process/"

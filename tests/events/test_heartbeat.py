@@ -11,10 +11,10 @@ import pytest
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from events import heartbeat
-from events.heartbeat import arrive, beat, leave
 from events.models import Process
 from events.pool import TaskPool
+from events.worker import heartbeat
+from events.worker.heartbeat import arrive, beat, leave
 from tests.conftest import Manage
 
 Eventually = Callable[..., None]

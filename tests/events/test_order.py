@@ -17,9 +17,9 @@ import pika
 import pytest
 from django.db import connection, connections, transaction
 
-from events.couriers import courier_for
 from events.models import OutboxMessage, Process, StoredEvent
-from events.wakeup import RELAY_LOCK
+from events.relay.couriers import courier_for
+from events.relay.leader import RELAY_LOCK
 from tests.conftest import Manage
 from tests.effects.models import Account
 

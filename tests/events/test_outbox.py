@@ -12,10 +12,10 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from events.brokers.embedded import CAPACITY, EmbeddedBroker
+from events.brokers.hand_over_outbox import ROWS_PER_PASS, EmbeddedCourier, put_down
 from events.bus import emit, emit_many
-from events.couriers import courier_for
-from events.couriers.embedded import ROWS_PER_PASS, EmbeddedCourier, put_down
 from events.models import Delivery, OutboxMessage, StoredEvent
+from events.relay.couriers import courier_for
 from events.subscription import subscriptions
 from tests.conftest import remove_queues
 from tests.effects.events import Rang

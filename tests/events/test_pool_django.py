@@ -14,7 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from events.bus import emit
-from events.emitting import handling
+from events.outbox.emit import handling
 from events.pool import TaskPool
 from events.pool.lanes import LANES
 from events.testing import emitted

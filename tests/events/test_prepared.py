@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from django.db import DataError, OperationalError, connection, transaction
 
-from events.prepared import call
+from events.db.prepared import call
 from tests.conftest import database_url
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]

@@ -17,17 +17,17 @@ from django.core.management import CommandError, call_command
 from django.db import connection, connections, transaction
 from pika.exceptions import ChannelClosedByBroker
 
-import events.overtaken
-import events.relay
+import events.relay.relay
+import events.repair.missing
 from events.bus import emit, emit_many, subscriber, suppressed
-from events.couriers import courier_for
-from events.dead_letters import dead_letters, requeue
-from events.horizon import Horizon
 from events.models import Delivery, OutboxMessage, StoredEvent, Straggler, Subscription
-from events.reconcile import Reconciler
-from events.relay import RelayThread
+from events.relay.couriers import courier_for
+from events.relay.relay import RelayThread
+from events.repair.announce import announce
+from events.repair.dead_letters import dead_letters, requeue
+from events.repair.reconcile import Reconciler
+from events.repair.stable_offset import Horizon
 from events.subscription import subscriptions
-from events.subscriptions import announce
 from events.testing import deliver
 from tests.conftest import Manage, rabbitmqctl, remove_queues
 from tests.effects.events import Rang

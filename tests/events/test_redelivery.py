@@ -13,15 +13,15 @@ from django.db import connections
 from django_dramatiq.middleware import DbConnectionsMiddleware
 from dramatiq.middleware import Shutdown
 
-from events.arrival import Arrival
 from events.brokers.embedded import EmbeddedBroker
-from events.brokers.suspects import Turn
-from events.delivery import DeliveryFailed, StillRunningError, process
-from events.middleware import Leaving, RetryOrDeadLetter
+from events.brokers.redelivered import Turn
+from events.inbox.delivery import DeliveryFailed, StillRunningError, process
+from events.inbox.message import Arrival
+from events.inbox.retry import record
 from events.models import Attempt, DeadLetter, Delivery, OutboxMessage
-from events.recording import record
 from events.subscription import Subscription, subscriptions
 from events.testing import deliver
+from events.worker.shutdown import Leaving, RetryOrDeadLetter
 from tests.effects.events import Rang
 from tests.effects.models import Effect
 from tests.events.places import only, working

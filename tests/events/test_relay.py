@@ -16,9 +16,9 @@ from django.db import connection, connections, transaction
 
 from events.bus import emit, emit_many
 from events.models import Delivery, OutboxMessage
-from events.querysets import WAKE_LOCK
-from events.relay import Relay
-from events.wakeup import PostgresWakeup, wakeup
+from events.outbox.notify import WAKE_LOCK
+from events.relay.leader import PostgresWakeup, wakeup
+from events.relay.relay import Relay
 from tests.conftest import Manage, remove_queues
 from tests.effects.events import Rang
 from tests.effects.models import Effect
@@ -169,8 +169,8 @@ def test_a_relay_goes_on_after_however_many_errors(monkeypatch: pytest.MonkeyPat
         turns += 1
         raise ConnectionError("nothing answers")
 
-    monkeypatch.setattr("events.relay.BACKOFF", (1, 1))
-    monkeypatch.setattr("events.relay.wakeup", nothing_answers)
+    monkeypatch.setattr("events.relay.relay.BACKOFF", (1, 1))
+    monkeypatch.setattr("events.relay.relay.wakeup", nothing_answers)
     stop = threading.Event()
     with running(Relay(dramatiq.get_broker(), stop=stop), stop=stop):
         eventually(lambda: turns > 1_200, within=60)

@@ -12,10 +12,10 @@ import pika
 import pytest
 from django.db import connection, transaction
 
-from events.brokers.publisher import Outgoing, Publisher, PublishError
+from events.brokers.amqp.publisher import Outgoing, Publisher, PublishError
+from events.brokers.publish_outbox import RabbitmqCourier
 from events.brokers.rabbitmq import RabbitmqBroker
 from events.bus import emit, emit_many
-from events.couriers.rabbitmq import RabbitmqCourier
 from events.models import Delivery, OutboxMessage
 from events.subscription import subscriptions
 from tests.conftest import Manage

@@ -10,9 +10,9 @@ import pika
 import pytest
 from django.utils import timezone
 
-from events.brokers.publisher import Outgoing, Publisher, PublishError
+from events.brokers.amqp.publisher import Outgoing, Publisher, PublishError
+from events.brokers.publish_outbox import RabbitmqCourier
 from events.brokers.rabbitmq import RabbitmqBroker
-from events.couriers.rabbitmq import RabbitmqCourier
 from events.models import Delivery, OutboxMessage
 from tests.conftest import rabbitmqctl, remove_queues
 from tests.effects.models import Account

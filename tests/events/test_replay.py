@@ -13,9 +13,9 @@ from django.db import transaction
 
 from events.bus import emit_many, subscriber, suppressed
 from events.models import Delivery, OutboxMessage, StoredEvent, Straggler
-from events.replay import Replayed, events_for, replay
+from events.repair.announce import announce
+from events.repair.replay import Replayed, events_for, replay
 from events.subscription import subscriptions
-from events.subscriptions import announce
 from events.testing import deliver
 from tests.effects.events import BalanceChanged, Rang
 
@@ -187,7 +187,7 @@ def test_ctrl_c_ends_the_command_with_the_number_to_go_on_from(heard: Any, monke
     def stop(seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("events.replay.time.sleep", stop)
+    monkeypatch.setattr("events.repair.replay.time.sleep", stop)
     name = f"effects.replayable_{heard['suffix']}"
     with pytest.raises(CommandError) as stopped:
         run(name, "--everything", "--rate", "10/s")

@@ -9,9 +9,9 @@ import pika
 import pytest
 from pika.exceptions import ChannelClosedByBroker
 
+from events.brokers.amqp.channel import Session
 from events.brokers.contract import ArrivalMessage
 from events.brokers.rabbitmq import RabbitmqBroker
-from events.brokers.session import Session
 from events.subscription import Subscription
 from tests.events.places import only, our_broker, waiting_messages, working
 from tests.events.test_consumer import channel, leave_effect, numbers, send

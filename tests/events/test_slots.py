@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.db import connection
 
-from events import delivery
-from events.arrival import Arrival
-from events.delivery import process
+from events.inbox import delivery
+from events.inbox.delivery import process
+from events.inbox.message import Arrival
 from events.models import Delivery
 from events.pool import TaskPool
 from events.subscription import subscriptions

@@ -19,10 +19,10 @@ from dramatiq.brokers.rabbitmq import RabbitmqBroker as StockBroker
 from dramatiq.middleware import Retries
 from structlog.testing import capture_logs
 
-from events.brokers.publisher import PublishError
+from events.brokers.amqp.publisher import PublishError
 from events.bus import emit
-from events.couriers import courier_for
 from events.models import Delivery, OutboxMessage
+from events.relay.couriers import courier_for
 from tests.conftest import rabbitmqctl
 from tests.effects.events import Rang
 from tests.events.places import close_connections, only, our_broker, waiting_messages, working

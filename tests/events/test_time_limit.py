@@ -10,13 +10,13 @@ import psycopg
 import pytest
 from django.db import connection, transaction
 
-from events.arrival import Arrival
 from events.bus import emit_many
-from events.delivery import DeliveryFailed, TimeLimitReached, process, unlimited
+from events.inbox.delivery import DeliveryFailed, TimeLimitReached, process, unlimited
+from events.inbox.message import Arrival
+from events.inbox.retry import record
+from events.inbox.time_limit import DeliveryTimeLimit
 from events.models import Delivery, OutboxMessage, StoredEvent
-from events.recording import record
 from events.subscription import Subscription
-from events.time_limit import DeliveryTimeLimit
 from tests.conftest import database_url
 from tests.effects.events import Rang
 from tests.effects.models import Account, Effect

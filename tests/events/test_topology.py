@@ -15,8 +15,8 @@ from structlog.testing import capture_logs
 
 from events.brokers.rabbitmq import MismatchError, RabbitmqBroker, _drops_redelivered, declare
 from events.models import Subscription
+from events.repair.announce import announce, bindings_of
 from events.subscription import subscriptions
-from events.subscriptions import announce, bindings_of
 
 pytestmark = pytest.mark.django_db
 

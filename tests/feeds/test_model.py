@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from events.arrival import Arrival
+from events.inbox.message import Arrival
 from events.models import Delivery, OutboxMessage
 from events.subscription import subscriptions
 from events.testing import run, take

@@ -11,10 +11,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import QuerySet
 from rich.table import Table
 
-from events.dead_letters import dead_letters, discard, groups, requeue
-from events.management.describe import description, text_of
-from events.management.terminal import bar, confirm, moment, printable, show, show_json
-from events.models import Delivery
+from ...models import Delivery
+from ...repair.dead_letters import dead_letters, discard, groups, requeue
+from ..describe import description, text_of
+from ..terminal import bar, confirm, moment, printable, show, show_json
 
 #: Each verb as it goes on and as it is done.
 FORMS = {"requeue": ("Requeuing", "requeued"), "discard": ("Discarding", "discarded")}

@@ -9,11 +9,11 @@ import dramatiq
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.table import Table
 
-from events.brokers.contract import EventBroker
-from events.management.terminal import bar, show
-from events.overtaken import Healed
-from events.reconcile import Reconciler
-from events.subscriptions import announce
+from ...brokers.contract import EventBroker
+from ...repair.announce import announce
+from ...repair.missing import Healed
+from ...repair.reconcile import Reconciler
+from ..terminal import bar, show
 
 #: Looks in a row that heal nothing before all is taken to be well: the first may only enter what is missing.
 LOOKS = 3

@@ -8,8 +8,8 @@ import dramatiq
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
-from events.brokers.embedded import EmbeddedBroker
-from events.relay import RelayThread
+from ...brokers.embedded import EmbeddedBroker
+from ...relay.relay import RelayThread
 
 
 class Command(BaseCommand):

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from events.management.terminal import bar, moment
-from events.replay import Replayed, ReplayRefused, events_for, replay
+from ...repair.replay import Replayed, ReplayRefused, events_for, replay
+from ..terminal import bar, moment
 
 FILTERS = ("topic", "subject", "since", "until", "from_sequence", "to_sequence")
 

@@ -7,9 +7,9 @@ import dramatiq
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.table import Table
 
-from events.brokers.rabbitmq import RabbitmqBroker
-from events.management.terminal import confirm, show, show_json
-from events.topology import Queue, TopologyError, declare_all, delete, survey, unbind
+from ...brokers.rabbitmq import RabbitmqBroker
+from ...repair.topology import Queue, TopologyError, declare_all, delete, survey, unbind
+from ..terminal import confirm, show, show_json
 
 
 class Command(BaseCommand):

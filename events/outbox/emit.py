@@ -1,0 +1,121 @@
+"""emit: write an event to the log and the outbox, in the transaction of the change it tells of."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from django.conf import settings
+from django.db import connections, router
+from uuid_utils.compat import uuid7
+
+from ..event import Event, Meta
+from ..models import StoredEvent
+from .log import LogLine
+
+#: How long an event may be as JSON, in characters: RabbitMQ 4 takes 16 MiB, and refuses more for ever.
+LONGEST = 4_000_000
+#: The event that is being handled in this context: what is emitted meanwhile was caused by it.
+handling: ContextVar[Meta | None] = ContextVar("events_handling", default=None)
+_suppressed: ContextVar[str] = ContextVar("events_suppressed", default="")
+
+
+class EmitOutsideTransactionError(RuntimeError):
+    """An event was emitted where no transaction would keep it together with the change it tells of."""
+
+
+def emit(
+    event: Event, *, priority: int = 0, delay: dt.timedelta | None = None, cause: Event | None = None
+) -> uuid.UUID:
+    """Emit one event and return its id.
+
+    priority: 0 (normal) to 9 (goes first). delay: deliver no earlier than this after now, by the database's clock.
+    cause: the received event that led to this one; by default the one being handled.
+
+    Raises EmitOutsideTransactionError outside of `transaction.atomic()`; a test's own wrapping transaction does not
+    count.
+    """
+    return emit_many((event,), priority=priority, delay=delay, cause=cause)[0]
+
+
+def emit_many(
+    events: Iterable[Event],
+    *,
+    priority: int = 0,
+    delay: dt.timedelta | None = None,
+    cause: Event | Sequence[Event] | None = None,
+) -> list[uuid.UUID]:
+    """Emit events in the order given (bulk_create, update() and m2m.add() send no signals); returns their ids.
+
+    cause: as in `emit`, one for all; or one for each, as a batch subscriber has them.
+    """
+    _require_transaction()
+    if type(priority) is not int or not 0 <= priority <= 9:
+        raise ValueError(f"priority must be a whole number from 0 (normal) to 9 (first); it is {priority!r}")
+    if delay is not None and (not isinstance(delay, dt.timedelta) or delay < dt.timedelta(0)):
+        raise ValueError(f"delay must be a timedelta, and not negative; it is {delay!r}")
+    events = list(events)
+    origins = [one.meta for one in cause] if isinstance(cause, Sequence) else [_origin(cause)] * len(events)
+    suppressed, now, ours = _suppressed.get(), dt.datetime.now(dt.UTC), source()
+    lines = [_line(event, origin, now, suppressed, ours) for event, origin in zip(events, origins, strict=True)]
+    StoredEvent.objects.append(lines, priority=priority, delay=delay)
+    return [line.event_id for line in lines]
+
+
+@contextmanager
+def suppressed(reason: str) -> Iterator[None]:
+    """Events emitted within are logged, with the reason, and delivered to nobody."""
+    if not reason:
+        raise ValueError("suppressed() needs a reason: it stands in the log beside each event")
+    token = _suppressed.set(reason[:200])
+    try:
+        yield
+    finally:
+        _suppressed.reset(token)
+
+
+def source() -> str:
+    """The CloudEvents source of our events: a setting, so that several projects can share one exchange."""
+    return getattr(settings, "EVENTS_SOURCE", "/airy")
+
+
+def _origin(cause: Event | None) -> Meta | None:
+    return cause.meta if cause is not None else handling.get()
+
+
+def _line(event: Event, origin: Meta | None, now: dt.datetime, reason: str, ours: str) -> LogLine:
+    if not isinstance(event, Event):
+        raise TypeError(f"emit() takes an event, an instance of a class that descends from Event, not {event!r}")
+    if not event.topic:
+        raise TypeError(f"{type(event).__name__} has no topic: declare class {type(event).__name__}(Event, topic=…)")
+    data = event.model_dump_json()
+    if len(data) > LONGEST:
+        raise ValueError(
+            f"{event.topic} has {len(data):,} characters, of which {LONGEST:,} fit: "
+            "keep what is large in a table or a file, and emit its key"
+        )
+    event_id = uuid7()
+    return LogLine(
+        event_id=event_id,
+        topic=event.topic,
+        version=event.version,
+        source=ours,
+        subject=event.about,
+        time=now,
+        data=data,
+        correlation_id=origin.correlation_id if origin else event_id,
+        causation_id=origin.id if origin else None,
+        suppressed=reason,
+    )
+
+
+def _require_transaction() -> None:
+    connection = connections[router.db_for_write(StoredEvent)]
+    if not any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks):
+        raise EmitOutsideTransactionError(
+            "emit() needs the transaction of the change it tells of: wrap both in `with transaction.atomic():`, "
+            "or give the model the EventSource mixin, whose save() and delete() do it"
+        )

@@ -1,0 +1,32 @@
+"""Stragglers: deliveries that others have overtaken, each watched until it has its outcome."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from django.db import models
+
+from ..db.dialect import DeliveryKey
+
+if TYPE_CHECKING:
+    from ..models import Straggler  # noqa: F401 - in class headers
+
+
+#: When those were checked that never were: they come first.
+NEVER = dt.datetime.fromtimestamp(0, dt.UTC)
+
+
+class StragglerQuerySet(models.QuerySet["Straggler"]):
+    """What reconcile keeps an eye on."""
+
+    def watch(self, keys: Iterable[DeliveryKey], *, after: int, now: dt.datetime) -> None:
+        """Keep an eye on deliveries that are owed or under way now; `after` is the end of the log."""
+        self.bulk_create(
+            [self.model(**key._asdict(), after=after, owed_at=now, checked_at=NEVER) for key in keys],
+            batch_size=500,
+            update_conflicts=True,
+            unique_fields=["event_id", "subscriber", "run"],
+            update_fields=["after", "owed_at", "checked_at"],
+        )

@@ -1,0 +1,33 @@
+"""Actors: each subscriber as a dramatiq actor on a queue of its own."""
+
+from __future__ import annotations
+
+from dramatiq import Actor
+from dramatiq.broker import Broker
+
+from ..brokers.contract import EventBroker
+from ..inbox.delivery import DeliveryFailed, StillRunningError, process, unlimited
+from ..inbox.message import Arrival
+from ..inbox.time_limit import DeliveryTimeLimit
+from ..subscription import Subscription
+
+
+def declare_actor(broker: Broker, subscription: Subscription) -> None:
+    """Make a subscriber known to the broker; a broker that carries no events is left alone."""
+    if not isinstance(broker, EventBroker):
+        return
+    limit = next((one for one in broker.middleware if isinstance(one, DeliveryTimeLimit)), None)
+    guard = limit.guard if limit else unlimited
+
+    def consume(*arrivals: Arrival) -> None:
+        process(subscription, arrivals, guard=guard)
+
+    broker.subscribe(subscription)
+    Actor(
+        consume,
+        broker=broker,
+        actor_name=subscription.name,
+        queue_name=subscription.queue,
+        priority=-subscription.priority,
+        options={"throws": (DeliveryFailed, StillRunningError)},
+    )
