@@ -12,8 +12,8 @@ from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter
 
 from airy.origins import OwnPages
-from notifications.draining import lifespan
-from notifications.routing import websockets
+from notifications.live.draining import lifespan
+from notifications.live.routing import websockets
 
 application = ProtocolTypeRouter(
     {

@@ -16,7 +16,7 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
 from feeds.errors import Invalid, NotAllowed, NotFound, Refused, Taken
-from feeds.pages import BadCursorError
+from feeds.lists.pagination import BadCursorError
 
 STATUSES: dict[type[Refused], int] = {NotFound: 404, NotAllowed: 403, Invalid: 422, Taken: 409}
 

@@ -39,10 +39,10 @@ def load(dump: Path, graph: Path | None) -> None:
 
 
 def measure(rounds: int, jobs: int, readers: int) -> None:
+    from feeds.counts.recount import recount
+    from feeds.home_feed.rebuild import rebuild_feeds
     from feeds.models import EntityCounts, FeedEntry, SearchDocument, User
-    from feeds.rebuild import rebuild_feeds
-    from feeds.recount import recount
-    from feeds.reindex import reindex
+    from feeds.search.reindex import reindex
 
     some = User.objects.order_by("pk").values_list("pk", flat=True)[:readers]
     users = User.objects.filter(pk__lte=list(some)[-1])

@@ -120,7 +120,7 @@ def deliver(event: Any) -> dict[str, float]:
 
 
 def star(town: Town) -> None:
-    from feeds import timeline
+    from feeds.lists import posts as timeline
     from feeds.models import FeedEntry, PulledPost, User
 
     post = new_post(town.star)
@@ -139,7 +139,7 @@ def star(town: Town) -> None:
 
 
 def read(town: Town, pages: int) -> None:
-    from feeds import timeline
+    from feeds.lists import posts as timeline
     from feeds.models import User
 
     readers = list(User.objects.filter(pk__in=random.Random(2).sample(range(1, town.readers + 1), pages)))

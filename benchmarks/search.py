@@ -81,7 +81,7 @@ def fill(count: int) -> None:
 
     from benchmarks.searching.note import Note
     from feeds.models import Post, SearchDocument, User
-    from feeds.queries import indexed
+    from feeds.search.query import indexed
 
     with connection.schema_editor() as editor:
         editor.create_model(Note)
@@ -119,7 +119,7 @@ def questions() -> dict[str, str]:
 
 def ours(query: str, page: int) -> Ask:
     """Ours; the cursor of the page is fetched outside of the clock."""
-    from feeds.search import search
+    from feeds.search.search import search
 
     cursor = None
     for _ in range(page - 1):

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from feeds.actions.circles import DESCRIPTION_LENGTH, NAME_LENGTH, SLUG_LENGTH
 from feeds.errors import Invalid
 from feeds.models import Circle, Comment, Post, User
-from feeds.usernames import MAX_LENGTH
+from feeds.text.usernames import MAX_LENGTH
 
 T = TypeVar("T")
 

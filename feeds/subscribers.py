@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import defaultdict
 
 from events.bus import emit, emit_many, subscriber
-from feeds import counting, fanout, retraction, search, trimming
-from feeds.counting import Delta, Key, Target
+from feeds.counts import counting
+from feeds.counts.counting import Delta, Key, Target
 from feeds.events import (
     CircleJoined,
     CircleLeft,
@@ -30,6 +30,9 @@ from feeds.events import (
     VoteEvent,
     VoteUpdated,
 )
+from feeds.home_feed import fanout, trimming
+from feeds.home_feed import removal as retraction
+from feeds.search import search
 
 VOTES = {"up": Delta(upvotes=1), "down": Delta(downvotes=1)}
 

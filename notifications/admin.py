@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from notifications import kinds
 from notifications.models import Notification, Stream
-from notifications.notices import withdraw_rows
+from notifications.notices.notices import withdraw_rows
 
 
 class Looked(admin.ModelAdmin):  # type: ignore[type-arg]

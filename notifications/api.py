@@ -10,9 +10,9 @@ from pydantic import BaseModel, Field
 
 from feeds.api.auth import Request
 from feeds.api.schemas.shape import Input, Optional, PageOut
-from notifications.inbox import inbox, news
 from notifications.models import Notification, Stream
-from notifications.notices import mark_read
+from notifications.notices.inbox import inbox, news
+from notifications.notices.notices import mark_read
 
 router = Router(tags=["notifications"])
 

@@ -11,4 +11,3 @@ class NotificationsConfig(AppConfig):
         from notifications.checks import check_layer
 
         register(check_layer)
-        from notifications import receivers  # noqa: F401

@@ -11,7 +11,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from feeds.models import Comment, Follow, Membership, Post, User
-from notifications.recipients import followers_with_bell, mentioned
+from notifications.notices.recipients import followers_with_bell, mentioned
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise

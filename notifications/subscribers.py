@@ -31,12 +31,12 @@ from feeds.events import (
     VoteUpdated,
 )
 from feeds.models import Comment, Follow, Membership, Post, User, Vote
-from notifications import push
-from notifications.content import hold
 from notifications.events import BellsContinued, WithdrawalContinued
 from notifications.kinds import KINDS
-from notifications.notices import CHUNK, Notice, Way, notify, withdraw
-from notifications.votes import notices_of_votes
+from notifications.live import push
+from notifications.notices.locking import hold
+from notifications.notices.notices import CHUNK, Notice, Way, notify, withdraw
+from notifications.notices.votes import notices_of_votes
 
 #: What is older than this when its event is emitted was not news even then.
 NEWS = dt.timedelta(hours=1)

@@ -7,8 +7,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
 from feeds.views.entrances import UserRequest, signed_in
-from notifications.inbox import inbox
-from notifications.notices import mark_read
+from notifications.notices.inbox import inbox
+from notifications.notices.notices import mark_read
 
 #: As many digits as a number of a stream can have.
 DIGITS = 18

@@ -9,11 +9,11 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError
 from django.utils.translation import gettext as _
 
-from feeds import texts
 from feeds.actions.verb import verb
 from feeds.errors import Invalid, Taken
 from feeds.models import User
-from feeds.usernames import normalized
+from feeds.text import cleaning as texts
+from feeds.text.usernames import normalized
 
 
 class AccountChanges(TypedDict, total=False):

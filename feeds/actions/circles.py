@@ -8,11 +8,12 @@ from django.db import IntegrityError
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
-from feeds import slugs, texts
 from feeds.actions.finding import circle_at
 from feeds.actions.verb import verb
 from feeds.errors import Invalid, Taken
 from feeds.models import Circle, Membership, User
+from feeds.text import cleaning as texts
+from feeds.text import slugs
 
 SLUG_LENGTH, NAME_LENGTH, DESCRIPTION_LENGTH = 50, 100, 2_000
 

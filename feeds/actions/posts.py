@@ -6,11 +6,11 @@ from typing import TypedDict, Unpack
 
 from django.utils.translation import gettext as _
 
-from feeds import texts
 from feeds.actions.finding import kept_post, may_moderate
 from feeds.actions.verb import verb
 from feeds.errors import Invalid, NotAllowed
 from feeds.models import Circle, Post, User
+from feeds.text import cleaning as texts
 
 
 class PostChanges(TypedDict, total=False):

@@ -9,10 +9,10 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from feeds import texts
 from feeds.actions.verb import verb
 from feeds.errors import NotFound
 from feeds.models import ApiToken, User
+from feeds.text import cleaning as texts
 
 #: So that a token that got out is recognised by scanners, and by people.
 PREFIX = "airy_"

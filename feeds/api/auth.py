@@ -14,8 +14,8 @@ from ninja.security import APIKeyCookie, HttpBearer
 from ninja.utils import check_csrf
 
 from feeds.actions import user_of_token
-from feeds.audience import Viewer
 from feeds.errors import NotAllowed
+from feeds.lists.visibility import Viewer
 from feeds.models import ApiToken, User
 
 

@@ -2,10 +2,11 @@
 
 from ninja import Router, Status
 
-from feeds import actions, directory
+from feeds import actions
 from feeds.api.auth import ANYBODY, OpenRequest, Request
 from feeds.api.schemas.circles import CircleIn, CircleOut, MembershipOut
 from feeds.api.schemas.shape import Optional, PageOut
+from feeds.lists import circles as directory
 from feeds.models import User
 
 router = Router(tags=["circles"])

@@ -3,13 +3,15 @@
 from django.utils.translation import gettext as _
 from ninja import Router, Status
 
-from feeds import actions, threads, timeline
+from feeds import actions
 from feeds.api.auth import ANYBODY, OpenRequest, Request
 from feeds.api.schemas.comments import CommentIn, CommentOut, CommentPatch
 from feeds.api.schemas.shape import Optional, PageOut
 from feeds.errors import NotFound
+from feeds.lists import posts as timeline
+from feeds.lists import threads
+from feeds.lists.presentation import present_comments
 from feeds.models import Comment, User
-from feeds.presentation import present_comments
 
 router = Router(tags=["comments"])
 

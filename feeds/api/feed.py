@@ -2,10 +2,10 @@
 
 from ninja import Router
 
-from feeds import timeline
 from feeds.api.auth import Request
 from feeds.api.schemas.posts import PostOut
 from feeds.api.schemas.shape import Optional, PageOut
+from feeds.lists import posts as timeline
 
 router = Router(tags=["posts"])
 

@@ -2,9 +2,10 @@
 
 from ninja import Router
 
-from feeds import actions, profiles
+from feeds import actions
 from feeds.api.auth import ANYBODY, OpenRequest, Request
 from feeds.api.schemas.people import BlockOut, FollowIn, FollowOut, MuteOut, PersonOut
+from feeds.lists import profiles
 
 router = Router(tags=["people"])
 

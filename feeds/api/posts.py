@@ -4,14 +4,15 @@ from django.utils.translation import gettext as _
 from ninja import Router, Status
 from ninja.errors import AuthenticationError
 
-from feeds import actions, timeline
+from feeds import actions
 from feeds.actions.finding import anyone, circle_at
 from feeds.api.auth import ANYBODY, OpenRequest, Request
 from feeds.api.schemas.posts import PostIn, PostOut, PostPatch
 from feeds.api.schemas.posts import Status as PostStatus
 from feeds.api.schemas.shape import Optional, PageOut
-from feeds.audience import Viewer, signed_in
 from feeds.errors import NotFound
+from feeds.lists import posts as timeline
+from feeds.lists.visibility import Viewer, signed_in
 from feeds.models import Post, User
 
 router = Router(tags=["posts"])

@@ -6,7 +6,7 @@ from feeds.actions.finding import anyone, circle_at
 from feeds.api.auth import ANYBODY, OpenRequest
 from feeds.api.schemas.posts import HitOut
 from feeds.api.schemas.shape import Optional, PageOut
-from feeds.search import search as find
+from feeds.search.search import search as find
 
 router = Router(tags=["posts"])
 

@@ -5,8 +5,8 @@ from ninja import Router
 from feeds import actions
 from feeds.api.auth import Request
 from feeds.api.schemas.votes import VoteIn, VoteOut, VoteType
+from feeds.lists.presentation import Totals, totals
 from feeds.models import Entity, User
-from feeds.presentation import Totals, totals
 
 router = Router(tags=["votes"])
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import Progress
 
-from feeds.course import Advance
+from feeds.batch.progress import Advance
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from feeds.chunks import BrokenOff, Interrupted
-from feeds.jobs import checked_jobs
+from feeds.batch.chunks import BrokenOff, Interrupted
+from feeds.batch.concurrency import checked_jobs
 
 #: What shells call the end by Ctrl-C.
 BY_INTERRUPT = 130

@@ -4,7 +4,7 @@ import django.core.validators
 import django.db.models.deletion
 import django.utils.timezone
 import events.bus
-import feeds.usernames
+import feeds.text.usernames
 from django.conf import settings
 from django.db import migrations, models
 

@@ -12,9 +12,9 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from events.bus import EventSource
-from feeds import slugs
 from feeds.models.row_by_row import RowByRow
-from feeds.texts import is_text
+from feeds.text import slugs
+from feeds.text.cleaning import is_text
 
 
 class CircleQuerySet(models.QuerySet["Circle"]):

@@ -13,8 +13,8 @@ from django.utils.translation import gettext_lazy as _
 
 from events.bus import EventSource
 from feeds.models.row_by_row import RowByRow
-from feeds.texts import is_text
-from feeds.usernames import MAX_LENGTH, folded, normalized, validate_username
+from feeds.text.cleaning import is_text
+from feeds.text.usernames import MAX_LENGTH, folded, normalized, validate_username
 
 NAME_OF_THE_GONE = "deleted-"
 

@@ -17,7 +17,7 @@ from feeds.stackexchange.report import Report
 from feeds.stackexchange.step import Step
 from feeds.stackexchange.survey import Survey
 from feeds.stackexchange.values import Skip, by_number, moment, number, value
-from feeds.usernames import folded
+from feeds.text.usernames import folded
 
 
 class Person(NamedTuple):

@@ -6,7 +6,7 @@ import datetime as dt
 import re
 
 from feeds.stackexchange.dump import Row
-from feeds.texts import NOT_TEXT
+from feeds.text.cleaning import NOT_TEXT
 
 NUMBER = re.compile(r"-?\d{1,18}")
 #: People whom a dump names without a number (their accounts are gone) are known by this and their name.

@@ -15,7 +15,7 @@ from django.utils.text import Truncator
 from django.utils.timesince import timesince
 from django.utils.translation import gettext
 
-from feeds import markdown
+from feeds.text import markdown
 
 register = template.Library()
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from feeds import directory, timeline
+from feeds.lists import circles as directory
+from feeds.lists import posts as timeline
 from feeds.views.lists import Listing
 
 

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest
 
-from feeds import timeline
+from feeds.lists import posts as timeline
 from feeds.models import Circle, User
 
 

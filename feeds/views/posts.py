@@ -10,10 +10,12 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from feeds import actions, threads, timeline
+from feeds import actions
 from feeds.actions.finding import may_moderate
 from feeds.errors import NotAllowed
 from feeds.forms import PostForm, ReplyForm
+from feeds.lists import posts as timeline
+from feeds.lists import threads
 from feeds.models import Circle, Post
 from feeds.views.entrances import UserRequest, address_back, signed_in
 

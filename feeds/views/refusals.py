@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from feeds.errors import Invalid, NotAllowed, NotFound, Refused
-from feeds.pages import BadCursorError
+from feeds.lists.pagination import BadCursorError
 
 STATUS: dict[type[Exception], int] = {NotFound: 404, BadCursorError: 404, NotAllowed: 403, Invalid: 422}
 

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from feeds.actions.finding import anyone, circle_at
-from feeds.search import search as find
+from feeds.search.search import search as find
 
 
 def search(request: HttpRequest) -> HttpResponse:

@@ -17,7 +17,7 @@ from pytest_django import Settings
 
 from airy import refusals
 from airy.api import api
-from feeds import timeline
+from feeds.lists import posts as timeline
 from feeds.models import Post
 from tests.factories import CircleFactory, CommentFactory, PostFactory, UserFactory
 from tests.feeds.program import Program, says

@@ -14,10 +14,14 @@ from django.db import OperationalError, connection, transaction
 
 from events.pool import TaskPool, current_task
 from events.testing import deliver
-from feeds import chunks, jobs, rebuild, recount, reindex
-from feeds.chunks import ChunkFailed, Interrupted, each_chunk
+from feeds.batch import chunks
+from feeds.batch import concurrency as jobs
+from feeds.batch.chunks import ChunkFailed, Interrupted, each_chunk
+from feeds.counts import recount
+from feeds.counts.recount import Position
+from feeds.home_feed import rebuild
 from feeds.models import EntityCounts, FeedEntry, Post, SearchDocument, User
-from feeds.recount import Position
+from feeds.search import reindex
 from tests.factories import CommentFactory, FollowFactory, PostFactory, UserFactory, VoteFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from events.bus import emit, suppressed
 from events.testing import deliver, emitted
-from feeds import counting, ranking
-from feeds.counting import Delta
+from feeds import ranking
+from feeds.counts import counting
+from feeds.counts.counting import Delta
+from feeds.counts.recount import recount
 from feeds.events import CommentCreated, CommentDeleted, CommentVoted, PostVoted, VoteCreated, VoteDeleted, VoteUpdated
 from feeds.models import Comment, EarlierCounts, EntityCounts, Post, Uncounted, Vote
-from feeds.recount import recount
 from feeds.subscribers import VOTES
 from tests.factories import CommentFactory, PostFactory, UserFactory, VoteFactory
 

@@ -5,7 +5,7 @@ from django.core.management import CommandError, call_command
 
 from events.models import StoredEvent
 from events.testing import deliver
-from feeds import demo
+from feeds.demo import load as demo
 from feeds.models import Circle, Comment, Follow, Membership, Post, User, Vote
 from notifications.models import Notification
 from tests import agreement

@@ -13,8 +13,8 @@ from django.utils import timezone
 from events.models import Delivery, OutboxMessage
 from events.testing import emitted
 from feeds.events import FanoutContinued
+from feeds.home_feed.recipients import CHUNK
 from feeds.models import FeedEntry, Follow, User
-from feeds.readers import CHUNK
 from tests.conftest import Manage, database_url
 from tests.factories import PostFactory, UserFactory
 

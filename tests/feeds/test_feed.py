@@ -6,10 +6,11 @@ import pytest
 from django.utils import timezone
 
 from events.testing import deliver
-from feeds import fanout, timeline
-from feeds.fanout import BACKFILL
+from feeds.home_feed import fanout
+from feeds.home_feed.fanout import BACKFILL
+from feeds.home_feed.trimming import KEPT, trim
+from feeds.lists import posts as timeline
 from feeds.models import FeedEntry, Follow, Post, PulledPost, User
-from feeds.trimming import KEPT, trim
 from tests.factories import (
     BlockFactory,
     CircleFactory,

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from feeds.markdown import render
 from feeds.stackexchange.markup import to_markdown
+from feeds.text.markdown import render
 
 SAME = {
     "emphasis": "<p>Some <em>good</em> and <strong>better</strong> soil.</p>",

@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds.markdown import BLOCK_TAGS, INLINE_TAGS, TABLE_TAGS, plain, render
+from feeds.text.markdown import BLOCK_TAGS, INLINE_TAGS, TABLE_TAGS, plain, render
 
 
 def test_the_usual_syntax_is_rendered():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from feeds.mentions import mentions
+from feeds.text.mentions import mentions
 
 
 @pytest.mark.parametrize(

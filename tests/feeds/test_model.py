@@ -16,10 +16,12 @@ from events.inbox.message import Arrival
 from events.models import Delivery, OutboxMessage
 from events.subscription import subscriptions
 from events.testing import run, take
-from feeds import actions, readers, timeline
+from feeds import actions
 from feeds.errors import Refused
+from feeds.home_feed import recipients as readers
+from feeds.lists import posts as timeline
 from feeds.models import EntityCounts, SearchDocument, Uncounted, User
-from feeds.search import search
+from feeds.search.search import search
 from tests.factories import CircleFactory, UserFactory
 from tests.feeds.model import Model, ModelComment, ModelPost
 

@@ -5,9 +5,10 @@ import re
 import pytest
 
 from events.testing import deliver
-from feeds import actions, threads
+from feeds import actions
+from feeds.lists import threads
 from feeds.models import Comment
-from notifications.counts import present
+from notifications.live.counts import present
 from tests.factories import CircleFactory, CommentFactory, PostFactory, VoteFactory
 from tests.feeds.windows import Window, shown, window
 

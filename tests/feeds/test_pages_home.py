@@ -3,8 +3,9 @@
 import pytest
 
 from events.testing import deliver
-from feeds import actions, timeline
-from feeds.pages import SIZE
+from feeds import actions
+from feeds.lists import posts as timeline
+from feeds.lists.pagination import SIZE
 from tests.factories import CircleFactory, FollowFactory, MembershipFactory, PostFactory, UserFactory, VoteFactory
 from tests.feeds.windows import Window, window
 

@@ -13,13 +13,16 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from feeds import counting, fanout, retraction, timeline
-from feeds.counting import Delta
+from feeds.counts import counting
+from feeds.counts.counting import Delta
+from feeds.counts.recount import Position, recount
+from feeds.home_feed import fanout
+from feeds.home_feed import removal as retraction
+from feeds.lists import posts as timeline
+from feeds.lists.presentation import totals
 from feeds.models import EarlierCounts, EntityCounts, FeedEntry, Follow, Post, PulledPost, Uncounted, User
-from feeds.presentation import totals
 from feeds.ranking import hot
-from feeds.recount import Position, recount
-from notifications import counts
+from notifications.live import counts
 from tests.factories import CircleFactory, FollowFactory, MembershipFactory, UserFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from events.pool import TaskPool
-from feeds import presence
+from feeds.home_feed import last_seen as presence
 from feeds.models import User
 from tests.factories import UserFactory
 

@@ -18,11 +18,11 @@ from rich.progress import Progress
 
 from events.subscription import subscriptions
 from events.testing import deliver, run, take
-from feeds import timeline
+from feeds.lists import posts as timeline
+from feeds.lists.threads import comments
 from feeds.models import EntityCounts, ImportedRow, Post
-from feeds.search import search
+from feeds.search.search import search
 from feeds.stackexchange.importing import import_dump
-from feeds.threads import comments
 from tests.factories import PostFactory
 
 DUMP = os.environ.get("AIRY_DUMP")

@@ -3,12 +3,12 @@
 import pytest
 
 from events.testing import deliver
+from feeds.lists.pagination import BadCursorError
 from feeds.models import SearchDocument
 from feeds.models.retained import Retained
-from feeds.pages import BadCursorError
-from feeds.queries import terms_of
-from feeds.search import index_posts, remove, search
-from feeds.snippets import snippet
+from feeds.search.query import terms_of
+from feeds.search.search import index_posts, remove, search
+from feeds.search.snippets import snippet
 from tests.factories import BlockFactory, CircleFactory, MuteFactory, PostFactory, UserFactory, VoteFactory
 
 pytestmark = pytest.mark.django_db
@@ -146,7 +146,7 @@ def test_what_is_written_between_two_pages_moves_nothing():
 
 
 def test_of_very_many_matches_the_newest_are_ranked(monkeypatch):
-    monkeypatch.setattr("feeds.search.RANKED", 3)
+    monkeypatch.setattr("feeds.search.search.RANKED", 3)
     circle = CircleFactory()
     old, *new = (
         PostFactory(title="tea" if n == 0 else "cup", body="tea", circle=circle if n < 2 else None) for n in range(5)

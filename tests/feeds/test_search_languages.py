@@ -3,9 +3,9 @@
 import pytest
 
 from events.testing import deliver
-from feeds.cjk import RUN
 from feeds.models import Post
-from feeds.search import search
+from feeds.search.search import search
+from feeds.text.cjk import RUN
 from tests.factories import BlockFactory, CircleFactory, MuteFactory, PostFactory, UserFactory
 
 pytestmark = pytest.mark.django_db

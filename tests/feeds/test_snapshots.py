@@ -18,12 +18,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from events.testing import deliver
-from feeds import counting, threads, timeline
-from feeds.counting import Delta
+from feeds.counts import counting
+from feeds.counts.counting import Delta
+from feeds.counts.recount import recount
+from feeds.lists import posts as timeline
+from feeds.lists import threads
+from feeds.lists.pagination import BadCursorError, Page, cursor_after, key_of
+from feeds.lists.snapshot import Snapshot
 from feeds.models import Comment, EarlierCounts, EntityCounts, Post, Vote
-from feeds.pages import BadCursorError, Page, cursor_after, key_of
-from feeds.recount import recount
-from feeds.snapshots import Snapshot
 from tests.factories import CircleFactory, CommentFactory, PostFactory, UserFactory, VoteFactory
 
 # What is counted is committed each time, as the subscribers do; one transaction would see itself alone.

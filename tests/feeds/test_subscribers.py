@@ -10,7 +10,6 @@ from django.utils import timezone
 
 from events.bus import emit
 from events.testing import deliver, emitted
-from feeds import fanout, readers, timeline, trimming
 from feeds.events import (
     CircleLeft,
     FanoutContinued,
@@ -20,9 +19,12 @@ from feeds.events import (
     UserFollowed,
     UserUnfollowed,
 )
+from feeds.home_feed import fanout, trimming
+from feeds.home_feed import recipients as readers
+from feeds.lists import posts as timeline
 from feeds.models import FeedEntry, Post, PulledPost, SearchDocument, User
 from feeds.models.retained import Retained
-from feeds.search import search
+from feeds.search.search import search
 from tests.factories import CircleFactory, FollowFactory, MembershipFactory, PostFactory, UserFactory
 
 pytestmark = pytest.mark.django_db

@@ -3,9 +3,9 @@
 import pytest
 
 from events.testing import deliver
+from feeds.lists.pagination import BadCursorError
+from feeds.lists.threads import comments
 from feeds.models import Comment
-from feeds.pages import BadCursorError
-from feeds.threads import comments
 from tests.factories import BlockFactory, CommentFactory, MuteFactory, PostFactory, UserFactory, VoteFactory
 
 pytestmark = pytest.mark.django_db

@@ -8,10 +8,12 @@ from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
 from events.testing import deliver
-from feeds import counting, ranking, timeline
-from feeds.counting import Delta
+from feeds import ranking
+from feeds.counts import counting
+from feeds.counts.counting import Delta
+from feeds.lists import posts as timeline
+from feeds.lists.pagination import BadCursorError
 from feeds.models import EarlierCounts, EntityCounts, Post, Vote
-from feeds.pages import BadCursorError
 from tests.factories import (
     BlockFactory,
     CircleFactory,

@@ -3,7 +3,7 @@
 import pytest
 
 from notifications.models import Stream
-from notifications.notices import Notice, notify, withdraw
+from notifications.notices.notices import Notice, notify, withdraw
 from tests.factories import UserFactory
 from tests.feeds.program import Program
 

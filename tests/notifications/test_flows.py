@@ -8,10 +8,11 @@ from django.utils import timezone
 
 from events.testing import deliver, emitted
 from feeds.models import Vote
-from notifications import notices, subscribers
+from notifications import subscribers
 from notifications.events import BellsContinued, WithdrawalContinued
 from notifications.models import Notification, Stream
-from notifications.votes import notices_of_votes
+from notifications.notices import notices
+from notifications.notices.votes import notices_of_votes
 from tests.factories import (
     BlockFactory,
     CircleFactory,

@@ -12,9 +12,10 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from events.pool import TaskPool
-from notifications import metrics, push
-from notifications.notices import Notice, notify
-from notifications.sockets import sockets
+from notifications import metrics
+from notifications.live import push
+from notifications.live.sockets import sockets
+from notifications.notices.notices import Notice, notify
 from tests.factories import UserFactory
 
 

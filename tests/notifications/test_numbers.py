@@ -7,7 +7,7 @@ import pytest
 
 from events.testing import deliver
 from notifications.models import Notification, Stream
-from notifications.notices import Notice, mark_read, notify, withdraw
+from notifications.notices.notices import Notice, mark_read, notify, withdraw
 from tests.factories import PostFactory, UserFactory, VoteFactory
 from tests.feeds.at_once import at_once
 

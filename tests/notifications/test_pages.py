@@ -3,7 +3,7 @@
 import pytest
 
 from events.testing import deliver
-from feeds.pages import SIZE
+from feeds.lists.pagination import SIZE
 from notifications import views
 from notifications.models import Stream
 from tests.factories import CommentFactory, FollowFactory, PostFactory, UserFactory

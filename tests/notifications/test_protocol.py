@@ -4,9 +4,9 @@ import pytest
 from django.test import Client
 
 from feeds.models import User
-from notifications.frames import Malformed, number
+from notifications.live.frames import Malformed, number
+from notifications.live.sockets import sockets
 from notifications.models import Stream
-from notifications.sockets import sockets
 from tests.factories import UserFactory
 from tests.feeds.program import PASSWORD, signed_up
 

@@ -7,10 +7,11 @@ from django.db import connection as database
 from django.db import transaction
 
 from events.testing import deliver
-from notifications import connection, reading
+from notifications.live import connection
+from notifications.live import state as reading
+from notifications.live.sockets import PER_USER, sockets
 from notifications.models import Notification, Stream
-from notifications.notices import Notice, mark_read, notify
-from notifications.sockets import PER_USER, sockets
+from notifications.notices.notices import Notice, mark_read, notify
 from tests.factories import CommentFactory, PostFactory, UserFactory, VoteFactory
 
 TOLD = {"names": ["bob"], "count": 1}

@@ -7,7 +7,7 @@ from typing import Annotated, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from feeds.pages import Page
+from feeds.lists.pagination import Page
 
 Item = TypeVar("Item")
 Row = TypeVar("Row")

@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import BaseModel
 
 from feeds.api.schemas.shape import Input
-from feeds.presentation import Totals
+from feeds.lists.presentation import Totals
 
 VoteType = Literal["up", "down"]
 

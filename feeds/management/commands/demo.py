@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from feeds.demo import ADMINISTRATOR, PASSWORD, NotEmpty, load_demo, people
+from feeds.demo.load import ADMINISTRATOR, PASSWORD, NotEmpty, load_demo, people
 
 
 class Command(BaseCommand):

@@ -4,11 +4,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from feeds.home_feed.rebuild import rebuild_feeds
+from feeds.home_feed.recipients import present
 from feeds.management.progress import bar
 from feeds.management.resumable import add_arguments, resumable, whole_number
 from feeds.models import User
-from feeds.readers import present
-from feeds.rebuild import rebuild_feeds
 
 
 class Command(BaseCommand):

@@ -4,10 +4,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from feeds.chunks import BrokenOff
+from feeds.batch.chunks import BrokenOff
+from feeds.counts.recount import START, Drift, Position, recount, total
 from feeds.management.progress import bar
 from feeds.management.resumable import add_arguments, resumable
-from feeds.recount import START, Drift, Position, recount, total
 
 
 class Command(BaseCommand):

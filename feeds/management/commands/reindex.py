@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from feeds.management.progress import bar
 from feeds.management.resumable import add_arguments, resumable, whole_number
 from feeds.models import Post
-from feeds.reindex import reindex
+from feeds.search.reindex import reindex
 
 
 class Command(BaseCommand):

@@ -1,0 +1,142 @@
+"""Recount: compare the counts with the votes and comments themselves, and put right what has drifted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import Any, NamedTuple
+
+from django.db.models import Count, F, Q, QuerySet, Value
+
+from feeds.batch.chunks import BrokenOff, each_chunk
+from feeds.batch.progress import Advance
+from feeds.counts import counting
+from feeds.counts.counting import Delta
+from feeds.models import Comment, Entity, EntityCounts, Post, Uncounted, Vote
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """Counts that were not what the tables say."""
+
+    entity_type: str
+    entity_id: int
+    held: Delta
+    true: Delta
+
+    def __str__(self) -> str:
+        numbers = (
+            f"{name} {held} → {true}"
+            for name, held, true in zip(Delta._fields, self.held, self.true, strict=True)
+            if held != true
+        )
+        return f"{self.entity_type}/{self.entity_id}: {', '.join(numbers) or 'rank'}"
+
+
+class Position(NamedTuple):
+    """A place in a recount, which takes posts first and then comments; written as post/7 or comment/9."""
+
+    entity_type: str
+    entity_id: int
+
+    def __str__(self) -> str:
+        return f"{self.entity_type}/{self.entity_id}"
+
+    @classmethod
+    def read(cls, text: str) -> Position:
+        """The place so written. Raises ValueError."""
+        entity_type, _, entity_id = text.partition("/")
+        if entity_type not in _TABLES or not (entity_id.isascii() and entity_id.isdigit()):
+            raise ValueError(f"{text!r} is no place in a recount: it is written as post/7 or comment/9")
+        return cls(entity_type, int(entity_id))
+
+
+START = Position("post", 0)
+_TABLES: dict[str, type[Post] | type[Comment]] = {"post": Post, "comment": Comment}
+
+
+def recount(
+    *,
+    repair: bool = True,
+    settle: bool = False,
+    jobs: int | None = None,
+    after: Position = START,
+    advance: Advance | None = None,
+) -> list[Drift]:
+    """Recount all posts and comments after a place, in chunks, while the site runs; returns what had drifted, in order.
+
+    repair: write the true numbers. settle: also take in what waits to be counted and forget that it waits, for events
+    that will never be delivered (suppressed, or discarded); use it only while nothing is waiting, or it counts twice.
+    jobs, advance and what is raised: as for `each_chunk`; the results of a recount that is broken off are its drifts.
+    """
+    drifts: list[Drift] = []
+    for entity_type, rows, first in _tables(after):
+        one_chunk = partial(_recount_chunk, entity_type, repair=repair, settle=settle)
+        try:
+            found = each_chunk(rows, one_chunk, jobs=jobs, after=first, advance=advance)
+        except BrokenOff as stop:
+            stop.after = Position(entity_type, stop.after)
+            stop.results = [*drifts, *chain(*stop.results)]
+            raise
+        drifts += chain(*found)
+    return drifts
+
+
+def total(*, after: Position = START) -> int:
+    """How many posts and comments there are to recount after a place."""
+    return sum(rows.filter(pk__gt=first).count() for _, rows, first in _tables(after))
+
+
+def _tables(after: Position) -> Iterator[tuple[str, QuerySet[Any], int]]:
+    """What is left after a place: entity type, rows, and the key after which to begin."""
+    for entity_type, model in _TABLES.items():
+        if entity_type == after.entity_type:
+            yield entity_type, model.objects.all(), after.entity_id
+        elif (after.entity_type, entity_type) == ("post", "comment"):
+            yield entity_type, model.objects.all(), 0
+
+
+def _recount_chunk(entity_type: str, ids: Sequence[int], *, repair: bool, settle: bool) -> list[Drift]:
+    found = counting.targets((entity_type, entity_id) for entity_id in ids)
+    # A count that is under way waits for these locks, or these for it; so what waits and what is held add up.
+    rows = counting.lock(found) if repair else _rows(entity_type, ids).order_by("entity_id")
+    missing = _missing(entity_type, ids, settle=settle)
+    drifts, drifted = [], []
+    for row in rows:
+        held = Delta(row.upvotes, row.downvotes, row.comments)
+        true = held.plus(missing.get(row.entity_id, Delta()))
+        made_just_now = held == Delta() and row.hot == 0
+        if held != true or counting.is_stale(row, found):
+            drifted.append((row, missing.get(row.entity_id, Delta())))
+            if held != true or not made_just_now:
+                drifts.append(Drift(entity_type=entity_type, entity_id=row.entity_id, held=held, true=true))
+    if repair:
+        counting.store(drifted, found)
+        if settle:
+            Uncounted.objects.filter(entity_type=entity_type, entity_id__in=ids).delete()
+    return drifts
+
+
+def _rows(entity_type: str, ids: Sequence[int]) -> QuerySet[EntityCounts]:
+    return EntityCounts.objects.filter(entity_type=entity_type, entity_id__in=ids)
+
+
+def _missing(entity_type: str, ids: Sequence[int], *, settle: bool) -> dict[int, Delta]:
+    """What the counts lack (less than nothing: have too much) beside what waits to be counted; in one statement, since
+    a vote between two would be seen by one of them alone."""
+    up, down = Count("pk", filter=Q(vote_type="up")), Count("pk", filter=Q(vote_type="down"))
+    votes = Vote.objects.filter(entity_type=entity_type, entity_id__in=ids).values_list("entity_id").order_by()
+    parts: list[QuerySet[Any, Any]] = [votes.annotate(up=up, down=down, comments=Value(0))]
+    if entity_type == Entity.POST:
+        comments = Comment.objects.filter(post__in=ids, deleted_at=None).values_list("post").order_by()
+        parts.append(comments.annotate(up=Value(0), down=Value(0), comments=Count("pk")))
+    taken: list[QuerySet[Any, Any]] = [_rows(entity_type, ids)]
+    if not settle:
+        taken.append(Uncounted.objects.filter(entity_type=entity_type, entity_id__in=ids))
+    parts += [one.values_list("entity_id", -F("upvotes"), -F("downvotes"), -F("comments")) for one in taken]
+    sums: dict[int, Delta] = {}
+    for entity_id, *numbers in parts[0].union(*parts[1:], all=True):
+        sums[entity_id] = sums.get(entity_id, Delta()).plus(Delta(*numbers))
+    return sums

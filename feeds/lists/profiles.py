@@ -1,0 +1,44 @@
+"""Profile: a person, and what a viewer has to do with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import BooleanField, Count, Exists, IntegerField, OuterRef, Subquery, Value
+from django.db.models.functions import Coalesce
+from django.utils.translation import gettext as _
+
+from feeds.errors import NotFound
+from feeds.lists.visibility import Viewer, signed_in
+from feeds.models import Block, Follow, Mute, User
+
+
+def profile(username: str, *, viewer: Viewer = None) -> User:
+    """A user with `follower_count following_count` and, of the viewer, `is_followed bell is_blocked is_muted`.
+
+    Raises NotFound, also for one who is banned or gone.
+    """
+    people = User.objects.active().named(username)
+    people = people.annotate(follower_count=_count("followee"), following_count=_count("follower"))
+    person: User | None = people.annotate(**_ties(signed_in(viewer))).first()
+    if person is None:
+        raise NotFound(_("There is no such user."))
+    return person
+
+
+def _count(side: str) -> Any:
+    ties = Follow.objects.filter(**{side: OuterRef("pk")}).order_by().values(side)
+    return Coalesce(Subquery(ties.annotate(count=Count("pk")).values("count")), 0, output_field=IntegerField())
+
+
+def _ties(viewer: User | None) -> dict[str, Any]:
+    if viewer is None:
+        no = Value(False)
+        return {"is_followed": no, "is_blocked": no, "is_muted": no, "bell": Value(None, BooleanField(null=True))}
+    follows = Follow.objects.filter(follower=viewer, followee=OuterRef("pk"))
+    return {
+        "is_followed": Exists(follows),
+        "bell": Subquery(follows.values("bell")),
+        "is_blocked": Exists(Block.objects.filter(user=viewer, target=OuterRef("pk"))),
+        "is_muted": Exists(Mute.objects.filter(user=viewer, target=OuterRef("pk"))),
+    }
