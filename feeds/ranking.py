@@ -16,7 +16,7 @@ def hot(upvotes: int, downvotes: int, published_at_epoch: float) -> float:
     score = upvotes - downvotes
     order = log10(max(abs(score), 1))
     signed = order if score >= 0 else -order
-    # To seven decimals, by steps that PostgreSQL takes with the very same result (`feeds.counting`).
+    # To seven decimals, by steps that PostgreSQL takes with the very same result (`feeds.counts.counting`).
     return round((signed + (published_at_epoch - HOT_EPOCH) / HOT_DECADE) * HOT_SCALE) / HOT_SCALE
 
 

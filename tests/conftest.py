@@ -22,8 +22,8 @@ from pytest_django import DjangoDbBlocker
 
 from events.brokers.redelivered import turn
 from tests.conformance.results import pytest_terminal_summary  # noqa: F401 - a hook
-from tests.emptying import empty_tables
 from tests.environment import MISSING, REQUIRED, SERVICES
+from tests.support.empty_tables import empty_tables
 
 TransactionTestCase._fixture_teardown = empty_tables
 RELAY_LOCK = (0x61697279, 0x72656C61)

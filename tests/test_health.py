@@ -15,7 +15,7 @@ from pytest_django import DjangoAssertNumQueries
 from airy import health
 from events.models import Delivery
 from events.testing import deliver
-from tests.factories import UserFactory
+from tests.support.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
 

@@ -29,7 +29,7 @@ class Migration(migrations.Migration):
                 ('is_staff', models.BooleanField(default=False, help_text='Designates whether the user can log into this admin site.', verbose_name='staff status')),
                 ('is_active', models.BooleanField(default=True, help_text='Designates whether this user should be treated as active. Unselect this instead of deleting accounts.', verbose_name='active')),
                 ('date_joined', models.DateTimeField(default=django.utils.timezone.now, verbose_name='date joined')),
-                ('username', models.CharField(help_text='Letters and digits of any script, “_” and “-”.', max_length=30, unique=True, validators=[feeds.usernames.validate_username], verbose_name='username')),
+                ('username', models.CharField(help_text='Letters and digits of any script, “_” and “-”.', max_length=30, unique=True, validators=[feeds.text.usernames.validate_username], verbose_name='username')),
                 ('username_folded', models.CharField(editable=False, max_length=90, unique=True)),
                 ('last_seen_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='last seen')),
                 ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),

@@ -67,9 +67,9 @@ class EntityCounts(models.Model):
 class EarlierCounts(models.Model):
     """Votes and ranks of one post or comment before they changed: written with the change, kept for a day.
 
-    So one who reads on in a list sees it as it was when they began (`feeds.snapshots`). The rows of one post or comment
-    are numbered in the order of its changes. In a copy of the database on another server, where transactions have other
-    numbers, it is to be emptied.
+    So one who reads on in a list sees it as it was when they began (`feeds.lists.snapshot`). The rows of one post or
+    comment are numbered in the order of its changes. In a copy of the database on another server, where transactions
+    have other numbers, it is to be emptied.
     """
 
     entity_type = models.CharField(_("of a"), max_length=7, choices=Entity.choices)

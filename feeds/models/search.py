@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class SearchDocument(models.Model):
-    """The words of a post, segmented so that Chinese and Japanese ones are found (`feeds.cjk`).
+    """The words of a post, segmented so that Chinese and Japanese ones are found (`feeds.text.cjk`).
 
     The index over them belongs to the database and follows every write by itself: on PostgreSQL the generated column
     `tsv`, on SQLite the FTS5 table `feeds_searchtext` (both made by the migration).

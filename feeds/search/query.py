@@ -1,7 +1,7 @@
 """Query: what somebody typed into the search box, as terms that every database understands alike.
 
 Words must all occur; "quoted words" as a phrase; -word must not. A run of Chinese, Japanese or Korean characters is a
-phrase of its bigrams, one such character alone the beginning of a bigram (see `feeds.cjk`).
+phrase of its bigrams, one such character alone the beginning of a bigram (see `feeds.text.cjk`).
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The pages of feeds, one file per noun: they parse and render; feeds.actions write, feeds.timeline and others read."""
+"""The pages of feeds, one file per noun: they parse and render; feeds.actions write, feeds.lists read."""

@@ -63,7 +63,7 @@ class NotificationConsumer(Connection):
     itself; after anything else it does, with backoff and jitter.
 
     The database is the log and hints are only hints: a hint with the very next number is sent as it is, any other makes
-    the socket read the database. One lock keeps that in order with the round of `notifications.sockets`.
+    the socket read the database. One lock keeps that in order with the round of `notifications.live.sockets`.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -3,8 +3,8 @@
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.api_actions import comment, write
 from tests.browser.conftest import Enter
-from tests.browser.deeds import comment, write
 
 pytestmark = [pytest.mark.chromium, pytest.mark.home]
 

@@ -5,8 +5,8 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.api_actions import BELL, ask, comment, connected, follow, settled, until, write
 from tests.browser.conftest import Enter, Site
-from tests.browser.deeds import BELL, ask, comment, connected, follow, settled, until, write
 
 pytestmark = pytest.mark.chromium
 

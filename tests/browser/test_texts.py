@@ -3,8 +3,8 @@
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.api_actions import write
 from tests.browser.conftest import Enter
-from tests.browser.deeds import write
 
 pytestmark = [pytest.mark.chromium, pytest.mark.home]
 

@@ -11,7 +11,7 @@ import pytest
 from tests.chaos.world import World
 from tests.chaos.world import world as new_world
 from tests.environment import REQUIRED
-from tests.servers.process import ServerMissing
+from tests.support.servers.process import ServerMissing
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.servers.cluster import Cluster
+from tests.support.servers.postgres import Cluster
 
 LOCK = 4711
 

@@ -15,8 +15,8 @@ from events.testing import deliver
 from feeds import actions
 from feeds.errors import Refused
 from feeds.models import Circle, Comment, Post, User, Vote
-from tests import agreement
-from tests.factories import CircleFactory, PostFactory, UserFactory
+from tests.support import agreement
+from tests.support.factories import CircleFactory, PostFactory, UserFactory
 
 WRITERS = 8
 

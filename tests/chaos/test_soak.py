@@ -17,8 +17,8 @@ import pytest
 from django.conf import settings
 
 from events.models import OutboxMessage
-from tests import agreement
 from tests.conftest import Manage
+from tests.support import agreement
 
 PROGRAMS = 8
 

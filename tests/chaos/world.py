@@ -18,8 +18,8 @@ from events.relay.leader import RELAY_LOCK
 from tests.chaos import gate
 from tests.chaos.load.hears import HEARS
 from tests.chaos.load.traps import FOLDER, noted, trap
-from tests.servers.cluster import Cluster, running_cluster
-from tests.servers.node import Node, running_node
+from tests.support.servers.postgres import Cluster, running_cluster
+from tests.support.servers.rabbitmq import Node, running_node
 
 
 class World:

@@ -10,7 +10,7 @@ from dramatiq.brokers.stub import StubBroker
 from events.brokers.embedded import EmbeddedBroker
 from events.brokers.rabbitmq import RabbitmqBroker
 from events.checks import check_broker, check_time_limits
-from tests.events.places import only
+from tests.support.broker_case import only
 
 
 def test_a_broker_that_carries_no_events_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from events.bus import Event
 from feeds import actions, events
 from feeds.models import Comment, Follow, Membership, Post, User, Vote
-from tests.factories import (
+from tests.support.factories import (
     CircleFactory,
     CommentFactory,
     FollowFactory,
@@ -16,7 +16,7 @@ from tests.factories import (
     UserFactory,
     VoteFactory,
 )
-from tests.feeds.doors import add_in_admin, change_in_admin, delete_in_admin, save
+from tests.support.ways_to_write import add_in_admin, change_in_admin, delete_in_admin, save
 
 PASSWORD = "correct horse 1"
 

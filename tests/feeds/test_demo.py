@@ -8,8 +8,8 @@ from events.testing import deliver
 from feeds.demo import load as demo
 from feeds.models import Circle, Comment, Follow, Membership, Post, User, Vote
 from notifications.models import Notification
-from tests import agreement
-from tests.factories import UserFactory
+from tests.support import agreement
+from tests.support.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
 

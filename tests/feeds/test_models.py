@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from events.testing import emitted
 from feeds.events import CommentDeleted, PostPublished, UserRegistered
 from feeds.models import Circle, Comment, Post, User
-from tests.factories import CircleFactory, CommentFactory, PostFactory, UserFactory, VoteFactory
+from tests.support.factories import CircleFactory, CommentFactory, PostFactory, UserFactory, VoteFactory
 
 pytestmark = pytest.mark.django_db
 

@@ -25,7 +25,7 @@ from feeds.lists import posts as timeline
 from feeds.models import FeedEntry, Post, PulledPost, SearchDocument, User
 from feeds.models.retained import Retained
 from feeds.search.search import search
-from tests.factories import CircleFactory, FollowFactory, MembershipFactory, PostFactory, UserFactory
+from tests.support.factories import CircleFactory, FollowFactory, MembershipFactory, PostFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 

@@ -8,10 +8,17 @@ from events.event import catalogue
 from events.testing import deliver, emitted
 from feeds import actions, events
 from feeds.models import Comment, Follow, Membership, Post, Uncounted, User, Vote
-from tests.factories import CommentFactory, FollowFactory, MembershipFactory, PostFactory, UserFactory, VoteFactory
-from tests.feeds.at_once import at_once
 from tests.feeds.changes import CHANGES, Change
-from tests.feeds.doors import delete_selected_in_admin, save, staff_client
+from tests.support.at_once import at_once
+from tests.support.factories import (
+    CommentFactory,
+    FollowFactory,
+    MembershipFactory,
+    PostFactory,
+    UserFactory,
+    VoteFactory,
+)
+from tests.support.ways_to_write import delete_selected_in_admin, save, staff_client
 
 DOORS = [pytest.param(change, door, id=f"{change}-by-{door}") for change in CHANGES for door in change.doors]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from events.models import Delivery
-from tests.notifications.tabs import Server
+from tests.support.websocket import Server
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ from django.test import Client
 from events.testing import deliver
 from feeds.models import User
 from notifications.models import Notification, Stream
-from tests.factories import VoteFactory
+from tests.support.factories import VoteFactory
 
 pytestmark = pytest.mark.django_db
 

@@ -4,8 +4,8 @@ import pytest
 
 from notifications.models import Stream
 from notifications.notices.notices import Notice, notify, withdraw
-from tests.factories import UserFactory
-from tests.feeds.program import Program
+from tests.support.api_client import Program
+from tests.support.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
 

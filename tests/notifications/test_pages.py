@@ -6,8 +6,8 @@ from events.testing import deliver
 from feeds.lists.pagination import SIZE
 from notifications import views
 from notifications.models import Stream
-from tests.factories import CommentFactory, FollowFactory, PostFactory, UserFactory
-from tests.feeds.windows import Window, shown, window
+from tests.support.browsers import Window, shown, window
+from tests.support.factories import CommentFactory, FollowFactory, PostFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 

@@ -33,7 +33,7 @@ class CircleOut(BaseModel):
 
     @classmethod
     def of(cls, circle: Any) -> Self:
-        """A circle as feeds.directory shows it."""
+        """A circle as feeds.lists.circles shows it."""
         return cls(
             slug=circle.slug,
             name=circle.name,

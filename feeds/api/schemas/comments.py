@@ -42,7 +42,7 @@ class CommentOut(BaseModel):
 
     @classmethod
     def of(cls, comment: Any) -> Self:
-        """A presented comment (feeds.presentation)."""
+        """A presented comment (feeds.lists.presentation)."""
         shown = getattr(comment, "shown", comment.is_visible)
         return cls(
             id=comment.pk,

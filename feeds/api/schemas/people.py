@@ -26,7 +26,7 @@ class PersonOut(BaseModel):
 
     @classmethod
     def of(cls, person: Any) -> Self:
-        """A user as feeds.profiles shows them."""
+        """A user as feeds.lists.profiles shows them."""
         return cls(
             username=person.username,
             url=f"/users/{quote(person.username)}",

@@ -68,7 +68,7 @@ class HitOut(PostOut):
 
 
 def _shown(post: Any) -> dict[str, Any]:
-    """A presented post (feeds.presentation) by the names of the API."""
+    """A presented post (feeds.lists.presentation) by the names of the API."""
     return {
         "id": post.pk,
         "title": post.title,

@@ -1,0 +1,126 @@
+"""What RabbitMQ gives back: messages no queue took, messages it refused, channels it closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dramatiq
+import pika
+import pytest
+from django.utils import timezone
+
+from events.brokers.amqp.publisher import Outgoing, Publisher, PublishError
+from events.brokers.publish_outbox import RabbitmqCourier
+from events.brokers.rabbitmq import RabbitmqBroker
+from events.models import Delivery, OutboxMessage
+from tests.conftest import rabbitmqctl, remove_queues
+from tests.effects.models import Account
+from tests.events.worker.test_workers import ring
+
+pytestmark = [pytest.mark.rabbitmq, pytest.mark.postgres]
+
+Eventually = Callable[..., None]
+
+
+@pytest.fixture
+def broker(vhost: str) -> Iterator[RabbitmqBroker]:
+    yield dramatiq.get_broker()
+    remove_queues()
+
+
+@pytest.fixture
+def courier(broker: RabbitmqBroker, transactional_db: None) -> Iterator[RabbitmqCourier]:
+    courier = RabbitmqCourier(broker, go_on=lambda: True)
+    yield courier
+    courier.close()
+
+
+@pytest.fixture
+def channel(broker: RabbitmqBroker) -> Iterator[Any]:
+    with pika.BlockingConnection(broker.parameters) as connection:
+        yield connection.channel()
+
+
+def waiting(channel: Any, subscriber: str) -> int:
+    return channel.queue_declare(f"airy.effects.{subscriber}", passive=True).method.message_count
+
+
+def test_an_event_nobody_subscribes_to_is_delivered_to_none(courier: RabbitmqCourier) -> None:
+    Account.objects.create(balance=5)
+    assert courier.carry() == 1
+    assert not OutboxMessage.objects.exists()
+
+
+def test_an_event_whose_queues_are_gone_is_kept_until_they_are_declared_anew(
+    courier: RabbitmqCourier, channel: Any, eventually: Eventually
+) -> None:
+    ring(1)
+    assert courier.carry() == 1
+    remove_queues()
+    ring(3)
+    assert courier.carry() == 0
+    assert OutboxMessage.objects.count() == 3
+    assert courier.carry() == 3
+    for name in ("moody", "in_batches", "alone"):
+        eventually(lambda name=name: waiting(channel, name) == 3)
+
+
+def test_a_retry_for_a_subscriber_nobody_has_is_a_dead_letter_and_others_go_on(courier: RabbitmqCourier) -> None:
+    ring(1)
+    event_id = OutboxMessage.objects.get().event_id
+    row = OutboxMessage(event_id=event_id, subscriber="effects.renamed", due=timezone.now(), attempt=2)
+    OutboxMessage.objects.schedule([row])
+    assert courier.carry() == 2
+    assert Delivery.objects.get(subscriber="effects.renamed").state == "dead"
+    assert not OutboxMessage.objects.exists()
+
+
+def test_what_a_full_queue_refuses_is_kept(courier: RabbitmqCourier, vhost: str, eventually: Eventually) -> None:
+    ring(1)
+    assert courier.carry() == 1
+    limit = '{"max-length": 1, "overflow": "reject-publish"}'
+    rabbitmqctl("set_policy", "-p", vhost, "--apply-to", "queues", "full", r"^airy\.effects", limit)
+
+    def carried_of(count: int) -> str:
+        """Carry so many new ones, or those that are still there; says what went wrong."""
+        ring(0 if OutboxMessage.objects.exists() else count)
+        try:
+            courier.carry()
+        except PublishError as error:
+            return "refused" if "refused" in str(error) else repr(error)
+        return ""
+
+    try:
+        eventually(lambda: carried_of(5) == "refused")  # the policy reaches the queues a moment later
+        assert OutboxMessage.objects.count() == 5
+    finally:
+        rabbitmqctl("clear_policy", "-p", vhost, "full")
+    eventually(lambda: carried_of(0) == "" and not OutboxMessage.objects.exists())
+
+
+def test_a_channel_that_the_broker_closed_is_an_error_and_the_next_batch_has_a_new_one(
+    broker: RabbitmqBroker,
+) -> None:
+    publisher = Publisher(broker)
+    good = Outgoing("", "airy.effects.alone", b"{}", "1")
+    assert publisher.publish([good]) == set()
+    with pytest.raises(PublishError, match="NOT_FOUND"):
+        publisher.publish([good, Outgoing("no.such.exchange", "x", b"{}", "2")])
+    assert publisher.publish([good, Outgoing("", "no.such.queue", b"{}", "3")]) == {"3"}
+    publisher.close()
+
+
+def test_a_connection_lost_while_idle_is_an_error_at_most_once(broker: RabbitmqBroker, eventually: Eventually) -> None:
+    publisher = Publisher(broker)
+    good = Outgoing("", "airy.effects.alone", b"{}", "1")
+    publisher.publish([good])
+    rabbitmqctl("close_all_connections", "--vhost", broker.parameters.virtual_host, "a test")
+
+    def noticed() -> bool:
+        publisher.pump()
+        return not publisher.connected
+
+    eventually(noticed)
+    assert publisher.publish([good]) == set()
+    publisher.close()

@@ -1,0 +1,313 @@
+"""The relay: one is active, the others stand by; broker and database trouble only delay it; delays are kept to."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dramatiq
+import pytest
+from django.conf import settings
+from django.db import connection, connections, transaction
+
+from events.bus import emit, emit_many
+from events.models import Delivery, OutboxMessage
+from events.outbox.notify import WAKE_LOCK
+from events.relay.leader import PostgresWakeup, wakeup
+from events.relay.relay import Relay
+from tests.conftest import Manage, remove_queues
+from tests.effects.events import Rang
+from tests.effects.models import Effect
+from tests.events.relay.test_order import seated, unseat
+from tests.events.worker.test_workers import all_done, ring
+
+Eventually = Callable[..., None]
+
+
+@contextmanager
+def running(*relays: Relay, stop: threading.Event) -> Iterator[None]:
+    threads = [threading.Thread(target=relay.run, daemon=True) for relay in relays]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(20)
+        assert not any(thread.is_alive() for thread in threads)
+
+
+@pytest.fixture
+def place(transactional_db: None, request: pytest.FixtureRequest) -> Iterator[None]:
+    """A database with committed data and, on services, a vhost, which keeps nothing of what the test published."""
+    if settings.AIRY_BROKER == "rabbitmq":
+        request.getfixturevalue("vhost")
+    yield
+    if settings.AIRY_BROKER == "rabbitmq":
+        remove_queues()
+
+
+def test_of_two_relays_one_is_active_and_the_other_follows_when_it_ends(place: None, eventually: Eventually) -> None:
+    first_stop, second_stop = threading.Event(), threading.Event()
+    first, second = (Relay(dramatiq.get_broker(), stop=stop) for stop in (first_stop, second_stop))
+    with running(second, stop=second_stop), running(first, stop=first_stop):
+        eventually(lambda: first.active or second.active)
+        assert first.active != second.active
+        (second_stop if second.active else first_stop).set()
+        eventually(lambda: first.active == second_stop.is_set() and second.active == first_stop.is_set())
+
+
+@pytest.mark.postgres
+def test_a_relay_whose_session_was_ended_stops_and_stands_by(place: None, eventually: Eventually) -> None:
+    stop = threading.Event()
+    first, second = (Relay(dramatiq.get_broker(), stop=stop) for _ in range(2))
+    with running(first, second, stop=stop):
+        for _ in range(3):
+            eventually(lambda: first.active != second.active)
+            before = seated()
+            with transaction.atomic():
+                emit_many(Rang(number=number) for number in range(200))
+            unseat()
+            eventually(lambda before=before: seated() and seated() != before)
+            # Of two that took themselves for it, one would not know that its seat is another's.
+            eventually(lambda: first.active != second.active)
+    assert not first.active
+    assert not second.active
+
+
+@pytest.mark.postgres
+def test_a_seat_is_lost_with_its_session_and_its_holder_sees_it_at_once(
+    transactional_db: None, eventually: Eventually
+) -> None:
+    seat, rival = wakeup(), wakeup()
+    assert seat.elected()
+    assert seat.holds()
+    assert not rival.elected()
+    unseat()
+    eventually(lambda: not seat.holds(), within=2)
+    eventually(rival.elected, within=2)
+    assert rival.holds()
+    seat.close()
+    rival.close()
+
+
+def test_an_alarm_raised_while_the_relay_carries_is_there_when_it_would_wait(
+    place: None, eventually: Eventually
+) -> None:
+    seat = wakeup()
+    assert seat.elected()
+    ring(1)
+    with seat.asleep() as asleep:
+        assert asleep
+        assert not seat.raised()
+        ring(1)
+        eventually(seat.raised)
+        assert seat.holds()  # looking at the socket must not swallow what it says
+        begun = time.monotonic()
+        seat.wait(30)
+        assert time.monotonic() - begun < 15
+        assert not seat.raised()
+        ring(1)
+        eventually(seat.raised)
+    with seat.asleep() as asleep:
+        assert asleep
+        assert not seat.raised()  # an alarm of the last sleep is over: what raised it is there to be carried
+    seat.close()
+
+
+@pytest.mark.postgres
+def test_those_who_stand_by_are_not_woken(place: None, eventually: Eventually) -> None:
+    seat, rival = PostgresWakeup(connection), PostgresWakeup(connection)
+    assert seat.elected()
+    assert not rival.elected()
+    with seat.asleep():
+        ring(1)
+        eventually(seat.raised)
+        assert not rival.raised()
+    seat.close()
+    eventually(rival.elected)  # the server hears of the goodbye by and by
+    with rival.asleep():
+        ring(1)
+        eventually(rival.raised)
+    rival.close()
+
+
+@pytest.mark.postgres
+def test_events_that_come_one_by_one_are_carried_with_the_alarm_left_on(
+    place: None, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To turn it off and on again for each would cost five questions to the database and delay the next."""
+    asked: list[tuple[int, int]] = []
+    ask = PostgresWakeup._ask
+
+    def count(seat: PostgresWakeup, sql: str, key: tuple[int, int]) -> bool:
+        asked.append(key)
+        return ask(seat, sql, key)
+
+    monkeypatch.setattr(PostgresWakeup, "_ask", count)
+    stop = threading.Event()
+    relay = Relay(dramatiq.get_broker(), stop=stop)
+    with running(relay, stop=stop):
+        eventually(lambda: WAKE_LOCK in asked)
+        for _ in range(20):
+            ring(1)
+            eventually(lambda: not OutboxMessage.objects.filter(subscriber="").exists())
+        assert asked.count(WAKE_LOCK) <= 20  # twice for each event otherwise
+
+
+def test_a_relay_goes_on_after_however_many_errors(monkeypatch: pytest.MonkeyPatch, eventually: Eventually) -> None:
+    """A night without a database is thousands."""
+    turns = 0
+
+    def nothing_answers() -> PostgresWakeup:
+        nonlocal turns
+        turns += 1
+        raise ConnectionError("nothing answers")
+
+    monkeypatch.setattr("events.relay.relay.BACKOFF", (1, 1))
+    monkeypatch.setattr("events.relay.relay.wakeup", nothing_answers)
+    stop = threading.Event()
+    with running(Relay(dramatiq.get_broker(), stop=stop), stop=stop):
+        eventually(lambda: turns > 1_200, within=60)
+
+
+def test_a_seat_is_lost_when_its_lock_file_was_removed(transactional_db: None) -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("the lock is a file beside SQLite alone")
+    seat, rival = wakeup(), wakeup()
+    assert seat.elected()
+    assert not rival.elected()
+    Path(f"{connection.settings_dict['NAME']}.relay").unlink()
+    assert not seat.holds()
+    assert rival.elected()
+    assert rival.holds()
+    seat.close()
+    rival.close()
+
+
+@pytest.mark.postgres
+def test_a_killed_relay_is_followed_within_five_seconds(manage: Manage, eventually: Eventually) -> None:
+    relays = [manage("relay"), manage("relay")]
+    eventually(seated, within=60)
+    with connection.cursor() as cursor:  # both sessions are there: one sits, one asks for the seat
+        eventually(lambda: cursor.execute(LISTENERS) or cursor.fetchone()[0] == 2, within=60)
+        (first,) = seated()
+        cursor.execute("SELECT application_name, client_port FROM pg_stat_activity WHERE pid = %s", [first])
+        port = cursor.fetchone()[1]
+    active = next(process for process in relays if _has_port(process.pid, port))
+    manage.kill(active)
+    killed = time.monotonic()
+    eventually(lambda: seated() not in ([], [first]), within=5)
+    assert time.monotonic() - killed < 5
+    with transaction.atomic():
+        emit(Rang(number=1))
+    eventually(lambda: not OutboxMessage.objects.exists(), within=15)
+
+
+#: The sessions of relays, active and standing by.
+LISTENERS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    " AND (query LIKE 'SELECT pg_%advisory%' OR query LIKE 'LISTEN%') AND pid <> pg_backend_pid()"
+)
+
+
+def _has_port(pid: int, port: int) -> bool:
+    """Whether a process has a TCP connection from this local port."""
+    inodes = {
+        line.split()[9]
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
+        if line.split()[1].endswith(f":{port:04X}")
+    }
+    links = (link.readlink() for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink())
+    return any(str(link) == f"socket:[{inode}]" for link in links for inode in inodes)
+
+
+def test_a_delay_is_kept_to_within_a_second_and_nothing_comes_early(manage: Manage, eventually: Eventually) -> None:
+    manage.worker()
+    ring(1)
+    eventually(lambda: all_done(1), within=60)
+    due = {}
+    with transaction.atomic():
+        for number, seconds in ((1, 0.7), (2, 1.35), (3, 2.2)):
+            event_id = emit(Rang(number=number), delay=dt.timedelta(seconds=seconds))
+            due[event_id] = OutboxMessage.objects.get(event_id=event_id).due
+    eventually(lambda: all_done(4), within=60)
+    for event_id, when in due.items():
+        for delivery in Delivery.objects.filter(event_id=event_id, subscriber="effects.alone"):
+            late = (delivery.at - when).total_seconds()
+            assert 0 <= late < 1, (delivery.subscriber, late)
+
+
+def test_a_delay_survives_the_end_of_every_process(manage: Manage, eventually: Eventually) -> None:
+    worker = manage.worker()
+    ring(1)
+    eventually(lambda: all_done(1), within=60)
+    with transaction.atomic():
+        event_id = emit(Rang(number=1), delay=dt.timedelta(seconds=4))
+    due = OutboxMessage.objects.get(event_id=event_id).due
+    manage.kill(worker)
+    assert not Effect.objects.filter(number=1).exists()
+    manage.worker()
+    eventually(lambda: all_done(2), within=60)
+    assert all(delivery.at >= due for delivery in Delivery.objects.filter(event_id=event_id))
+
+
+def test_a_retry_comes_when_its_backoff_is_over_not_at_the_next_poll(place: None, eventually: Eventually) -> None:
+    """What a failure schedules wakes a sleeping relay, as an event does."""
+    seat = wakeup()
+    assert seat.elected()
+    ring(1)
+    (row,) = OutboxMessage.objects.all()
+    with seat.asleep() as asleep:
+        assert asleep
+        woken: list[float] = []
+
+        def sleep() -> None:
+            seat.wait(30)
+            woken.append(time.monotonic())
+
+        sleeper = threading.Thread(target=sleep)
+        sleeper.start()
+        retry = OutboxMessage(event_id=row.event_id, subscriber="effects.alone", attempt=2, due=dt.datetime.now(dt.UTC))
+        with transaction.atomic():
+            OutboxMessage.objects.schedule([retry])
+        sleeper.join(10 if connection.vendor == "postgresql" else 1)
+        assert woken
+    seat.close()
+    connections.close_all()
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.postgres
+def test_a_high_priority_overtakes_the_backlog_in_the_broker(manage: Manage, eventually: Eventually) -> None:
+    relay = manage("relay")
+    ring(1_000)
+    eventually(lambda: not OutboxMessage.objects.exists(), within=90)
+    with transaction.atomic():
+        emit(Rang(number=-1), priority=9)
+    eventually(lambda: not OutboxMessage.objects.exists(), within=30)
+    manage.kill(relay)
+    assert not Effect.objects.exists()
+    manage.worker()
+    eventually(lambda: Effect.objects.filter(number=-1, subscriber="alone").exists(), within=90)
+    assert place_in_line() < 20
+
+
+def test_a_high_priority_overtakes_the_backlog_in_the_outbox(manage: Manage, eventually: Eventually) -> None:
+    ring(1_000)
+    with transaction.atomic():
+        emit(Rang(number=-1), priority=9)
+    manage.worker()
+    eventually(lambda: Effect.objects.filter(number=-1, subscriber="alone").exists(), within=90)
+    assert place_in_line() < 20
+
+
+def place_in_line() -> int:
+    """How many were handled before the event of high priority."""
+    high = Effect.objects.get(number=-1, subscriber="alone")
+    return Effect.objects.filter(subscriber="alone", pk__lt=high.pk).count()

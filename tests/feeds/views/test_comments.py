@@ -1,0 +1,167 @@
+"""Comments on pages: the tree, answers, edits, and what becomes of a text that is refused."""
+
+import re
+
+import pytest
+
+from events.testing import deliver
+from feeds import actions
+from feeds.lists import threads
+from feeds.models import Comment
+from notifications.live.counts import present
+from tests.support.browsers import Window, shown, window
+from tests.support.factories import CircleFactory, CommentFactory, PostFactory, VoteFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def nesting(page: str) -> list[tuple[int, int]]:
+    """The comments of a page in order, each with the number of comments around it."""
+    depth, found = 0, []
+    for tag in re.finditer(r'<details class="comment" id="comment-(\d+)"|<details|</details>', page):
+        if tag[1]:
+            found.append((int(tag[1]), depth))
+        depth += -1 if tag[0] == "</details>" else 1
+    assert depth == 0, "as many end as begin"
+    return found
+
+
+def test_comments_stand_in_a_tree():
+    post = PostFactory()
+    first, second = CommentFactory(post=post), CommentFactory(post=post)
+    answer = CommentFactory(post=post, parent=first)
+    deeper = CommentFactory(post=post, parent=answer)
+    page = Window().read(f"/posts/{post.pk}")
+    assert nesting(page) == [(first.pk, 0), (answer.pk, 1), (deeper.pk, 2), (second.pk, 0)]
+
+
+def test_a_comment_shows_at_once_with_the_count():
+    alice, post = window(), PostFactory()
+    page = shown(alice.send(f"/posts/{post.pk}/comments", content="A **word**"))
+    assert "<strong>word</strong>" in page
+    assert "<span data-comments>1</span>" in page
+
+
+def test_no_comment_that_a_page_knows_of_is_offered_as_new():
+    post = PostFactory()
+    comments = [CommentFactory(post=post) for _ in range(2)]
+    deliver()
+    late = [CommentFactory(post=post) for _ in range(2)]
+    comments[0].delete()
+    (told,) = present([post.pk])
+    assert told["comments"] == 3
+    page = Window().read(f"/posts/{post.pk}")
+    assert all(f'id="comment-{comment.pk}"' in page for comment in late)
+    assert 'data-said="3"' in page
+    first = threads.comments(post, size=1)
+    assert first.said == threads.comments(post, size=1, cursor=first.next_cursor).said == 3
+
+
+def test_an_answer_is_written_beneath_what_it_answers():
+    alice, first = window(), CommentFactory()
+    page = alice.read(f"/posts/{first.post_id}?reply_to={first.pk}")
+    assert f'name="parent_id" value="{first.pk}"' in page
+    assert page.index('class="answer"') > page.index(f'id="comment-{first.pk}"')
+    response = alice.post(f"/posts/{first.post_id}/comments", {"content": "Yes", "parent_id": first.pk})
+    answer = Comment.objects.get(parent=first)
+    assert response.headers["Location"] == f"/posts/{first.post_id}?comment={answer.pk}#comment-{answer.pk}"
+
+
+def test_a_refused_comment_keeps_its_text_where_it_was_written():
+    alice, first = window(), CommentFactory()
+    text = "long " * 2_001
+    page = shown(alice.send(f"/posts/{first.post_id}/comments", content=text, parent_id=first.pk), 422)
+    assert "at most 10000" in page
+    assert text.strip() in page
+    assert page.index('class="answer"') > page.index(f'id="comment-{first.pk}"')
+
+
+def test_a_text_survives_that_its_parent_was_deleted():
+    alice, first = window(), CommentFactory()
+    actions.delete_comment(first.author, comment_id=first.pk)
+    response = alice.send(f"/posts/{first.post_id}/comments", content="My long answer", parent_id=first.pk)
+    page = shown(response, 422)
+    assert "The comment that this answers is not there." in page
+    assert "My long answer" in page
+    # Sent again it is a comment on the post.
+    assert f'value="{first.pk}"' not in page
+
+
+def test_a_deleted_comment_keeps_its_place_while_it_has_answers():
+    first = CommentFactory(content="Secret of the author")
+    CommentFactory(post=first.post, parent=first, content="An answer to it")
+    window(first.author).send(f"/comments/{first.pk}/delete")
+    page = Window().read(f"/posts/{first.post_id}")
+    assert "This comment is not shown." in page
+    assert "An answer to it" in page
+    assert "Secret of the author" not in page
+
+
+def test_what_many_found_bad_begins_folded():
+    bad, good = CommentFactory(), CommentFactory()
+    for _ in range(4):
+        VoteFactory(comment=bad, vote_type="down")
+    deliver()
+    assert f'id="comment-{bad.pk}">' in Window().read(f"/posts/{bad.post_id}")
+    assert f'id="comment-{good.pk}" open>' in Window().read(f"/posts/{good.post_id}")
+
+
+def test_its_author_edits_a_comment_and_nobody_else():
+    comment, mallory = CommentFactory(), window()
+    alice = window(comment.author)
+    assert comment.content in alice.read(f"/comments/{comment.pk}/edit")
+    assert "Better words" in shown(alice.send(f"/comments/{comment.pk}/edit", content="Better words"))
+    mallory.read(f"/comments/{comment.pk}/edit", 403)
+    shown(mallory.send(f"/comments/{comment.pk}/edit", content="Worse words"), 403)
+
+
+def test_the_owner_of_the_circle_deletes_a_comment():
+    owner = window()
+    comment = CommentFactory(post=PostFactory(circle=CircleFactory(owner=owner.user)))
+    assert f"/comments/{comment.pk}/delete" in owner.read(f"/posts/{comment.post_id}")
+    owner.send(f"/comments/{comment.pk}/delete")
+    assert not Comment.objects.visible().exists()
+
+
+def test_strangers_are_asked_to_sign_in():
+    comment = CommentFactory()
+    page = Window().read(f"/posts/{comment.post_id}")
+    assert f"/login?next=/posts/{comment.post_id}" in page
+    assert "<textarea" not in page
+
+
+def test_the_address_of_a_comment_leads_into_its_thread():
+    comment = CommentFactory()
+    response = Window().get(f"/comments/{comment.pk}")
+    assert response.headers["Location"] == f"/posts/{comment.post_id}?comment={comment.pk}#comment-{comment.pk}"
+
+
+def test_a_comment_far_down_is_found_with_its_thread():
+    post = PostFactory()
+    earlier = [CommentFactory(post=post) for _ in range(5)]
+    root = CommentFactory(post=post)
+    answer = CommentFactory(post=post, parent=root)
+    page = threads.comments(post, size=3, focus=answer.pk)
+    assert [comment.pk for comment in page.items] == [root.pk, answer.pk]
+    page = threads.comments(post, size=3, focus=earlier[1].pk)
+    assert page.items[0] == earlier[0]
+
+
+def test_a_comment_far_down_in_a_long_thread_begins_the_page():
+    post = PostFactory()
+    chain = [CommentFactory(post=post)]
+    for _ in range(6):
+        chain.append(CommentFactory(post=post, parent=chain[-1]))
+    page = threads.comments(post, size=3, focus=chain[5].pk)
+    assert page.items == chain[5:]
+    assert nesting(Window().read(f"/posts/{post.pk}?comment={chain[5].pk}"))[0] == (chain[0].pk, 0)
+
+
+def test_a_page_that_begins_inside_a_thread_is_whole():
+    post = PostFactory()
+    chain = [CommentFactory(post=post)]
+    for _ in range(threads.SIZE + 2):
+        chain.append(CommentFactory(post=post, parent=chain[-1]))
+    cursor = Window().get(f"/posts/{post.pk}").context["page"].next_cursor
+    found = nesting(Window().read(f"/posts/{post.pk}?cursor={cursor}"))
+    assert [depth for _, depth in found] == [0, 1, 2]

@@ -1,0 +1,66 @@
+"""Refusals as pages: each in the same dress, with its status and what to do."""
+
+import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.template.loader import render_to_string
+from django.test import RequestFactory
+from django.views import defaults
+
+from feeds import limits
+from feeds.limits import Limit
+from tests.support.browsers import Window, shown, window
+from tests.support.factories import PostFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def test_an_unknown_address_is_not_found_in_our_dress():
+    page = Window().read("/no/such/page", 404)
+    assert "There is nothing here" in page
+    assert 'class="brand"' in page
+
+
+def test_a_failure_of_ours_says_so_and_needs_no_database(django_assert_num_queries):
+    with django_assert_num_queries(0):
+        response = defaults.server_error(RequestFactory().get("/"))
+    assert response.status_code == 500
+    assert b"It is our fault" in response.content
+
+
+def test_a_form_without_its_token_says_what_to_do():
+    browser = Window(enforce_csrf_checks=True)
+    page = shown(browser.post("/login", {"username": "a", "password": "b"}), 403)
+    assert "This form has expired" in page
+
+
+def test_writing_too_often_says_when_to_go_on(settings, monkeypatch):
+    settings.RATE_LIMITS = True
+    monkeypatch.setattr(limits, "WRITE", Limit(name="test-pages", most=1, seconds=60))
+    alice, post = window(), PostFactory()
+    alice.send(f"/posts/{post.pk}/vote", vote_type="up")
+    response = alice.send(f"/posts/{post.pk}/vote", vote_type="up")
+    assert "That was too often" in shown(response, 429)
+    assert 1 <= int(response.headers["Retry-After"]) <= 60
+
+
+def test_trying_passwords_is_limited_by_address(settings, monkeypatch):
+    settings.RATE_LIMITS = True
+    monkeypatch.setattr(limits, "LOGIN", Limit(name="test-login", most=2, seconds=60))
+    for status in (200, 200, 429):
+        shown(Window().send("/login", username="alice", password="wrong"), status)
+
+
+def test_browsers_are_told_to_run_nothing_but_ours():
+    for browser, address in ((Window(), "/"), (window(), "/settings"), (window(), "/notifications")):
+        response = browser.get(address)
+        assert "default-src 'self'" in response.headers["Content-Security-Policy"]
+        page = response.content.decode()
+        for inline in ("<style", " style=", " onclick=", "<script>"):
+            assert inline not in page
+
+
+def test_the_pages_of_errors_render_for_nobody():
+    request = RequestFactory().get("/")
+    request.user = AnonymousUser()
+    for template in ("403.html", "404.html", "429.html"):
+        assert 'id="main"' in render_to_string(template, {"wait": 3}, request)

@@ -1,0 +1,293 @@
+"""Live push: what goes through a socket, on this run's channel layer (in-process at home, Redis on services)."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection as database
+from django.db import transaction
+
+from events.testing import deliver
+from notifications.live import connection
+from notifications.live import state as reading
+from notifications.live.sockets import PER_USER, sockets
+from notifications.models import Notification, Stream
+from notifications.notices.notices import Notice, mark_read, notify
+from tests.support.factories import CommentFactory, PostFactory, UserFactory, VoteFactory
+
+TOLD = {"names": ["bob"], "count": 1}
+
+
+def tell(user, number):
+    """Notify a user of a follower."""
+    notify([Notice(user_id=user.pk, kind="follow", key=f"follow/{number}", data=TOLD)])
+
+
+def numbers(frames):
+    """The numbers of the notes among frames."""
+    return [frame["seq"] for frame in frames if frame["op"] == "note"]
+
+
+def test_hello_is_answered_by_where_the_stream_stands(server):
+    user = UserFactory()
+    tell(user, 1)
+    (ready,) = server.connect(user).hello()
+    epoch = str(Stream.objects.get(user=user).epoch)
+    assert ready == {"op": "ready", "seq": 1, "unread": 1, "read_upto": 0, "epoch": epoch, "hb": 25}
+
+
+def test_a_comment_is_a_note_on_the_authors_screen(server):
+    post = PostFactory(title="Hello")
+    deliver()
+    tab = server.connect(post.author)
+    tab.hello()
+    comment = CommentFactory(post=post)
+    deliver()
+    note = tab.hear()
+    notice = Notification.objects.get(kind="comment")
+    assert note == {
+        "op": "note",
+        "seq": 2,
+        "id": notice.pk,
+        "kind": "comment",
+        "data": notice.data,
+        "unread": 2,
+        "read": False,
+        "created_at": notice.created_at.isoformat(),
+        "text": f"{comment.author.username} commented on “Hello”",
+        "link": f"/posts/{post.pk}#comment-{comment.pk}",
+    }
+
+
+def test_who_comes_back_misses_nothing_sees_nothing_twice_and_in_order(server):
+    user = UserFactory()
+    tab = server.connect(user)
+    (ready,) = tab.hello()
+    tell(user, 1)
+    assert tab.hear()["seq"] == 1
+    tab.leave()
+    for number in (2, 3, 4):
+        tell(user, number)
+    tab = server.connect(user)
+    assert numbers(tab.hello(1, epoch=ready["epoch"])) == [2, 3, 4]
+    tell(user, 5)
+    assert tab.hear()["seq"] == 5
+    tab.assert_nothing_heard()
+
+
+def test_a_notice_that_grew_while_away_comes_once_with_its_last_number(server):
+    post = PostFactory()
+    deliver()
+    VoteFactory(post=post)
+    deliver()
+    tab = server.connect(post.author)
+    tab.hello(0)
+    tab.leave()
+    for _ in range(2):
+        VoteFactory(post=post)
+        deliver()
+    note, ready = server.connect(post.author).hello(2)
+    assert (note["seq"], note["data"]["count"], ready["seq"]) == (4, 3, 4)
+
+
+def test_a_withdrawn_notice_goes_from_the_screen(server):
+    comment = CommentFactory()
+    deliver()
+    tab = server.connect(comment.post.author)
+    tab.hello()
+    notice = Notification.objects.get(kind="comment")
+    comment.delete()
+    deliver()
+    assert tab.hear() == {"op": "gone", "seq": 3, "id": notice.pk, "unread": 1}
+
+
+def test_what_is_read_in_one_tab_is_read_in_all(server):
+    user = UserFactory()
+    tell(user, 1)
+    tell(user, 2)
+    here, there = server.connect(user), server.connect(user)
+    here.hello()
+    there.hello()
+    here.say("read", upto=2, id="r1")
+    assert {"op": "unread", "unread": 0, "read_upto": 2} in (heard := here.hear_until("ack"))
+    assert heard[-1] == {"op": "ack", "id": "r1"}
+    assert there.hear() == {"op": "unread", "unread": 0, "read_upto": 2}
+    here.say("read", upto=1, id=7)
+    assert here.hear() == {"op": "ack", "id": 7}
+    assert Stream.objects.get(user=user).read_upto == 2
+
+
+def test_what_is_read_by_http_is_read_in_the_tab(server):
+    user = UserFactory()
+    tell(user, 1)
+    tab = server.connect(user)
+    tab.hello()
+    mark_read(user.pk, upto=1)
+    assert tab.hear() == {"op": "unread", "unread": 0, "read_upto": 1}
+
+
+def test_a_name_changed_since_is_the_present_one(server):
+    post = PostFactory()
+    voter = VoteFactory(post=post).user
+    deliver()
+    voter.username = "Renamed"
+    voter.save()
+    *_, note, _ready = server.connect(post.author).hello(0)
+    assert note["data"]["names"] == ["Renamed"]
+    assert note["text"].startswith("Renamed upvoted")
+
+
+def test_a_note_speaks_the_language_of_its_reader(server):
+    user = UserFactory()
+    tell(user, 1)
+    tabs = [server.connect(user, **{"accept-language": language}) for language in ("zh-CN,zh;q=0.9", "fr")]
+    assert [tab.hello(0)[0]["text"] for tab in tabs] == ["bob 关注了你", "bob followed you"]
+
+
+def test_many_writers_at_once_arrive_complete_and_in_order(server):
+    user = UserFactory()
+    tab = server.connect(user)
+    tab.hello()
+
+    def write(part):
+        for number in range(20):
+            tell(user, f"{part}-{number}")
+        database.close()
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(write, range(6)))
+    assert [tab.hear()["seq"] for _ in range(120)] == list(range(1, 121))
+    tab.assert_nothing_heard()
+
+
+def test_a_rollback_rings_nobody(server):
+    user = UserFactory()
+    tab = server.connect(user)
+    tab.hello()
+    with transaction.atomic():
+        tell(user, 1)
+        transaction.set_rollback(True)
+    tab.assert_nothing_heard()
+    tell(user, 2)
+    assert tab.hear()["seq"] == 1
+
+
+def test_a_lost_hint_is_made_good_by_the_next(server):
+    user = UserFactory()
+    tab = server.connect(user)
+    tab.hello()
+    silently(user, 1)
+    tell(user, 2)
+    assert numbers([tab.hear(), tab.hear()]) == [1, 2]
+
+
+def test_a_lost_hint_is_made_good_by_the_round(server):
+    user = UserFactory()
+    tab = server.connect(user)
+    tab.hello()
+    silently(user, 1)
+    server.run(sockets.make_round())
+    assert numbers([tab.hear()]) == [1]
+    Stream.objects.filter(user=user).update(read_upto=1, unread=0)
+    server.run(sockets.make_round())
+    assert tab.hear() == {"op": "unread", "unread": 0, "read_upto": 1}
+    server.run(sockets.make_round())
+    tab.assert_nothing_heard()
+
+
+def silently(user, number):
+    """A notice whose hint is lost."""
+    with transaction.atomic():
+        tell(user, number)
+        database.run_on_commit.clear()
+
+
+def test_who_was_away_too_long_is_told_to_reload(server, monkeypatch):
+    monkeypatch.setattr(reading, "BACKFILL", 2)
+    user = UserFactory()
+    for number in range(3):
+        tell(user, number)
+    tab = server.connect(user)
+    reset, ready = tab.hello(0)
+    assert (reset, ready["seq"]) == ({"op": "reset", "reason": "too_old"}, 3)
+    tell(user, 3)
+    assert tab.hear()["seq"] == 4
+
+
+@pytest.mark.parametrize("knows", [{"last_seq": 1, "epoch": "another"}, {"last_seq": 99}])
+def test_who_knows_another_history_is_told_to_reload(server, knows):
+    user = UserFactory()
+    tell(user, 1)
+    reset, ready = server.connect(user).hello(**knows)
+    assert (reset, ready["seq"]) == ({"op": "reset", "reason": "epoch"}, 1)
+
+
+def test_a_restored_backup_reaches_sockets_that_are_open(server):
+    user = UserFactory()
+    tell(user, 1)
+    tab = server.connect(user)
+    tab.hello()
+    Stream.objects.filter(user=user).update(seq=0, unread=0, epoch="00000000-0000-4000-8000-000000000000")
+    server.run(sockets.make_round())
+    assert tab.hear() == {"op": "reset", "reason": "epoch"}
+    assert tab.hear()["seq"] == 0
+
+
+def test_those_who_watch_a_post_see_its_counts_change(server):
+    post, reader = PostFactory(), UserFactory()
+    deliver()
+    tab = server.connect(reader)
+    tab.hello()
+    tab.say("watch", post_id=post.pk)
+    tab.assert_nothing_heard()
+    vote = VoteFactory(post=post)
+    deliver()
+    assert tab.hear() == counts_of(post, upvotes=1, score=1)
+    CommentFactory(post=post)
+    deliver()
+    assert tab.hear() == counts_of(post, upvotes=1, score=1, comments=1)
+    vote.delete()
+    deliver()
+    assert tab.hear() == counts_of(post, comments=1)
+    tab.say("unwatch", post_id=post.pk)
+    tab.assert_nothing_heard()
+    tab.say("watch", post_id=post.pk, now=True)
+    assert tab.hear() == counts_of(post, comments=1)
+
+
+def counts_of(post, **counts):
+    return {"op": "counts", "post_id": post.pk, "upvotes": 0, "downvotes": 0, "score": 0, "comments": 0} | counts
+
+
+def test_before_it_stops_the_server_says_when_to_come_back(server):
+    tab = server.connect(UserFactory())
+    tab.hello()
+    server.run(sockets.drain())
+    drain = tab.hear()
+    assert drain["op"] == "drain"
+    assert 500 <= drain["retry_ms"] <= 5000
+
+
+def test_one_user_has_ten_sockets_at_most(server):
+    user = UserFactory()
+    tabs = [server.connect(user) for _ in range(PER_USER)]
+    tabs[-1].hello()
+    assert server.connect(user).hear_close() == 4409
+    tabs[0].leave()
+    server.connect(user).hello()
+
+
+def test_one_who_says_nothing_is_closed(server, monkeypatch):
+    monkeypatch.setattr(connection, "HELLO_WITHIN", 0.05)
+    assert server.connect(UserFactory()).hear_close() == 4408
+
+
+def test_one_who_does_not_take_what_is_sent_is_let_go(server, monkeypatch, eventually):
+    monkeypatch.setattr(connection, "SEND_WITHIN", 0.05)
+    monkeypatch.setattr(connection, "CLOSE_WITHIN", 0.05)
+    user = UserFactory()
+    tab = server.connect(user)
+    tab.hello()
+    tab.communicator.output_queue._maxsize = 1
+    for number in range(3):
+        tell(user, number)
+    eventually(lambda: not list(sockets))

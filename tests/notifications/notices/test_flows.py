@@ -1,0 +1,438 @@
+"""Who is notified of what: every flow from the model to the notice."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from events.testing import deliver, emitted
+from feeds.models import Vote
+from notifications import subscribers
+from notifications.events import BellsContinued, WithdrawalContinued
+from notifications.models import Notification, Stream
+from notifications.notices import notices
+from notifications.notices.votes import notices_of_votes
+from tests.support.factories import (
+    BlockFactory,
+    CircleFactory,
+    CommentFactory,
+    FollowFactory,
+    MembershipFactory,
+    MuteFactory,
+    PostFactory,
+    UserFactory,
+    VoteFactory,
+)
+from tests.support.notices import notice_of, told
+
+pytestmark = pytest.mark.django_db
+
+LONG_AGO = timezone.now() - timedelta(days=400)
+
+
+def test_a_new_user_is_welcomed_once():
+    user = UserFactory()
+    deliver(times=2)
+    assert told(user, "-") == ["welcome"]
+    assert Stream.objects.get(user=user).unread == 1
+
+
+def test_a_follow_tells_the_followed_by_whom():
+    follow = FollowFactory()
+    deliver(times=2)
+    assert told(follow.followee) == ["follow"]
+    assert notice_of(follow.followee, "follow").data["names"] == [follow.follower.username]
+    assert told(follow.follower) == []
+
+
+def test_following_again_and_again_rings_once():
+    follow = FollowFactory()
+    deliver()
+    follow.delete()
+    FollowFactory(follower=follow.follower, followee=follow.followee)
+    deliver()
+    assert told(follow.followee) == ["follow"]
+    assert Stream.objects.get(user=follow.followee).seq == 2
+
+
+def test_a_post_rings_the_followers_whose_bell_is_on():
+    post_author = UserFactory()
+    default, on, off = (FollowFactory(followee=post_author, bell=bell).follower for bell in (None, True, False))
+    post = PostFactory(author=post_author)
+    deliver(times=2)
+    assert [told(user) for user in (default, on, off)] == [["post"], ["post"], []]
+    assert notice_of(on, "post").data["post_id"] == post.pk
+    assert told(post_author) == ["follow"] * 3
+
+
+def test_above_the_threshold_only_a_bell_that_was_switched_on_rings(settings):
+    settings.FANOUT_THRESHOLD = 2
+    author = UserFactory()
+    silent = [FollowFactory(followee=author).follower for _ in range(2)]
+    on = FollowFactory(followee=author, bell=True).follower
+    PostFactory(author=author)
+    deliver()
+    assert [told(user) for user in (*silent, on)] == [[], [], ["post"]]
+
+
+def test_many_followers_are_rung_in_chunks_by_continuation_events(monkeypatch):
+    monkeypatch.setattr(subscribers, "QUOTA", 2)
+    monkeypatch.setattr(subscribers, "CHUNK", 2)
+    author = UserFactory()
+    followers = [FollowFactory(followee=author).follower for _ in range(5)]
+    PostFactory(author=author)
+    deliver(times=2)
+    assert [told(user) for user in followers] == [["post"]] * 5
+    assert [event.after_follower_id for event in emitted(BellsContinued)] == [followers[1].pk, followers[3].pk]
+
+
+def test_posts_of_several_authors_ring_their_own_followers():
+    follows = [FollowFactory() for _ in range(3)]
+    posts = [PostFactory(author=follow.followee) for follow in follows]
+    deliver(times=2)
+    heard = [notice_of(follow.follower, "post").data["post_id"] for follow in follows]
+    assert heard == [post.pk for post in posts]
+
+
+def test_a_draft_rings_nobody_until_it_is_published():
+    author = FollowFactory().followee
+    post = PostFactory(author=author, status="draft", body="@everyone")
+    deliver()
+    assert not Notification.objects.filter(kind="post").exists()
+    post.status = "published"
+    post.save()
+    deliver()
+    assert Notification.objects.filter(kind="post").count() == 1
+
+
+def test_a_post_that_is_deleted_before_its_bells_ring_rings_nobody():
+    post = PostFactory(author=FollowFactory().followee)
+    post.delete()
+    deliver()
+    assert not Notification.objects.filter(kind="post").exists()
+
+
+def test_a_mentioned_follower_hears_of_a_post_once_as_a_mention():
+    follow = FollowFactory()
+    post = PostFactory(author=follow.followee, body=f"Hello @{follow.follower.username}")
+    deliver(times=2)
+    assert told(follow.follower) == ["mention"]
+    assert notice_of(follow.follower, "mention").data["post_id"] == post.pk
+
+
+def test_a_mention_in_code_calls_nobody():
+    user = UserFactory()
+    PostFactory(body=f"`@{user.username}`")
+    deliver()
+    assert told(user) == []
+
+
+def test_an_edit_tells_only_whom_it_mentions_for_the_first_time():
+    first, second = UserFactory(), UserFactory()
+    post = PostFactory(body=f"@{first.username}")
+    deliver()
+    before = notice_of(first, "mention").seq
+    post.body += f" and @{second.username}"
+    post.save()
+    deliver(times=2)
+    assert told(second) == ["mention"]
+    assert notice_of(first, "mention").seq == before
+
+
+def test_a_follower_mentioned_by_an_edit_is_told_that_instead():
+    follow = FollowFactory()
+    post = PostFactory(author=follow.followee)
+    deliver()
+    notices.mark_read(follow.follower_id, upto=100)
+    post.body = f"@{follow.follower.username}"
+    post.save()
+    deliver(times=2)
+    assert told(follow.follower) == ["mention"]
+    assert Stream.objects.get(user=follow.follower).unread == 1
+
+
+def test_a_comment_tells_each_person_one_thing_and_its_author_nothing():
+    post = PostFactory()
+    parent = CommentFactory(post=post)
+    called = UserFactory()
+    words = f"@{post.author.username} @{parent.author.username} @{called.username}"
+    comment = CommentFactory(post=post, parent=parent, content=words)
+    deliver(times=2)
+    assert told(post.author) == ["comment", "comment"]
+    assert told(parent.author) == ["reply"]
+    assert told(called) == ["mention"]
+    assert told(comment.author) == []
+    assert notice_of(called, "mention").data == {
+        "post_id": post.pk,
+        "comment_id": comment.pk,
+        "title": post.title,
+        "actors": [comment.author_id],
+        "names": [comment.author.username],
+        "count": 1,
+    }
+
+
+def test_a_reply_to_a_comment_of_the_posts_author_is_told_as_a_reply():
+    post = PostFactory()
+    parent = CommentFactory(post=post, author=post.author)
+    CommentFactory(post=post, parent=parent)
+    deliver(times=2)
+    assert told(post.author) == ["reply"]
+
+
+def test_one_who_answers_oneself_hears_nothing():
+    post = PostFactory()
+    parent = CommentFactory(post=post, author=post.author)
+    CommentFactory(post=post, parent=parent, author=post.author, content=f"@{post.author.username}")
+    VoteFactory(post=post, user=post.author)
+    deliver()
+    assert told(post.author) == []
+
+
+def test_an_edited_comment_tells_the_newly_mentioned():
+    called = UserFactory()
+    comment = CommentFactory()
+    deliver()
+    comment.content = f"@{called.username} @{comment.post.author.username}"
+    comment.save()
+    deliver(times=2)
+    assert told(called) == ["mention"]
+    assert told(comment.post.author) == ["comment"]
+
+
+def test_upvotes_gather_in_one_notice_that_grows():
+    post = PostFactory()
+    first = VoteFactory(post=post).user
+    deliver(times=2)
+    before = notice_of(post.author, "vote")
+    assert before.data["names"] == [first.username]
+    notices.mark_read(post.author_id, upto=before.seq)
+    voters = [VoteFactory(post=post).user for _ in range(3)]
+    deliver(times=2)
+    after = notice_of(post.author, "vote")
+    assert after.pk == before.pk
+    assert after.seq > before.seq
+    assert after.data["count"] == 4
+    assert after.data["names"] == [user.username for user in reversed(voters)]
+    assert after.is_unread
+    assert Stream.objects.get(user=post.author).unread == 1
+
+
+def test_upvotes_are_told_of_without_asking_about_each(django_assert_num_queries):
+    author, silenced = UserFactory(), UserFactory()
+    MuteFactory(user=author, target=silenced)
+    posts = [PostFactory(author=author) for _ in range(2)]
+    voters = [VoteFactory(post=posts[0]).user for _ in range(5)]
+    VoteFactory(post=posts[0], user=silenced)
+    VoteFactory(post=posts[0], user=author)
+    VoteFactory(post=posts[1], user=voters[0])
+    # The posts, the newest of each, how many there are where not all are named, and the names.
+    with transaction.atomic(), django_assert_num_queries(5) as queries:
+        many, one = notices_of_votes([("post", post.pk) for post in posts], [])
+    assert (many.data["count"], many.data["actors"]) == (5, [user.pk for user in reversed(voters[2:])])
+    assert (one.data["count"], one.data["names"]) == (1, [voters[0].username])
+    assert not [query["sql"] for query in queries if " OVER " in query["sql"] or "EXISTS" in query["sql"]]
+
+
+def test_a_downvote_tells_nobody():
+    post = PostFactory()
+    VoteFactory(post=post, vote_type="down")
+    deliver()
+    assert told(post.author) == []
+
+
+def test_a_downvote_turned_round_tells_the_author_however_old():
+    post = PostFactory()
+    vote = VoteFactory(post=post, vote_type="down", created_at=LONG_AGO)
+    deliver()
+    vote.vote_type = "up"
+    vote.save()
+    deliver(times=2)
+    assert told(post.author) == ["vote"]
+
+
+def test_a_vote_taken_back_shrinks_the_notice_which_stays_read():
+    post = PostFactory()
+    votes = [VoteFactory(post=post) for _ in range(2)]
+    deliver()
+    seen = notice_of(post.author, "vote").seq
+    notices.mark_read(post.author_id, upto=seen)
+    votes[1].delete()
+    deliver(times=2)
+    notice = notice_of(post.author, "vote")
+    assert notice.data["count"] == 1
+    assert notice.data["names"] == [votes[0].user.username]
+    assert notice.seq > seen
+    assert not notice.is_unread
+    votes[0].delete()
+    deliver(times=2)
+    assert told(post.author) == []
+    assert Stream.objects.get(user=post.author).unread == 0
+
+
+def test_an_upvote_turned_round_leaves_the_notice():
+    vote = VoteFactory(post=(post := PostFactory()))
+    deliver()
+    vote.vote_type = "down"
+    vote.save()
+    deliver(times=2)
+    assert told(post.author) == []
+
+
+def test_a_withdrawn_vote_notice_comes_back_with_the_next_vote():
+    vote = VoteFactory(post=(post := PostFactory()))
+    deliver()
+    vote.delete()
+    deliver()
+    VoteFactory(post=post)
+    deliver(times=2)
+    assert told(post.author) == ["vote"]
+    assert notice_of(post.author, "vote").is_unread
+
+
+@pytest.mark.parametrize("read", [True, False])
+def test_an_upvote_taken_back_and_repeated_is_shown_again_and_does_not_ring_again(read):
+    voter, post = UserFactory(), PostFactory()
+    VoteFactory(user=voter, post=post)
+    deliver(times=2)
+    if read:
+        notices.mark_read(post.author_id, upto=notice_of(post.author, "vote").seq)
+    waiting = Stream.objects.get(user=post.author).unread
+    for _ in range(2):
+        Vote.objects.get().delete()
+        deliver(times=2)
+        assert told(post.author) == []
+        VoteFactory(user=voter, post=post)
+        deliver(times=2)
+        assert told(post.author) == ["vote"]
+        assert notice_of(post.author, "vote").is_unread is not read
+        assert Stream.objects.get(user=post.author).unread == waiting
+
+
+def test_votes_on_a_comment_tell_its_author_of_the_comment():
+    comment = CommentFactory()
+    VoteFactory(comment=comment)
+    deliver(times=2)
+    assert told(comment.author) == ["vote"]
+    assert notice_of(comment.author, "vote").data["comment_id"] == comment.pk
+
+
+def test_the_owner_hears_who_joined_but_not_of_oneself():
+    membership = MembershipFactory(circle=CircleFactory())
+    deliver(times=2)
+    owner = membership.circle.owner
+    assert told(owner) == ["circle"]
+    data = notice_of(owner, "circle").data
+    assert (data["circle"], data["names"]) == (membership.circle.slug, [membership.user.username])
+
+
+@pytest.mark.parametrize("silence", [BlockFactory, MuteFactory])
+def test_those_blocked_or_muted_never_ring(silence):
+    user, other = UserFactory(), UserFactory()
+    silence(user=user, target=other)
+    post = PostFactory(author=user)
+    parent = CommentFactory(post=post, author=user)
+    CommentFactory(post=post, parent=parent, author=other, content=f"@{user.username}")
+    VoteFactory(post=post, user=other)
+    FollowFactory(follower=other, followee=user)
+    FollowFactory(follower=user, followee=other)
+    PostFactory(author=other, body=f"@{user.username}")
+    MembershipFactory(circle=CircleFactory(owner=user), user=other)
+    deliver()
+    assert told(user) == []
+
+
+def test_of_several_voters_only_the_silenced_are_left_out():
+    post = PostFactory()
+    MuteFactory(user=post.author, target=VoteFactory(post=post).user)
+    BlockFactory(user=VoteFactory(post=post).user, target=post.author)
+    heard = VoteFactory(post=post).user
+    deliver()
+    data = notice_of(post.author, "vote").data
+    assert (data["count"], data["names"]) == (1, [heard.username])
+
+
+def test_nobody_is_notified_of_the_past():
+    reader = UserFactory(date_joined=LONG_AGO)
+    author = UserFactory(date_joined=LONG_AGO)
+    FollowFactory(follower=reader, followee=author, created_at=LONG_AGO)
+    circle = CircleFactory(owner=author, created_at=LONG_AGO)
+    MembershipFactory(circle=circle, user=reader, created_at=LONG_AGO)
+    post = PostFactory(author=author, created_at=LONG_AGO, published_at=LONG_AGO, body=f"@{reader.username}")
+    CommentFactory(post=post, author=reader, created_at=LONG_AGO, content=f"@{author.username}")
+    VoteFactory(post=post, user=reader, created_at=LONG_AGO)
+    deliver()
+    assert not Notification.objects.shown().exists()
+
+
+def test_an_edit_of_an_old_text_tells_the_newly_mentioned_alone():
+    known, new = UserFactory(), UserFactory()
+    post = PostFactory(created_at=LONG_AGO, published_at=LONG_AGO, body=f"@{known.username}")
+    deliver()
+    post.body += f" @{new.username}"
+    post.save()
+    deliver()
+    assert (told(known), told(new)) == ([], ["mention"])
+
+
+def test_a_deleted_post_takes_its_notices_along():
+    follower = FollowFactory(followee=(author := UserFactory())).follower
+    post = PostFactory(author=author)
+    comment = CommentFactory(post=post)
+    VoteFactory(post=post)
+    VoteFactory(comment=comment)
+    deliver()
+    assert told(follower) == ["post"]
+    assert told(post.author) == ["follow", "comment", "vote"]
+    post.delete()
+    deliver(times=2)
+    assert told(follower) == []
+    assert told(post.author) == ["follow"]
+    assert told(comment.author) == []
+    assert Stream.objects.get(user=post.author).unread == 2
+
+
+def test_many_notices_are_withdrawn_in_chunks(monkeypatch):
+    monkeypatch.setattr(notices, "CHUNK", 2)
+    author = UserFactory()
+    followers = [FollowFactory(followee=author).follower for _ in range(5)]
+    post = PostFactory(author=author)
+    deliver()
+    post.delete()
+    deliver()
+    assert [told(user) for user in followers] == [[]] * 5
+    assert len(emitted(WithdrawalContinued)) == 2
+
+
+def test_a_deleted_comment_takes_its_own_notices_along_and_leaves_the_others():
+    post = PostFactory()
+    parent = CommentFactory(post=post)
+    reply = CommentFactory(post=post, parent=parent)
+    VoteFactory(comment=parent)
+    deliver()
+    parent.delete()
+    deliver(times=2)
+    assert told(post.author) == ["comment"]
+    assert notice_of(post.author, "comment").data["comment_id"] == reply.pk
+    assert told(parent.author) == ["reply"]
+
+
+def test_a_comment_that_is_deleted_before_anyone_hears_of_it_tells_nobody():
+    comment = CommentFactory()
+    comment.delete()
+    deliver()
+    assert told(comment.post.author) == []
+
+
+def test_numbers_are_dense_and_each_change_has_its_own():
+    post = PostFactory()
+    votes = [VoteFactory(post=post) for _ in range(3)]
+    CommentFactory(post=post)
+    deliver()
+    for vote in votes:
+        vote.delete()
+        deliver()
+    rows = Notification.objects.filter(user=post.author)
+    assert len(set(rows.values_list("seq", flat=True))) == rows.count()
+    assert Stream.objects.get(user=post.author).seq == max(rows.values_list("seq", flat=True))
