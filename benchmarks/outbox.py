@@ -73,7 +73,7 @@ def claiming(rows: int, rounds: int) -> None:
 
     def claim_fresh() -> float:
         started = time.perf_counter()
-        fresh, until_due = OutboxMessage.objects.next_up(500)
+        fresh, until_due = OutboxMessage.objects.next_batch(500)
         taken = time.perf_counter() - started
         assert len(fresh) == 500
         assert until_due is not None
@@ -81,7 +81,7 @@ def claiming(rows: int, rounds: int) -> None:
 
     def claim_due() -> float:
         started = time.perf_counter()
-        ripe = OutboxMessage.objects.ripe()[:500].owed()
+        ripe = OutboxMessage.objects.due()[:500].as_rows()
         taken = time.perf_counter() - started
         assert len(ripe) == 500
         return taken
@@ -110,7 +110,6 @@ def strangers(count: int, rounds: int) -> None:
     from benchmarks.bells.events import Struck
     from events.brokers.embedded import EmbeddedBroker
     from events.bus import emit_many
-    from events.relay.couriers import courier_for
     from events.subscription import subscriptions
 
     hears = "bench.hear"
@@ -124,7 +123,7 @@ def strangers(count: int, rounds: int) -> None:
         return broker
 
     def rate(broker: dramatiq.Broker) -> float:
-        courier = courier_for(broker)
+        courier = broker.courier()
         with transaction.atomic():
             emit_many(Struck(number=number) for number in range(count))
         started = time.perf_counter()
@@ -134,11 +133,11 @@ def strangers(count: int, rounds: int) -> None:
             if isinstance(broker, EmbeddedBroker):
                 # Whoever works at the other end takes them at once and settles them.
                 mailbox, moved = broker.mailboxes[f"airy.{hears}"], 0
-                while arrivals := mailbox.take(500, timeout=0):
-                    for arrival in arrivals:
-                        broker.settle(arrival.tag)
-                    mailbox.let_go(arrivals)
-                    moved += len(arrivals)
+                while messages := mailbox.take(500, timeout=0):
+                    for message in messages:
+                        broker.settle(message.tag)
+                    mailbox.settled(messages)
+                    moved += len(messages)
             left -= moved
         taken = time.perf_counter() - started
         courier.close()
