@@ -11,4 +11,4 @@ class NotificationsConfig(AppConfig):
         from notifications.checks import check_layer
 
         register(check_layer)
-        from notifications.live import receivers  # noqa: F401
+        from notifications.push import receivers  # noqa: F401

@@ -33,10 +33,10 @@ from feeds.events import (
 from feeds.models import Comment, Follow, Membership, Post, User, Vote
 from notifications.events import BellsContinued, WithdrawalContinued
 from notifications.kinds import KINDS
-from notifications.live import push
 from notifications.notices.locking import hold
 from notifications.notices.notices import CHUNK, Notice, Way, notify, withdraw
 from notifications.notices.votes import notices_of_votes
+from notifications.push import hints as push
 
 #: What is older than this when its event is emitted was not news even then.
 NEWS = dt.timedelta(hours=1)

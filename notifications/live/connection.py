@@ -18,10 +18,10 @@ from django.db import DatabaseError
 from redis.exceptions import RedisError
 
 from notifications import metrics
-from notifications.live import push
 from notifications.live.frames import language_of
-from notifications.live.sockets import sockets
 from notifications.live.state import is_banned, off_loop
+from notifications.push import hints as push
+from notifications.push.registry import sockets
 
 logger = structlog.get_logger(__name__)
 

@@ -11,12 +11,13 @@ import structlog
 from django.db import DatabaseError
 
 from notifications import metrics
-from notifications.live import counts, push
 from notifications.live.connection import Connection
 from notifications.live.frames import Malformed, Rate, note, number, parse
-from notifications.live.sockets import is_signed_in
 from notifications.live.state import State, off_loop, read_changes
 from notifications.notices.notices import mark_read
+from notifications.push import counts
+from notifications.push import hints as push
+from notifications.push.registry import is_signed_in
 
 logger = structlog.get_logger(__name__)
 
@@ -63,7 +64,7 @@ class NotificationConsumer(Connection):
     itself; after anything else it does, with backoff and jitter.
 
     The database is the log and hints are only hints: a hint with the very next number is sent as it is, any other makes
-    the socket read the database. One lock keeps that in order with the round of `notifications.live.sockets`.
+    the socket read the database. One lock keeps that in order with the round of `notifications.push.registry`.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from notifications.live.sockets import sockets
+from notifications.push.registry import sockets
 
 
 async def lifespan(scope: Any, receive: Any, send: Any) -> None:

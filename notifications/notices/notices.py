@@ -18,8 +18,8 @@ from django.utils import timezone
 
 from feeds.models import Block, Mute
 from notifications.kinds import KINDS
-from notifications.live import push
 from notifications.models import Notification, Stream
+from notifications.push import hints as push
 
 #: Notices withdrawn in one transaction.
 CHUNK = 1000

@@ -22,7 +22,7 @@ from feeds.lists import posts as timeline
 from feeds.lists.presentation import totals
 from feeds.models import EarlierCounts, EntityCounts, FeedEntry, Follow, Post, PulledPost, Uncounted, User
 from feeds.ranking import hot
-from notifications.live import counts
+from notifications.push import counts
 from tests.support.factories import CircleFactory, FollowFactory, MembershipFactory, UserFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]

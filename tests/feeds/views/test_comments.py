@@ -8,7 +8,7 @@ from events.testing import deliver
 from feeds import actions
 from feeds.lists import threads
 from feeds.models import Comment
-from notifications.live.counts import present
+from notifications.push.counts import present
 from tests.support.browsers import Window, shown, window
 from tests.support.factories import CircleFactory, CommentFactory, PostFactory, VoteFactory
 

@@ -13,9 +13,9 @@ from redis.exceptions import RedisError
 
 from events.pool import TaskPool
 from notifications import metrics
-from notifications.live import push
-from notifications.live.sockets import sockets
 from notifications.notices.notices import Notice, notify
+from notifications.push import hints as push
+from notifications.push.registry import sockets
 from tests.support.factories import UserFactory
 
 

@@ -5,8 +5,8 @@ from django.test import Client
 
 from feeds.models import User
 from notifications.live.frames import Malformed, number
-from notifications.live.sockets import sockets
 from notifications.models import Stream
+from notifications.push.registry import sockets
 from tests.support.api_client import PASSWORD, signed_up
 from tests.support.factories import UserFactory
 

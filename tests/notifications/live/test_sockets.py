@@ -9,9 +9,9 @@ from django.db import transaction
 from events.testing import deliver
 from notifications.live import connection
 from notifications.live import state as reading
-from notifications.live.sockets import PER_USER, sockets
 from notifications.models import Notification, Stream
 from notifications.notices.notices import Notice, mark_read, notify
+from notifications.push.registry import PER_USER, sockets
 from tests.support.factories import CommentFactory, PostFactory, UserFactory, VoteFactory
 
 TOLD = {"names": ["bob"], "count": 1}

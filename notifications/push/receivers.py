@@ -12,7 +12,7 @@ from django.dispatch import receiver
 from django.http import HttpRequest
 
 from feeds.models import User
-from notifications.live import push
+from notifications.push import hints as push
 
 
 @receiver(user_logged_out)

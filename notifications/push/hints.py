@@ -19,9 +19,9 @@ from redis.exceptions import RedisError
 
 from events.pool import PoolError, get_pool
 from notifications import metrics
-from notifications.live import counts
-from notifications.live.sockets import sockets
 from notifications.models import Notification, Stream
+from notifications.push import counts
+from notifications.push.registry import sockets
 
 logger = structlog.get_logger(__name__)
 
