@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from notifications.push.registry import sockets as open_sockets
+from notifications.push.registry import open_sockets
 
 #: Seconds that open requests and sockets get to finish.
 GRACE = 5

@@ -11,8 +11,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from notifications import kinds
 from notifications.models import Notification, Stream
+from notifications.notices import wording
 from notifications.notices.notices import withdraw_rows
 
 
@@ -39,7 +39,7 @@ class NotificationAdmin(Looked):
     @admin.display(description=_("text"))
     def says(self, notice: Notification) -> str:
         """What the user reads."""
-        return kinds.text(notice.kind, notice.data)
+        return wording.text(notice.kind, notice.data)
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> Any:
         """Names are compared by their folded form."""

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from feeds.api.auth import Request
 from feeds.api.schemas.shape import Input, Optional, PageOut
 from notifications.models import Notification, Stream
-from notifications.notices.inbox import inbox, news
+from notifications.notices.listing import latest_notices, notices_after
 from notifications.notices.notices import mark_read
 
 router = Router(tags=["notifications"])
@@ -63,9 +63,9 @@ def list_notifications(
 ) -> NotificationsOut:
     """The latest first; with `after_seq` what happened since, in order."""
     if after_seq is None:
-        page = inbox(request.auth, cursor=cursor)
+        page = latest_notices(request.auth, cursor=cursor)
     else:
-        page = news(request.auth, after=after_seq, cursor=cursor)
+        page = notices_after(request.auth, after=after_seq, cursor=cursor)
     unread = Stream.objects.filter(user=request.auth).values_list("unread", flat=True).first()
     items = [NotificationOut.of(notice) for notice in page.items]
     return NotificationsOut(items=items, next_cursor=page.next_cursor, unread=unread or 0)

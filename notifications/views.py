@@ -7,7 +7,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
 from feeds.views.entrances import UserRequest, signed_in
-from notifications.notices.inbox import inbox
+from notifications.notices.listing import latest_notices
 from notifications.notices.notices import mark_read
 
 #: As many digits as a number of a stream can have.
@@ -18,7 +18,7 @@ DIGITS = 18
 def notifications(request: UserRequest) -> HttpResponse:
     """`/notifications`: what happened, the latest first."""
     cursor = request.GET.get("cursor")
-    page = inbox(request.user, cursor=cursor)
+    page = latest_notices(request.user, cursor=cursor)
     # The first page tells how far it goes itself: what came before the bell was asked is not on it.
     upto = None if cursor else page.items[0].seq if page.items else 0
     return render(request, "notifications/list.html", {"page": page, "upto": upto})

@@ -1,4 +1,4 @@
-"""Counts: what a post has got, as those who watch it are told."""
+"""Counts: the current numbers of posts, as the sockets that watch them get them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ from feeds.lists.presentation import NUMBERS, Totals
 from feeds.models import EntityCounts, Post, Uncounted
 
 
-def present(post_ids: Iterable[int]) -> list[dict[str, int]]:
-    """The counts of those that are visible with what is not counted yet: one statement sees each action once."""
-    asked = list(post_ids)
+def current_counts(post_ids: Iterable[int]) -> list[dict[str, int]]:
+    """For each visible post: post_id, upvotes, downvotes, comments, score.
+
+    The stored counts and the changes not yet counted are read in one statement, so that each change is in exactly one
+    of the two.
+    """
+    ids = list(post_ids)
     visible = Exists(Post.objects.visible().filter(pk=OuterRef("entity_id")))
-    counted = EntityCounts.objects.filter(visible, entity_type="post", entity_id__in=asked)
-    waiting = Uncounted.objects.filter(entity_type="post", entity_id__in=asked).order_by()
-    rows = counted.values_list(Value(True), *NUMBERS).union(waiting.values_list(Value(False), *NUMBERS), all=True)
+    stored = EntityCounts.objects.filter(visible, entity_type="post", entity_id__in=ids)
+    uncounted = Uncounted.objects.filter(entity_type="post", entity_id__in=ids).order_by()
+    rows = stored.values_list(Value(True), *NUMBERS).union(uncounted.values_list(Value(False), *NUMBERS), all=True)
     sums: dict[int, Totals] = {}
     shown = []
-    for is_counted, post_id, *numbers in rows:
+    for is_stored, post_id, *numbers in rows:
         sums[post_id] = sums.get(post_id, Totals()).plus(Totals(*numbers))
-        if is_counted:
+        if is_stored:
             shown.append(post_id)
     return [{"post_id": post_id, **sums[post_id]._asdict(), "score": sums[post_id].score} for post_id in shown]

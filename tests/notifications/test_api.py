@@ -3,22 +3,17 @@
 import pytest
 
 from notifications.models import Stream
-from notifications.notices.notices import Notice, notify, withdraw
+from notifications.notices.notices import withdraw
+from tests.notifications.direct import notify_of_posts
 from tests.support.api_client import Program
 from tests.support.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
 
 
-def tell(user, *numbers):
-    for number in numbers:
-        data = {"post_id": number, "title": "T", "names": ["bob"], "count": 1}
-        notify([Notice(user_id=user.pk, kind="post", key=f"post/{number}", data=data)])
-
-
 def test_the_latest_notices_come_first_page_by_page():
     user = UserFactory()
-    tell(user, *range(25))
+    notify_of_posts(user, *range(25))
     program = Program(user)
     first = program.get("/notifications").json()
     second = program.get("/notifications", cursor=first["next_cursor"]).json()
@@ -28,7 +23,7 @@ def test_the_latest_notices_come_first_page_by_page():
 
 def test_a_notice_says_what_a_person_and_a_program_need():
     user = UserFactory()
-    tell(user, 7)
+    notify_of_posts(user, 7)
     (item,) = Program(user).items("/notifications")
     assert item.pop("created_at")
     assert item.pop("id")
@@ -44,7 +39,7 @@ def test_a_notice_says_what_a_person_and_a_program_need():
 
 def test_after_seq_gives_what_came_since_in_order():
     user = UserFactory()
-    tell(user, *range(30))
+    notify_of_posts(user, *range(30))
     program = Program(user)
     page = program.get("/notifications", after_seq=5).json()
     rest = program.get("/notifications", after_seq=5, cursor=page["next_cursor"]).json()
@@ -53,15 +48,15 @@ def test_after_seq_gives_what_came_since_in_order():
 
 def test_withdrawn_notices_and_those_of_others_are_not_listed():
     user, other = UserFactory(), UserFactory()
-    tell(user, 1, 2)
-    tell(other, 3)
+    notify_of_posts(user, 1, 2)
+    notify_of_posts(other, 3)
     withdraw(post_ids=[1])
     assert [item["data"]["post_id"] for item in Program(user).items("/notifications")] == [2]
 
 
 def test_reading_up_to_a_number_leaves_the_later_unread():
     user = UserFactory()
-    tell(user, 1, 2, 3)
+    notify_of_posts(user, 1, 2, 3)
     program = Program(user)
     assert program.post("/notifications/read", {"upto": 2}).json() == {"unread": 1, "read_upto": 2}
     assert program.post("/notifications/read", {"upto": 1}).json() == {"unread": 1, "read_upto": 2}

@@ -52,15 +52,15 @@ def test_what_came_while_the_page_was_made_stays_unread(monkeypatch):
     alice = window()
     FollowFactory(followee=alice.user)
     deliver()
-    listed = views.inbox
+    listed = views.latest_notices
 
-    def inbox(*args, **options):
+    def latest_notices(*args, **options):
         page = listed(*args, **options)
         FollowFactory(followee=alice.user)
         deliver()
         return page
 
-    monkeypatch.setattr(views, "inbox", inbox)
+    monkeypatch.setattr(views, "latest_notices", latest_notices)
     page = alice.read("/notifications")
     seq = Stream.objects.get(user=alice.user).seq
     assert f'data-notices="{seq - 1}"' in page

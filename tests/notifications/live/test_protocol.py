@@ -4,9 +4,10 @@ import pytest
 from django.test import Client
 
 from feeds.models import User
-from notifications.live.frames import Malformed, number
+from notifications.live import rounds
+from notifications.live.frames import MalformedFrameError, number
 from notifications.models import Stream
-from notifications.push.registry import sockets
+from notifications.push.registry import open_sockets
 from tests.support.api_client import PASSWORD, signed_up
 from tests.support.factories import UserFactory
 
@@ -124,7 +125,7 @@ def test_a_ban_behind_the_models_back_is_seen_by_the_round(server):
     tab = server.connect(user)
     tab.hello()
     User.objects.filter(pk=user.pk).update(is_active=False)
-    server.run(sockets.make_round())
+    server.run(rounds.make_round())
     assert tab.hear_close() == 4403
 
 
@@ -134,9 +135,9 @@ def test_a_session_that_ended_is_seen_by_the_round(server):
     tab = server.connect(client=client)
     tab.hello()
     client.session.flush()
-    for socket in sockets:
+    for socket in open_sockets:
         socket.checked = -1000.0
-    server.run(sockets.make_round())
+    server.run(rounds.make_round())
     assert tab.hear_close() == 4401
 
 
@@ -168,7 +169,7 @@ BAD_FRAMES = [
 
 @pytest.mark.parametrize("value", [None, "1", -1, True, 1.5, 2**63, [1]])
 def test_a_number_is_a_whole_one_that_the_database_can_hold(value):
-    with pytest.raises(Malformed, match="bad_op"):
+    with pytest.raises(MalformedFrameError, match="bad_op"):
         number({"upto": value}, "upto")
 
 

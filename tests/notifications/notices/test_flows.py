@@ -12,7 +12,7 @@ from notifications import subscribers
 from notifications.events import BellsContinued, WithdrawalContinued
 from notifications.models import Notification, Stream
 from notifications.notices import notices
-from notifications.notices.votes import notices_of_votes
+from notifications.notices.votes import upvotes
 from tests.support.factories import (
     BlockFactory,
     CircleFactory,
@@ -77,8 +77,8 @@ def test_above_the_threshold_only_a_bell_that_was_switched_on_rings(settings):
 
 
 def test_many_followers_are_rung_in_chunks_by_continuation_events(monkeypatch):
-    monkeypatch.setattr(subscribers, "QUOTA", 2)
-    monkeypatch.setattr(subscribers, "CHUNK", 2)
+    monkeypatch.setattr(subscribers, "MIN_FOLLOWERS_PER_POST", 2)
+    monkeypatch.setattr(subscribers, "NOTICES_PER_TRANSACTION", 2)
     author = UserFactory()
     followers = [FollowFactory(followee=author).follower for _ in range(5)]
     PostFactory(author=author)
@@ -229,9 +229,9 @@ def test_upvotes_are_told_of_without_asking_about_each(django_assert_num_queries
     VoteFactory(post=posts[1], user=voters[0])
     # The posts, the newest of each, how many there are where not all are named, and the names.
     with transaction.atomic(), django_assert_num_queries(5) as queries:
-        many, one = notices_of_votes([("post", post.pk) for post in posts], [])
-    assert (many.data["count"], many.data["actors"]) == (5, [user.pk for user in reversed(voters[2:])])
-    assert (one.data["count"], one.data["names"]) == (1, [voters[0].username])
+        many, one = upvotes([("post", post.pk) for post in posts], [])
+    assert (many.total, many.actors) == (5, [user.pk for user in reversed(voters[2:])])
+    assert (one.total, one.names) == (1, [voters[0].username])
     assert not [query["sql"] for query in queries if " OVER " in query["sql"] or "EXISTS" in query["sql"]]
 
 
@@ -394,7 +394,7 @@ def test_a_deleted_post_takes_its_notices_along():
 
 
 def test_many_notices_are_withdrawn_in_chunks(monkeypatch):
-    monkeypatch.setattr(notices, "CHUNK", 2)
+    monkeypatch.setattr(notices, "NOTICES_PER_TRANSACTION", 2)
     author = UserFactory()
     followers = [FollowFactory(followee=author).follower for _ in range(5)]
     post = PostFactory(author=author)

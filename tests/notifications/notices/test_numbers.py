@@ -7,7 +7,8 @@ import pytest
 
 from events.testing import deliver
 from notifications.models import Notification, Stream
-from notifications.notices.notices import Notice, mark_read, notify, withdraw
+from notifications.notices.notice import Notice
+from notifications.notices.notices import mark_read, notify, withdraw
 from tests.support.at_once import at_once
 from tests.support.factories import PostFactory, UserFactory, VoteFactory
 
