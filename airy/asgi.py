@@ -11,14 +11,14 @@ http = get_asgi_application()  # sets Django up: what is imported below needs it
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter
 
-from airy.origins import OwnPages
+from airy.origins import SameSiteOnly
 from notifications.live.draining import lifespan
 from notifications.live.routing import websockets
 
 application = ProtocolTypeRouter(
     {
         "http": http,
-        "websocket": OwnPages(AuthMiddlewareStack(websockets)),
+        "websocket": SameSiteOnly(AuthMiddlewareStack(websockets)),
         "lifespan": lifespan,
     }
 )
