@@ -6,7 +6,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "airy.settings")
 
 from django.core.asgi import get_asgi_application
 
-http = get_asgi_application()  # sets Django up: what is imported below needs it
+http = get_asgi_application()  # sets up Django, which the imports below need
 
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter

@@ -1,4 +1,4 @@
-"""The JSON API of notifications: the list, the same cursor as the socket's for those without one, and reading."""
+"""The JSON API of notifications: list them, list changes like a socket does, mark them read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Number = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class NotificationOut(BaseModel):
-    """A notice, with what it says in the language asked for."""
+    """A notice, with its text in the language asked for."""
 
     seq: int
     id: int
@@ -34,24 +34,24 @@ class NotificationOut(BaseModel):
 
     @classmethod
     def of(cls, notice: Notification) -> NotificationOut:
-        """From a notice with its words."""
+        """From a notice with its text and link."""
         return cls.model_validate(notice, from_attributes=True)
 
 
 class NotificationsOut(PageOut[NotificationOut]):
-    """A page of notices, and how many are unread in all."""
+    """A page of notices, and the number of unread notices in all."""
 
     unread: int
 
 
 class ReadIn(Input):
-    """All up to a number is read."""
+    """Mark all notices up to a number as read."""
 
     upto: Number
 
 
 class ReadOut(BaseModel):
-    """Where the stream stands now."""
+    """The state of the stream then."""
 
     unread: int
     read_upto: int
@@ -61,7 +61,7 @@ class ReadOut(BaseModel):
 def list_notifications(
     request: Request, after_seq: Annotated[Number | None, Query()] = None, cursor: Optional = None
 ) -> NotificationsOut:
-    """The latest first; with `after_seq` what happened since, in order."""
+    """The latest first; with `after_seq` those changed after that number, in order."""
     if after_seq is None:
         page = latest_notices(request.auth, cursor=cursor)
     else:
@@ -73,6 +73,6 @@ def list_notifications(
 
 @router.post("/notifications/read", response=ReadOut)
 def read_notifications(request: Request, read: ReadIn) -> ReadOut:
-    """Mark all up to a number as read; repeated or lower, it changes nothing."""
+    """Mark all up to a number as read. A repeated or lower number changes nothing."""
     stream = mark_read(request.auth.pk, upto=read.upto)
     return ReadOut(unread=stream.unread, read_upto=stream.read_upto)
