@@ -134,7 +134,7 @@ def tell_of_comments(events: list[CommentCreated]) -> None:
 
 @subscriber(PostUpdated, CommentUpdated, batch=50, replayable=True)
 def tell_of_new_mentions(events: list[PostUpdated | CommentUpdated]) -> None:
-    """An edit notifies the people whom the text mentions for the first time."""
+    """An edit notifies the people that the text mentions for the first time."""
     posts = {event.post_id for event in events if isinstance(event, PostUpdated) and "body" in event.changed}
     comments = {event.comment_id for event in events if isinstance(event, CommentUpdated)}
     locked = lock_visible(post_ids=posts, comment_ids=comments)

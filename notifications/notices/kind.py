@@ -65,7 +65,7 @@ class Kind(Generic[Row, Options]):
     link: the page that it leads to, from the data: a path of this site.
     actor: the id of the user who caused it; that user gets no notice, nor does anybody who silenced that user.
     rank: of the kinds that share a `key` function, the one with the highest rank is shown.
-    grows: gathers several people in one notice, and notifies again when somebody joins.
+    grows: gathers several people in one notice, and notifies again when a person joins.
     shape: the TypedDict that data returns.
 
     Raises KindError.

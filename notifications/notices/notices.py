@@ -186,7 +186,7 @@ def _apply(writer: StreamWriter, notice: Notice, row: Notification | None) -> No
 
 
 def _names_somebody_new(notice: Notice, row: Notification) -> bool:
-    """Whether a notice has actors whom the row does not have; False if they only did the same again."""
+    """Whether a notice has actors that are not in the row; False if they only did the same again."""
     actors = notice.data.get("actors", [])
     return not actors or not set(actors) <= set(row.data.get("actors", []))
 

@@ -1,4 +1,4 @@
-"""Recipients: the users whom a kind of notice finds by a query."""
+"""Recipients: the users who get a notice, where a query finds them."""
 
 from __future__ import annotations
 
@@ -30,6 +30,6 @@ def followers_with_bell(
 
 
 def mentioned(writing: Post | Comment) -> list[int]:
-    """The ids of the active users whom a text mentions by @name."""
+    """The ids of the active users that a text mentions by @name."""
     names = mentions(writing.body if isinstance(writing, Post) else writing.content)
     return list(User.objects.named(*names).active().values_list("pk", flat=True)) if names else []

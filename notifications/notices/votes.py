@@ -18,7 +18,7 @@ EntityKey = tuple[str, int]
 
 
 class Upvotes(NamedTuple):
-    """The upvotes of one post or comment without its author's own and those of people whom the author silenced.
+    """The upvotes of one post or comment without its author's own and those of people that the author silenced.
 
     total: how many. actors, names: ids and usernames of the newest voters, the newest first. mode: of the notice.
     """

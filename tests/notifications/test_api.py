@@ -1,4 +1,4 @@
-"""Notices by HTTP: for programs, and for browsers without a socket."""
+"""Notices by HTTP, for programs and for browsers without a socket."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def test_the_latest_notices_come_first_page_by_page():
     assert (first["unread"], second["next_cursor"]) == (25, None)
 
 
-def test_a_notice_says_what_a_person_and_a_program_need():
+def test_a_notice_has_the_fields_that_a_person_and_a_program_need():
     user = UserFactory()
     notify_of_posts(user, 7)
     (item,) = Program(user).items("/notifications")
@@ -37,7 +37,7 @@ def test_a_notice_says_what_a_person_and_a_program_need():
     }
 
 
-def test_after_seq_gives_what_came_since_in_order():
+def test_after_seq_lists_the_later_notices_in_order():
     user = UserFactory()
     notify_of_posts(user, *range(30))
     program = Program(user)
@@ -46,7 +46,7 @@ def test_after_seq_gives_what_came_since_in_order():
     assert [item["seq"] for item in page["items"] + rest["items"]] == list(range(6, 31))
 
 
-def test_withdrawn_notices_and_those_of_others_are_not_listed():
+def test_withdrawn_notices_and_notices_of_other_users_are_not_listed():
     user, other = UserFactory(), UserFactory()
     notify_of_posts(user, 1, 2)
     notify_of_posts(other, 3)
@@ -69,19 +69,19 @@ def test_reading_up_to_a_number_leaves_the_later_unread():
 @pytest.mark.parametrize(
     "body", [{}, {"upto": "all"}, {"upto": -1}, {"upto": 2**63}, {"upto": True}, {"upto": 1, "x": 1}]
 )
-def test_a_bad_read_is_refused_in_words(body):
+def test_a_bad_read_is_refused_with_a_reason(body):
     response = Program(UserFactory()).post("/notifications/read", body)
     assert response.status_code == 422
     assert response.json()["detail"]
 
 
 @pytest.mark.parametrize("query", [{"after_seq": "x"}, {"after_seq": -1}, {"cursor": "x"}])
-def test_a_bad_question_is_refused_in_words(query):
+def test_a_bad_query_is_refused_with_a_reason(query):
     response = Program(UserFactory()).get("/notifications", **query)
     assert response.status_code == 422
     assert response.json()["detail"]
 
 
-def test_strangers_are_told_to_sign_in():
+def test_visitors_are_asked_to_sign_in():
     assert Program().get("/notifications").status_code == 401
     assert Program().post("/notifications/read", {"upto": 1}).status_code == 401

@@ -75,7 +75,7 @@ def declare(**changes: Any) -> Kind[Any, ...]:
     return Kind(**{name: value for name, value in (options | changes).items() if value is not ...})
 
 
-def test_one_declaration_makes_a_notice_with_its_words_and_link() -> None:
+def test_one_declaration_makes_a_notice_with_its_text_and_link() -> None:
     waved = declare()
     notices = list(waved.notices(5))
     assert [(notice.user_id, notice.kind, notice.key) for notice in notices] == [
@@ -107,7 +107,7 @@ def test_the_data_of_every_kind_is_as_clients_know_it() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
-def test_every_kind_has_words_in_every_language(kind: Kind[Any, ...]) -> None:
+def test_every_kind_has_a_text_of_its_own_in_every_language(kind: Kind[Any, ...]) -> None:
     data = {name: FIELDS[name] for name in kind.fields}
     said = set()
     for language, _ in settings.LANGUAGES:
@@ -117,7 +117,7 @@ def test_every_kind_has_words_in_every_language(kind: Kind[Any, ...]) -> None:
 
 
 @pytest.mark.parametrize("name", ["name", "to", "key", "data", "withdrawn_with_content", "text", "link"])
-def test_what_a_declaration_leaves_out_is_named_with_the_way_to_give_it(name: str) -> None:
+def test_a_missing_parameter_is_named_with_the_way_to_give_it(name: str) -> None:
     with pytest.raises(KindError, match=f"has no {name}: give {name}="):
         declare(**{name: ...})
 

@@ -1,4 +1,4 @@
-"""The channel layer fails: hints are lost, and nothing else."""
+"""The channel layer fails: hints are lost, but no notices."""
 
 import itertools
 import shutil
@@ -21,7 +21,7 @@ from tests.support.factories import UserFactory
 
 
 class OwnRedis:
-    """A Redis of this test alone, to be killed and started."""
+    """A Redis server of this test alone, which can be killed and started."""
 
     def __init__(self, port):
         self.port, self._process = port, None
@@ -91,7 +91,7 @@ def test_a_redis_that_dies_and_comes_back_loses_no_note(redis, server, eventuall
 
 
 @pytest.mark.redis
-def test_a_full_pool_leaves_the_hint_to_the_one_who_sends_it(redis, server, monkeypatch):
+def test_with_a_full_pool_the_committing_thread_sends_the_hint(redis, server, monkeypatch):
     user, opened = UserFactory(), threading.Event()
     tab = server.connect(user)
     tab.hello()
@@ -104,7 +104,7 @@ def test_a_full_pool_leaves_the_hint_to_the_one_who_sends_it(redis, server, monk
 
 
 @pytest.mark.redis
-def test_a_layer_that_hangs_gets_no_heap_of_hints(redis, server, monkeypatch):
+def test_a_layer_that_hangs_gets_no_growing_queue_of_hints(redis, server, monkeypatch):
     monkeypatch.setattr(channel_layer, "MOST_PENDING", 0)
     user, before = UserFactory(), hints_lost()
     tab = server.connect(user)
@@ -129,7 +129,7 @@ def test_a_hint_is_a_task_of_the_pool(redis, server, monkeypatch):
 
 
 @pytest.mark.redis
-def test_a_full_pool_leaves_the_hint_of_an_event_loop_to_that_loop(redis, server, monkeypatch):
+def test_with_a_full_pool_an_event_loop_sends_its_hint_itself(redis, server, monkeypatch):
     user, opened = UserFactory(), threading.Event()
     tab = server.connect(user)
     tab.hello()

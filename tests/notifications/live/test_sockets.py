@@ -1,4 +1,4 @@
-"""Live push: what goes through a socket, on this run's channel layer (in-process at home, Redis on services)."""
+"""Live push through a socket, on the channel layer of this run: in-process at home, Redis on services."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,11 +16,11 @@ from tests.support.factories import CommentFactory, PostFactory, UserFactory, Vo
 
 
 def numbers(frames):
-    """The numbers of the notes among frames."""
+    """The seq of each note among frames."""
     return [frame["seq"] for frame in frames if frame["op"] == "note"]
 
 
-def test_hello_is_answered_by_where_the_stream_stands(server):
+def test_hello_is_answered_with_the_state_of_the_stream(server):
     user = UserFactory()
     notify_of_follower(user, 1)
     (ready,) = server.connect(user).hello()
@@ -28,7 +28,7 @@ def test_hello_is_answered_by_where_the_stream_stands(server):
     assert ready == {"op": "ready", "seq": 1, "unread": 1, "read_upto": 0, "epoch": epoch, "hb": 25}
 
 
-def test_a_comment_is_a_note_on_the_authors_screen(server):
+def test_a_comment_is_a_note_to_the_author(server):
     post = PostFactory(title="Hello")
     deliver()
     tab = server.connect(post.author)
@@ -51,7 +51,7 @@ def test_a_comment_is_a_note_on_the_authors_screen(server):
     }
 
 
-def test_who_comes_back_misses_nothing_sees_nothing_twice_and_in_order(server):
+def test_a_client_that_comes_back_misses_nothing_and_gets_nothing_twice_and_in_order(server):
     user = UserFactory()
     tab = server.connect(user)
     (ready,) = tab.hello()
@@ -67,7 +67,7 @@ def test_who_comes_back_misses_nothing_sees_nothing_twice_and_in_order(server):
     tab.assert_nothing_heard()
 
 
-def test_a_notice_that_grew_while_away_comes_once_with_its_last_number(server):
+def test_a_notice_that_grew_meanwhile_comes_once_with_its_last_number(server):
     post = PostFactory()
     deliver()
     VoteFactory(post=post)
@@ -82,7 +82,7 @@ def test_a_notice_that_grew_while_away_comes_once_with_its_last_number(server):
     assert (note["seq"], note["data"]["count"], ready["seq"]) == (4, 3, 4)
 
 
-def test_a_withdrawn_notice_goes_from_the_screen(server):
+def test_a_withdrawn_notice_is_removed_from_the_page(server):
     comment = CommentFactory()
     deliver()
     tab = server.connect(comment.post.author)
@@ -93,7 +93,7 @@ def test_a_withdrawn_notice_goes_from_the_screen(server):
     assert tab.hear() == {"op": "gone", "seq": 3, "id": notice.pk, "unread": 1}
 
 
-def test_what_is_read_in_one_tab_is_read_in_all(server):
+def test_notices_read_in_one_tab_are_read_in_all(server):
     user = UserFactory()
     notify_of_follower(user, 1)
     notify_of_follower(user, 2)
@@ -109,7 +109,7 @@ def test_what_is_read_in_one_tab_is_read_in_all(server):
     assert Stream.objects.get(user=user).read_upto == 2
 
 
-def test_what_is_read_by_http_is_read_in_the_tab(server):
+def test_notices_read_by_http_are_read_in_the_tab(server):
     user = UserFactory()
     notify_of_follower(user, 1)
     tab = server.connect(user)
@@ -118,7 +118,7 @@ def test_what_is_read_by_http_is_read_in_the_tab(server):
     assert tab.hear() == {"op": "unread", "unread": 0, "read_upto": 1}
 
 
-def test_a_name_changed_since_is_the_present_one(server):
+def test_a_note_has_the_current_name_of_a_renamed_user(server):
     post = PostFactory()
     voter = VoteFactory(post=post).user
     deliver()
@@ -129,14 +129,14 @@ def test_a_name_changed_since_is_the_present_one(server):
     assert note["text"].startswith("Renamed upvoted")
 
 
-def test_a_note_speaks_the_language_of_its_reader(server):
+def test_a_note_is_in_the_language_of_its_reader(server):
     user = UserFactory()
     notify_of_follower(user, 1)
     tabs = [server.connect(user, **{"accept-language": language}) for language in ("zh-CN,zh;q=0.9", "fr")]
     assert [tab.hello(0)[0]["text"] for tab in tabs] == ["bob 关注了你", "bob followed you"]
 
 
-def test_many_writers_at_once_arrive_complete_and_in_order(server):
+def test_notices_of_many_writers_at_once_arrive_complete_and_in_order(server):
     user = UserFactory()
     tab = server.connect(user)
     tab.hello()
@@ -152,7 +152,7 @@ def test_many_writers_at_once_arrive_complete_and_in_order(server):
     tab.assert_nothing_heard()
 
 
-def test_a_rollback_rings_nobody(server):
+def test_a_rollback_pushes_nothing(server):
     user = UserFactory()
     tab = server.connect(user)
     tab.hello()
@@ -164,7 +164,7 @@ def test_a_rollback_rings_nobody(server):
     assert tab.hear()["seq"] == 1
 
 
-def test_a_lost_hint_is_made_good_by_the_next(server):
+def test_a_lost_hint_is_repaired_by_the_next(server):
     user = UserFactory()
     tab = server.connect(user)
     tab.hello()
@@ -173,7 +173,7 @@ def test_a_lost_hint_is_made_good_by_the_next(server):
     assert numbers([tab.hear(), tab.hear()]) == [1, 2]
 
 
-def test_a_lost_hint_is_made_good_by_the_round(server):
+def test_a_lost_hint_is_repaired_by_the_round(server):
     user = UserFactory()
     tab = server.connect(user)
     tab.hello()
@@ -188,13 +188,13 @@ def test_a_lost_hint_is_made_good_by_the_round(server):
 
 
 def notify_without_hint(user, number):
-    """A notice whose hint is lost."""
+    """Write a notice whose hint is lost."""
     with transaction.atomic():
         notify_of_follower(user, number)
         database.run_on_commit.clear()
 
 
-def test_who_was_away_too_long_is_told_to_reload(server, monkeypatch):
+def test_a_client_that_was_away_too_long_reloads(server, monkeypatch):
     monkeypatch.setattr(stream_state, "BACKFILL", 2)
     user = UserFactory()
     for number in range(3):
@@ -207,7 +207,7 @@ def test_who_was_away_too_long_is_told_to_reload(server, monkeypatch):
 
 
 @pytest.mark.parametrize("knows", [{"last_seq": 1, "epoch": "another"}, {"last_seq": 99}])
-def test_who_knows_another_history_is_told_to_reload(server, knows):
+def test_a_client_with_another_history_reloads(server, knows):
     user = UserFactory()
     notify_of_follower(user, 1)
     reset, ready = server.connect(user).hello(**knows)
@@ -225,7 +225,7 @@ def test_a_restored_backup_reaches_sockets_that_are_open(server):
     assert tab.hear()["seq"] == 0
 
 
-def test_those_who_watch_a_post_see_its_counts_change(server):
+def test_a_socket_that_watches_a_post_gets_its_new_counts(server):
     post, reader = PostFactory(), UserFactory()
     deliver()
     tab = server.connect(reader)
@@ -251,7 +251,7 @@ def counts_of(post, **counts):
     return {"op": "counts", "post_id": post.pk, "upvotes": 0, "downvotes": 0, "score": 0, "comments": 0} | counts
 
 
-def test_before_it_stops_the_server_says_when_to_come_back(server):
+def test_before_it_stops_the_server_asks_clients_to_come_back_later(server):
     tab = server.connect(UserFactory())
     tab.hello()
     server.run(open_sockets.drain())
@@ -269,12 +269,12 @@ def test_one_user_has_ten_sockets_at_most(server):
     server.connect(user).hello()
 
 
-def test_one_who_says_nothing_is_closed(server, monkeypatch):
+def test_a_client_that_sends_nothing_is_closed(server, monkeypatch):
     monkeypatch.setattr(connection, "HELLO_WITHIN", 0.05)
     assert server.connect(UserFactory()).hear_close() == 4408
 
 
-def test_one_who_does_not_take_what_is_sent_is_let_go(server, monkeypatch, eventually):
+def test_a_client_that_does_not_take_frames_is_closed(server, monkeypatch, eventually):
     monkeypatch.setattr(connection, "SEND_WITHIN", 0.05)
     monkeypatch.setattr(connection, "CLOSE_WITHIN", 0.05)
     user = UserFactory()
