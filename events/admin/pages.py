@@ -49,7 +49,7 @@ def change_url(row: Model) -> str:
     return reverse(admin_urlname(row._meta, "change"), args=[row.pk])  # type: ignore[arg-type]
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Rows that the system writes and people only read."""
 
     show_full_result_count = False
@@ -124,7 +124,7 @@ class OutboxMessageAdmin(ReadOnlyAdmin):
     search_fields = ["=event__event_id", "subscriber"]
 
 
-class AttemptInline(admin.TabularInline):
+class AttemptInline(admin.TabularInline):  # type: ignore[type-arg]
     """The failed runs of a delivery."""
 
     model = Attempt
@@ -232,15 +232,15 @@ class SubscriptionAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("events behind"))
     def behind(self, subscription: Any) -> int:
-        return subscription.backlog.behind
+        return int(subscription.backlog.behind)
 
     @admin.display(description=_("retrying"))
     def retrying(self, subscription: Any) -> int:
-        return subscription.backlog.retrying
+        return int(subscription.backlog.retrying)
 
     @admin.display(description=_("dead letters"))
     def dead(self, subscription: Any) -> int:
-        return subscription.backlog.dead
+        return int(subscription.backlog.dead)
 
 
 @admin.register(Straggler)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections, models, transaction
@@ -99,7 +98,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
                 [*adapted(connection, key), attempt, host_now(connection)],
             )
             row = cursor.fetchone()
-            return row and row[0]
+            return None if row is None else int(row[0])
 
     def record_failure(
         self, key: DeliveryKey, *, attempts: int, dead: bool, reason: str, body: bytes | None
@@ -122,24 +121,21 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
     ) -> set[DeliveryKey]:
         connection = connections[self.db]
         if connection.vendor == "postgresql":
-            return _write_on_postgresql(connection, keys, state, attempts, time_limit)
-        return _write_elsewhere(connection, keys, state, attempts)
+            return _write_on_postgresql(connection, self.model, keys, state, attempts, time_limit)
+        return _write_elsewhere(connection, self.model, keys, state, attempts)
 
 
 #: Milliseconds that `begin_attempt` waits for a row which another run holds: other messages wait for this thread.
 _LOCK_TIMEOUT = " FROM (SELECT set_config('lock_timeout', '200', true)) AS lock_timeout"
 
 
-@cache
-def _names() -> tuple[str, str]:
-    """The table of deliveries, and the function that writes it (migration 0004)."""
-    from .models import Delivery
-
-    return table(Delivery), function(Delivery, "write_deliveries")
-
-
 def _write_on_postgresql(
-    connection: Any, keys: Sequence[DeliveryKey], state: str, attempts: dict[DeliveryKey, int], time_limit: int | None
+    connection: Any,
+    model: type[Delivery],
+    keys: Sequence[DeliveryKey],
+    state: str,
+    attempts: dict[DeliveryKey, int],
+    time_limit: int | None,
 ) -> set[DeliveryKey]:
     # Arrays as text: psycopg passes text on, but converts each value of a list in Python.
     columns = (
@@ -149,24 +145,26 @@ def _write_on_postgresql(
         [str(attempts[key]) for key in keys],
     )
     arrays = (f"{{{','.join(column)}}}" for column in columns)
-    _, write_deliveries = _names()
-    # The answer: the places, from 1, of the deliveries that were final.
-    final = call(connection, write_deliveries, *arrays, state, time_limit)
+    # Migration 0004 has the function. It returns the places, from 1, of the deliveries that were final.
+    final = call(connection, function(model, "write_deliveries"), *arrays, state, time_limit)
     return set(keys).difference(keys[int(place) - 1] for place in final.split())
 
 
 def _write_elsewhere(
-    connection: Any, keys: Sequence[DeliveryKey], state: str, attempts: dict[DeliveryKey, int]
+    connection: Any,
+    model: type[Delivery],
+    keys: Sequence[DeliveryKey],
+    state: str,
+    attempts: dict[DeliveryKey, int],
 ) -> set[DeliveryKey]:
     now = host_now(connection)
-    delivery, _ = _names()
     written: set[DeliveryKey] = set()
     for start in range(0, len(keys), ROWS_PER_STATEMENT):
         part = keys[start : start + ROWS_PER_STATEMENT]
         values = ", ".join(["(%s, %s, %s, %s, %s, %s, '')"] * len(part))
         with connection.cursor() as cursor:
             cursor.execute(
-                f"INSERT INTO {delivery} AS delivery (event_id, subscriber, run, state, attempts, at, reason)"
+                f"INSERT INTO {table(model)} AS delivery (event_id, subscriber, run, state, attempts, at, reason)"
                 f" VALUES {values} ON CONFLICT (event_id, subscriber, run) DO UPDATE"
                 " SET state = excluded.state, at = excluded.at,"
                 " attempts = max(delivery.attempts, excluded.attempts)"

@@ -51,7 +51,7 @@ class DeliveryTimeLimit(Middleware):
             with self._lock:
                 for thread in [thread for thread, deadline in self._deadlines.items() if deadline <= now]:
                     del self._deadlines[thread]
-                    raise_thread_exception(thread, TimeLimitExceeded)
+                    raise_thread_exception(thread, TimeLimitExceeded)  # type: ignore[no-untyped-call]
 
 
 class _Guard(AbstractContextManager[None]):

@@ -41,6 +41,13 @@ class LogLine(NamedTuple):
     suppressed: str = ""
 
 
+class Tables(NamedTuple):
+    """The quoted names of the tables that an event is written to."""
+
+    log: str
+    outbox: str
+
+
 class StoredEventQuerySet(models.QuerySet["StoredEvent"]):
     """The log."""
 
@@ -48,13 +55,14 @@ class StoredEventQuerySet(models.QuerySet["StoredEvent"]):
         """Write events to the log and, unless suppressed, to the outbox, in the order given and in the caller's
         transaction."""
         connection = connections[router.db_for_write(self.model)]
+        tables = _tables(self.model)
         write, chunk = (
             (_append_on_postgresql, JSON_ROWS_PER_STATEMENT)
             if connection.vendor == "postgresql"
             else (_append_elsewhere, ROWS_PER_STATEMENT)
         )
         for start in range(0, len(lines), chunk):
-            write(connection, lines[start : start + chunk], priority, delay)
+            write(connection, tables, lines[start : start + chunk], priority, delay)
 
     def newest(self) -> int:
         """The end of the log: the highest sequence number, 0 in an empty log."""
@@ -86,13 +94,15 @@ class StoredEventQuerySet(models.QuerySet["StoredEvent"]):
         )
 
 
-def _append_on_postgresql(connection: Any, lines: Sequence[LogLine], priority: int, delay: dt.timedelta | None) -> None:
+def _append_on_postgresql(
+    connection: Any, tables: Tables, lines: Sequence[LogLine], priority: int, delay: dt.timedelta | None
+) -> None:
     if len(lines) < JSON_FROM_ROWS:
         rows, values = _VALUES * len(lines), [value for line in lines for value in (*line, priority)]
     else:
         rows, values = (_JSON_ROWS,), [priority, to_json([line._asdict() for line in lines]).decode()]
     with prepared_cursor(connection) as cursor:
-        cursor.execute(_append_statement(rows), [*values, delay, priority, *NOTIFY_PARAMETERS])
+        cursor.execute(_append_statement(tables, rows), [*values, delay, priority, *NOTIFY_PARAMETERS])
 
 
 #: From 5 rows on, the rows are passed as one JSON array: psycopg would convert each value in Python, and PostgreSQL
@@ -109,34 +119,33 @@ _JSON_ROWS = f"""
 
 
 @cache
-def _tables() -> tuple[str, str]:
-    """The quoted names of the log and of the outbox."""
-    from .models import OutboxMessage, StoredEvent
-
-    return table(StoredEvent), table(OutboxMessage)
+def _tables(log: type[models.Model]) -> Tables:
+    """The tables of the log's model and of the outbox, whose rows point to it."""
+    outbox: Any = log._meta.get_field("outboxmessage").related_model
+    return Tables(log=table(log), outbox=table(outbox))
 
 
 @cache
-def _append_statement(rows: tuple[str, ...]) -> str:
+def _append_statement(tables: Tables, rows: tuple[str, ...]) -> str:
     """One statement that writes the log and the outbox. `rows`: `_VALUES` once per event, or `(_JSON_ROWS,)`."""
-    log, outbox = _tables()
     values = rows[0] if rows == (_JSON_ROWS,) else f"VALUES {', '.join(rows)}"
     return f"""
         WITH logged AS (
-            INSERT INTO {log} ({LOG_COLUMNS}, priority) {values} RETURNING event_id, suppressed
+            INSERT INTO {tables.log} ({LOG_COLUMNS}, priority) {values} RETURNING event_id, suppressed
         )
-        INSERT INTO {outbox} (event_id, subscriber, due, run, attempt, priority, claimed)
+        INSERT INTO {tables.outbox} (event_id, subscriber, due, run, attempt, priority, claimed)
         SELECT event_id, '', statement_timestamp() + %s::interval, 0, 1, %s, false FROM logged WHERE suppressed = ''
         RETURNING {NOTIFY_SLEEPING_RELAY}
     """
 
 
-def _append_elsewhere(connection: Any, lines: Sequence[LogLine], priority: int, delay: dt.timedelta | None) -> None:
-    log, outbox = _tables()
+def _append_elsewhere(
+    connection: Any, tables: Tables, lines: Sequence[LogLine], priority: int, delay: dt.timedelta | None
+) -> None:
     adapt = connection.ops.adapt_datetimefield_value
     with connection.cursor() as cursor:
         cursor.executemany(
-            f"INSERT INTO {log} ({LOG_COLUMNS}, priority) VALUES ({', '.join(['%s'] * 12)})",
+            f"INSERT INTO {tables.log} ({LOG_COLUMNS}, priority) VALUES ({', '.join(['%s'] * 12)})",
             [
                 (
                     *line._replace(
@@ -152,7 +161,7 @@ def _append_elsewhere(connection: Any, lines: Sequence[LogLine], priority: int, 
         )
         due = None if delay is None else adapt(database_now(connection) + delay)
         cursor.executemany(
-            f"INSERT INTO {outbox} (event_id, subscriber, due, run, attempt, priority, claimed)"
+            f"INSERT INTO {tables.outbox} (event_id, subscriber, due, run, attempt, priority, claimed)"
             " VALUES (%s, '', %s, 0, 1, %s, false)",
             [(line.event_id.hex, due, priority) for line in lines if not line.suppressed],
         )

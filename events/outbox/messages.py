@@ -75,7 +75,7 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
         The index is read once per name, not once per row.
         """
         with connections[self.db].cursor() as cursor:
-            cursor.execute(_subscribers_waiting())
+            cursor.execute(_subscribers_waiting(table(self.model)))
             return [name for (name,) in cursor.fetchall()]
 
     def in_flight(self) -> list[tuple[int, int]]:
@@ -88,7 +88,7 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
         connection = connections[self.db]
         if connection.vendor == "postgresql":
             with prepared_cursor(connection) as cursor:
-                cursor.execute(_seconds_until_due())
+                cursor.execute(_seconds_until_due(table(self.model)))
                 return next((float(seconds) for (seconds,) in cursor.fetchall()), None)
         waiting = self.filter(due__isnull=False, claimed=False).order_by("due", "id")
         wait = models.ExpressionWrapper(models.F("due") - Now(), models.DurationField())
@@ -102,7 +102,7 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
         if connection.vendor != "postgresql":
             return self.new()[:size].as_rows(), self.seconds_until_due()
         with prepared_cursor(connection) as cursor:
-            cursor.execute(_next_batch(), [size])
+            cursor.execute(_next_batch(table(self.model), self._log()), [size])
             # Each record is (seconds until due, *columns). An empty outbox gives one record of NULL columns.
             (seconds, *first), *others = cursor.fetchall()
         rows: list[OutboxRow] = []
@@ -112,6 +112,10 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
         # PostgreSQL joins in order today, but does not promise it.
         rows.sort(key=lambda row: (-row.priority, row.pk))
         return rows, None if seconds is None else float(seconds)
+
+    def _log(self) -> str:
+        log: Any = self.model._meta.get_field("event").related_model
+        return table(log)
 
     def as_rows(self) -> list[OutboxRow]:
         """The rows, each with its event."""
@@ -135,12 +139,12 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
             self.filter(pk__in=keys).delete()
             return
         with prepared_cursor(connection) as cursor:
-            cursor.execute(_delete(), [keys])
+            cursor.execute(_delete(table(self.model)), [keys])
 
     def schedule(self, rows: Sequence[OutboxMessage]) -> None:
         """Write targeted rows. A row that exists for the same event, subscriber and run takes the new time and attempt.
         A relay that sleeps wakes to learn the new time."""
-        connection = connections[self.db]
+        connection, outbox = connections[self.db], table(self.model)
         postgresql = connection.vendor == "postgresql"
         returning, parameters_after = (
             (f" RETURNING {NOTIFY_SLEEPING_RELAY}", NOTIFY_PARAMETERS) if postgresql else ("", ())
@@ -156,7 +160,7 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
                 parameters += [*adapted(connection, key), due, row.attempt, row.priority]
             with connection.cursor() as cursor:
                 cursor.execute(
-                    f"INSERT INTO {_outbox()} (event_id, subscriber, run, due, attempt, priority, claimed)"
+                    f"INSERT INTO {outbox} (event_id, subscriber, run, due, attempt, priority, claimed)"
                     f" VALUES {values}"
                     " ON CONFLICT (event_id, subscriber, run) WHERE NOT subscriber = ''"
                     f" DO UPDATE SET due = excluded.due, attempt = excluded.attempt, claimed = false{returning}",
@@ -166,16 +170,10 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
             transaction.on_commit(local_notification.set, using=connection.alias)
 
 
-def _outbox() -> str:
-    from .models import OutboxMessage
-
-    return table(OutboxMessage)
-
-
 @cache
-def _subscribers_waiting() -> str:
+def _subscribers_waiting(outbox: str) -> str:
     """From one name in the index of new rows to the next."""
-    first = f"SELECT min(subscriber) FROM {_outbox()} WHERE due IS NULL AND NOT claimed AND subscriber >"
+    first = f"SELECT min(subscriber) FROM {outbox} WHERE due IS NULL AND NOT claimed AND subscriber >"
     return f"""
         SELECT name FROM (
             WITH RECURSIVE waiting (name) AS (
@@ -186,31 +184,29 @@ def _subscribers_waiting() -> str:
 
 
 @cache
-def _seconds_until_due() -> str:
+def _seconds_until_due(outbox: str) -> str:
     return f"""
-        SELECT extract(epoch FROM due - statement_timestamp()) FROM {_outbox()}
+        SELECT extract(epoch FROM due - statement_timestamp()) FROM {outbox}
         WHERE due IS NOT NULL AND NOT claimed ORDER BY due, id LIMIT 1
     """
 
 
 @cache
-def _next_batch() -> str:
-    from .models import StoredEvent
-
+def _next_batch(outbox: str, log: str) -> str:
     columns = ", ".join([*(f"o.{name}" for name in _OWN), *(f"e.{name}" for name in _EVENT)])
     return f"""
-        SELECT ({_seconds_until_due()}), batch.* FROM (VALUES (1)) AS always LEFT JOIN (
-            SELECT {columns} FROM {_outbox()} o JOIN {table(StoredEvent)} e ON e.event_id = o.event_id
+        SELECT ({_seconds_until_due(outbox)}), batch.* FROM (VALUES (1)) AS always LEFT JOIN (
+            SELECT {columns} FROM {outbox} o JOIN {log} e ON e.event_id = o.event_id
             WHERE o.subscriber = '' AND o.due IS NULL AND NOT o.claimed ORDER BY o.priority DESC, o.id LIMIT %s
         ) AS batch ON true
     """
 
 
 @cache
-def _delete() -> str:
+def _delete(outbox: str) -> str:
     """Does not wait for the disk: if a crash of the database brings rows back, they are published again, and the inbox
     recognizes them. The setting ends with the transaction."""
     return f"""
-        DELETE FROM {_outbox()} USING (SELECT set_config('synchronous_commit', 'off', true)) AS unhurried
+        DELETE FROM {outbox} USING (SELECT set_config('synchronous_commit', 'off', true)) AS unhurried
         WHERE id = ANY(%s)
     """

@@ -7,6 +7,7 @@ import re
 import uuid
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connections, router, transaction
 from django.db.models import Count, Max, Min, QuerySet
@@ -87,7 +88,7 @@ def groups(chosen: QuerySet[Delivery]) -> list[Group]:
     return sorted(found.values(), key=lambda group: (-group.count, group.subscriber, group.reason))
 
 
-def requeue(chosen: QuerySet, *, advance: Advance | None = None) -> tuple[int, int]:
+def requeue(chosen: QuerySet[Any], *, advance: Advance | None = None) -> tuple[int, int]:
     """Deliver dead letters again, with attempts counted from the start; in chunks, each a transaction.
 
     Returns (requeued, kept): those kept have no event in the log (undecodable bytes).
@@ -127,7 +128,7 @@ def requeue(chosen: QuerySet, *, advance: Advance | None = None) -> tuple[int, i
     return requeued, kept
 
 
-def discard(chosen: QuerySet, *, advance: Advance | None = None) -> int:
+def discard(chosen: QuerySet[Any], *, advance: Advance | None = None) -> int:
     """Give dead letters up for good, in chunks, each a transaction; they stay in the inbox as discarded. Returns their
     number."""
     count = 0
@@ -140,7 +141,7 @@ def discard(chosen: QuerySet, *, advance: Advance | None = None) -> int:
     return count
 
 
-def _in_chunks(chosen: QuerySet, decide: Callable[[list[Delivery]], None], advance: Advance | None) -> None:
+def _in_chunks(chosen: QuerySet[Any], decide: Callable[[list[Delivery]], None], advance: Advance | None) -> None:
     """Call `decide` with chunk after chunk of the chosen dead letters, in the order of their ids and under lock, each
     chunk in a transaction of its own. Letters that arrive meanwhile are left alone."""
     newest, last = chosen.order_by().aggregate(newest=Max("pk"))["newest"] or 0, 0

@@ -27,7 +27,7 @@ class OrderlyShutdown(Middleware):
         if isinstance(broker, EventBroker):
             broker.stopping.set()
             _await_consumers(worker)
-        for item in iter_queue(worker.work_queue):
+        for item in iter_queue(worker.work_queue):  # type: ignore[no-untyped-call]
             worker.consumers[item.message.queue_name].requeue_messages([item.message])
 
 

@@ -24,7 +24,7 @@ CLOSE_TIMEOUT = 5.0
 BUFFER_SIZE = 64 * 1024
 
 
-class BufferedTransport(AbstractStreamTransport):
+class BufferedTransport(AbstractStreamTransport):  # type: ignore[misc]
     """A transport that sends many frames with one system call. pika alone makes one system call, and one packet, per
     frame."""
 
@@ -47,7 +47,7 @@ class BufferedTransport(AbstractStreamTransport):
             self._size = 0
 
     def get_write_buffer_size(self) -> int:
-        return self._size + self._transport.get_write_buffer_size()
+        return self._size + int(self._transport.get_write_buffer_size())
 
     def get_protocol(self) -> AbstractStreamProtocol:
         return self._transport.get_protocol()
@@ -56,7 +56,7 @@ class BufferedTransport(AbstractStreamTransport):
         self._transport.abort()
 
 
-class BufferedIO(SelectorIOServicesAdapter):
+class BufferedIO(SelectorIOServicesAdapter):  # type: ignore[misc]
     """pika's I/O services, with a BufferedTransport in place of pika's own."""
 
     def __init__(self, loop: IOLoop) -> None:
@@ -90,7 +90,7 @@ class BufferedIO(SelectorIOServicesAdapter):
         return super().create_streaming_connection(factory, *args, **options)
 
 
-class ManualConnection(pika.SelectConnection):
+class ManualConnection(pika.SelectConnection):  # type: ignore[misc]
     """A connection that works only while its owner calls `run_once`. It takes the callbacks of pika's own."""
 
     def __init__(self, parameters: pika.ConnectionParameters, **callbacks: Any) -> None:
