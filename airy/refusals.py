@@ -67,7 +67,7 @@ def _refused(request: HttpRequest, error: Refused | type[Refused]) -> HttpRespon
 
 
 def _bad_cursor(request: HttpRequest, error: Any) -> HttpResponse:
-    words = _("This cursor does not belong to this list; leave it out to start from the first page.")
+    words = _("This cursor is not valid for this list. Leave it out to start from the first page.")
     return _answer(422, f"cursor: {words}", cursor=words)
 
 
@@ -76,7 +76,7 @@ def _not_understood(request: HttpRequest, error: Any) -> HttpResponse:
         return _answer(404, _phrase(404))
     fields = {_field(problem): _words(problem) for problem in error.errors}
     if "" in fields:
-        return _answer(422, _("The body must be a JSON object."))
+        return _answer(422, _("The request body must be a JSON object."))
     return _answer(422, "; ".join(f"{field}: {words}" for field, words in fields.items()), **fields)
 
 
@@ -90,15 +90,15 @@ def _words(problem: dict[str, Any]) -> str:
     context = problem.get("ctx", {})
     match problem["type"]:
         case "missing":
-            return _("This is needed.")
+            return _("This field is required.")
         case "extra_forbidden":
-            return _("There is no such field.")
+            return _("Unknown field.")
         case "string_type":
-            return _("This must be text.")
+            return _("This must be a string.")
         case "string_unicode":
-            return _("This contains characters that are not text.")
+            return _("This contains invalid characters. Remove them and try again.")
         case "string_too_long":
-            return _("This is too long: at most %(most)s characters.") % {"most": context["max_length"]}
+            return _("This is too long. Use at most %(most)s characters.") % {"most": context["max_length"]}
         case "int_type" | "int_parsing" | "int_from_float" | "int_parsing_size":
             return _("This must be a whole number.")
         case "bool_type" | "bool_parsing":
@@ -108,13 +108,13 @@ def _words(problem: dict[str, Any]) -> str:
         case "greater_than_equal":
             return _("This must be at least %(least)s.") % {"least": context["ge"]}
         case "greater_than":
-            return _("This must be more than %(bound)s.") % {"bound": context["gt"]}
+            return _("This must be greater than %(bound)s.") % {"bound": context["gt"]}
         case "less_than_equal":
             return _("This must be at most %(most)s.") % {"most": context["le"]}
         case "less_than":
             return _("This must be less than %(bound)s.") % {"bound": context["lt"]}
         case "string_too_short":
-            return _("This is too short: at least %(least)s characters.") % {"least": context["min_length"]}
+            return _("This is too short. Use at least %(least)s characters.") % {"least": context["min_length"]}
         case "float_type" | "float_parsing" | "finite_number":
             return _("This must be a number.")
         case "list_type":
@@ -122,7 +122,7 @@ def _words(problem: dict[str, Any]) -> str:
         case "dict_type" | "model_type" | "model_attributes_type":
             return _("This must be an object.")
         case _:
-            return str(problem["msg"]) if _in_english() else _("This is not valid.")
+            return str(problem["msg"]) if _in_english() else _("This value is not valid.")
 
 
 def _in_english() -> bool:
@@ -131,12 +131,12 @@ def _in_english() -> bool:
 
 
 def _too_big(request: HttpRequest, error: Any) -> HttpResponse:
-    return _answer(413, _("The body is too large."))
+    return _answer(413, _("The request body is too large."))
 
 
 def _http_error(request: HttpRequest, error: Any) -> HttpResponse:
     if error.status_code == 400:
-        return _answer(400, _("The body is not JSON."))
+        return _answer(400, _("The request body is not valid JSON."))
     if error.status_code == 429 or error.message == HTTPStatus(error.status_code).phrase:
         return _answer(error.status_code, _phrase(error.status_code))
     return _answer(error.status_code, error.message)
@@ -150,28 +150,28 @@ def _failed(request: HttpRequest, error: Any) -> HttpResponse:
 def _phrase(status: int) -> str:
     match status:
         case 400:
-            return _("This request is not understood.")
+            return _("The request could not be understood.")
         case 401:
-            return _("Sign in first, or send a token.")
+            return _("Sign in, or send an API token.")
         case 403:
-            return _("This is not allowed.")
+            return _("You don't have permission to do this.")
         case 404:
-            return _("There is nothing here.")
+            return _("There is nothing at this address.")
         case 405:
-            return _("This method is not allowed here.")
+            return _("This method is not allowed at this address.")
         case 409:
-            return _("This does not agree with what there is.")
+            return _("This conflicts with the current state.")
         case 413:
-            return _("The body is too large.")
+            return _("The request body is too large.")
         case 415:
-            return _("A body of this type is not taken.")
+            return _("This content type is not supported.")
         case 422:
-            return _("Something in this request is not valid.")
+            return _("The request contains values that are not valid.")
         case 429:
-            return _("Too many requests; try again later.")
+            return _("Too many requests. Try again later.")
         case 503:
-            return _("This cannot be answered right now; try again later.")
+            return _("The service is unavailable right now. Try again later.")
         case _ if status >= 500:
-            return _("Something went wrong on our side.")
+            return _("Something went wrong on our side. Try again later.")
         case _:
-            return HTTPStatus(status).phrase if _in_english() else _("This request was refused.")
+            return HTTPStatus(status).phrase if _in_english() else _("The request was refused.")

@@ -85,7 +85,7 @@ KINDS: dict[str, Kind] = {
     for kind in (
         Kind(
             name="welcome",
-            text=_("Welcome to Airy! Follow people and join circles, and your feed fills up."),
+            text=_("Welcome to Airy! Follow people and join circles to fill your feed."),
             link=lambda data: "/",
             to=newcomer,
         ),
