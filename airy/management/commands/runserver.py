@@ -36,7 +36,7 @@ class Command(BaseCommand):
         """Serve until a signal comes. Raises CommandError if the port is taken."""
         if not Process.objects.alive().exists():
             message = _(
-                "No worker is running: events are kept, but nothing is delivered until `manage.py rundramatiq` runs."
+                "No worker is running. Events are stored, but not delivered until you start `manage.py rundramatiq`."
             )
             self.stdout.write(self.style.WARNING(message))
 

@@ -26,12 +26,14 @@ class Command(BaseCommand):
             raise CommandError(f"{len(missing)} migrations are not applied: run `manage.py migrate` first.")
 
         def ready() -> None:
-            self.stdout.write(_("Airy is up at %(url)s — Ctrl-C stops it") % {"url": f"http://{host}:{port}/"})
+            self.stdout.write(
+                _("Airy is running at %(url)s. Press Ctrl+C to stop.") % {"url": f"http://{host}:{port}/"}
+            )
             self.stdout.flush()
 
         with running_worker(threads=threads):
             started = serve(host, port, ready=ready)
             if started:
-                self.stdout.write(_("Finishing what runs …"))
+                self.stdout.write(_("Finishing running work…"))
         if not started:
             raise CommandError(f"{host}:{port} could not be opened; is it taken? Try another: manage.py up {port + 1}")

@@ -24,6 +24,6 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stop.set())
         relay = RelayThread(broker, kind="relay")
         relay.start()
-        self.stdout.write(_("Relaying — Ctrl-C stops it"))
+        self.stdout.write(_("The relay is running. Press Ctrl+C to stop."))
         stop.wait()
         relay.stop()
