@@ -61,7 +61,7 @@ class EventBroker(Broker):
     def enqueue(self, message: Message, *, delay: int | None = None) -> Message:
         """Refused: work reaches subscribers as events, through the outbox."""
         raise NotImplementedError(
-            f"{message.actor_name}.send(): emit an event instead; this broker delivers nothing else"
+            f"{message.actor_name}.send() is not supported: this broker delivers only events. Use emit()"
         )
 
     @abstractmethod

@@ -120,7 +120,7 @@ def _run_alone(subscription: Subscription, arrival: Arrival, guard: Guard) -> Fa
                 return None
             attempt = counted
             if (begun := counted - arrival.attempt) >= most:
-                raise ExhaustedError(f"begun {begun} times alone without an outcome: it ends its worker")
+                raise ExhaustedError(f"started alone {begun} times without an outcome: it kills its worker")
         _run_through_deadlocks(subscription, arrival, attempt, guard)
     except StillRunningError:
         raise

@@ -21,7 +21,7 @@ from .delivery import DeliveryFailed, ExhaustedError, Failure, key_of
 log = structlog.get_logger("events.delivery")
 
 #: Why a row that names a subscriber nobody has is a dead letter.
-UNKNOWN = "no subscriber of this name: give the renamed one name= as before and requeue, or discard"
+UNKNOWN = "no subscriber has this name: if it was renamed, set its old name with name= and requeue; otherwise discard"
 #: No retry can help these.
 HOPELESS = (PermanentFailure, UndecodableError, ExhaustedError)
 

@@ -56,7 +56,7 @@ def emit_many(
     if type(priority) is not int or not 0 <= priority <= 9:
         raise ValueError(f"priority must be a whole number from 0 (normal) to 9 (first); it is {priority!r}")
     if delay is not None and (not isinstance(delay, dt.timedelta) or delay < dt.timedelta(0)):
-        raise ValueError(f"delay must be a timedelta, and not negative; it is {delay!r}")
+        raise ValueError(f"delay must be a timedelta of zero or more; it is {delay!r}")
     events = list(events)
     origins = [one.meta for one in cause] if isinstance(cause, Sequence) else [_origin(cause)] * len(events)
     suppressed, now, ours = _suppressed.get(), dt.datetime.now(dt.UTC), source()
@@ -69,7 +69,7 @@ def emit_many(
 def suppressed(reason: str) -> Iterator[None]:
     """Events emitted within are logged, with the reason, and delivered to nobody."""
     if not reason:
-        raise ValueError("suppressed() needs a reason: it stands in the log beside each event")
+        raise ValueError("suppressed() needs a reason: it is stored in the log with each event")
     token = _suppressed.set(reason[:200])
     try:
         yield
@@ -88,14 +88,14 @@ def _origin(cause: Event | None) -> Meta | None:
 
 def _line(event: Event, origin: Meta | None, now: dt.datetime, reason: str, ours: str) -> LogLine:
     if not isinstance(event, Event):
-        raise TypeError(f"emit() takes an event, an instance of a class that descends from Event, not {event!r}")
+        raise TypeError(f"emit() takes an event, an instance of a subclass of Event, not {event!r}")
     if not event.topic:
         raise TypeError(f"{type(event).__name__} has no topic: declare class {type(event).__name__}(Event, topic=…)")
     data = event.model_dump_json()
     if len(data) > LONGEST:
         raise ValueError(
-            f"{event.topic} has {len(data):,} characters, of which {LONGEST:,} fit: "
-            "keep what is large in a table or a file, and emit its key"
+            f"{event.topic} has {len(data):,} characters; the limit is {LONGEST:,}. "
+            "Keep large data in a table or a file, and emit its key"
         )
     event_id = uuid7()
     return LogLine(
@@ -116,6 +116,6 @@ def _require_transaction() -> None:
     connection = connections[router.db_for_write(StoredEvent)]
     if not any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks):
         raise EmitOutsideTransactionError(
-            "emit() needs the transaction of the change it tells of: wrap both in `with transaction.atomic():`, "
-            "or give the model the EventSource mixin, whose save() and delete() do it"
+            "emit() must run in the transaction of the change it describes: wrap both in `with transaction.atomic():`, "
+            "or add the EventSource mixin to the model, whose save() and delete() do this"
         )

@@ -21,4 +21,4 @@ def courier_for(broker: Broker, *, go_on: Callable[[], bool] = lambda: True) -> 
             return EmbeddedCourier(broker)
         case RabbitmqBroker():
             return RabbitmqCourier(broker, go_on=go_on)
-    raise TypeError(f"{type(broker).__name__} carries no events: set DRAMATIQ_BROKER to a broker of events.brokers")
+    raise TypeError(f"{type(broker).__name__} cannot carry events: set DRAMATIQ_BROKER to a broker from events.brokers")

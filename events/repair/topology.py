@@ -76,15 +76,15 @@ def delete(broker: RabbitmqBroker, queue: Queue, *, force: bool = False) -> None
     Raises TopologyError if the queue is in use or, without force, not empty.
     """
     if not queue.orphan:
-        raise TopologyError(f"{queue.name} is the queue of {queue.subscriber}: the code subscribes to it.")
+        raise TopologyError(f"{queue.name} is the queue of {queue.subscriber}, which is still in the code.")
     with _connected(broker) as connection:
         channel = connection.channel()
         try:
             channel.queue_delete(queue.name, if_unused=True, if_empty=not force)
         except ChannelClosedByBroker as error:
             raise TopologyError(
-                f"{queue.name} is not deleted: {error.reply_text}. Stop what consumes it, and drain it with the code "
-                "that had the subscriber, or --force: its messages are then gone."
+                f"{queue.name} was not deleted: {error.reply_text}. Stop its consumers, and drain it with the version "
+                "of the code that had the subscriber, or use --force, which loses its messages."
             ) from None
     _forget(queue, queue_too=True)
 
@@ -127,7 +127,7 @@ class _connected:
     def _unreachable(self, error: BaseException) -> TopologyError:
         where = self._broker.parameters
         return TopologyError(
-            f"RabbitMQ at {where.host}:{where.port}, vhost {where.virtual_host}: {error!r}. See MQ_HOST, MQ_PORT, "
+            f"RabbitMQ at {where.host}:{where.port}, vhost {where.virtual_host}: {error!r}. Check MQ_HOST, MQ_PORT, "
             "MQ_VHOST, MQ_USER and MQ_PASSWORD."
         )
 

@@ -13,12 +13,12 @@ from ...relay.relay import RelayThread
 
 
 class Command(BaseCommand):
-    help = "Carries events from the outbox to the broker until SIGTERM or Ctrl-C. Several may run; one is active."
+    help = "Publishes events from the outbox to the broker until SIGTERM or Ctrl+C. Several can run; one is active."
 
     def handle(self, *args: Any, **options: Any) -> None:
         broker = dramatiq.get_broker()
         if isinstance(broker, EmbeddedBroker):
-            raise CommandError("The embedded broker delivers in its own process: run `manage.py rundramatiq` or `up`.")
+            raise CommandError("The embedded broker needs no relay of its own. Run `manage.py rundramatiq` or `up`.")
         stop = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
