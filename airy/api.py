@@ -14,11 +14,12 @@ from feeds.api.throttle import Throttle
 from notifications.api import router as notifications
 
 DESCRIPTION = """
-Programs send `Authorization: Bearer <token>`, browsers their session cookie and, to change something, the CSRF token.
-Everyone may read what is public. A list is a page `{"items": […], "next_cursor": …}`; ask with `cursor` for the next.
-Errors are `{"detail": "…"}`: 401 sign in, 403 not allowed, 404 not there, 409 taken, 413 too large, 422 not valid
-(with `fields`), 429 too often (with `Retry-After`).
-PUT and DELETE of a vote, follow, membership, block, mute may be repeated.
+Programs send `Authorization: Bearer <token>`. Browsers send the session cookie and, to change something,
+the CSRF token.
+Anyone can read public content. A list is a page `{"items": […], "next_cursor": …}`; send `cursor` to get the next page.
+Errors are `{"detail": "…"}`: 401 not signed in, 403 not allowed, 404 not found, 409 already taken, 413 too large,
+422 not valid (with `fields`), 429 too many requests (with `Retry-After`).
+You can safely repeat PUT and DELETE of a vote, follow, membership, block or mute.
 """
 
 REFUSED = {"$ref": "#/components/schemas/Problem"}

@@ -56,4 +56,4 @@ def _me(user: User) -> MeOut:
 
 def _require_password(user: User, password: str, *, field: str) -> None:
     if not user.check_password(password):
-        raise Invalid(field, _("The password is wrong."))
+        raise Invalid(field, _("Wrong password."))

@@ -41,13 +41,15 @@ NUMBER = FieldMessage(gettext_lazy("This must be a number."))
 OBJECT = FieldMessage(gettext_lazy("This must be an object."))
 #: The message for each type of pydantic's errors.
 FIELD_MESSAGES = {
-    "missing": FieldMessage(gettext_lazy("This is needed.")),
-    "extra_forbidden": FieldMessage(gettext_lazy("There is no such field.")),
-    "string_type": FieldMessage(gettext_lazy("This must be text.")),
-    "string_unicode": FieldMessage(gettext_lazy("This contains characters that are not text.")),
-    "string_too_long": FieldMessage(gettext_lazy("This is too long: at most %(most)s characters."), most="max_length"),
+    "missing": FieldMessage(gettext_lazy("This field is required.")),
+    "extra_forbidden": FieldMessage(gettext_lazy("Unknown field.")),
+    "string_type": FieldMessage(gettext_lazy("This must be a string.")),
+    "string_unicode": FieldMessage(gettext_lazy("This contains invalid characters. Remove them and try again.")),
+    "string_too_long": FieldMessage(
+        gettext_lazy("This is too long. Use at most %(most)s characters."), most="max_length"
+    ),
     "string_too_short": FieldMessage(
-        gettext_lazy("This is too short: at least %(least)s characters."), least="min_length"
+        gettext_lazy("This is too short. Use at least %(least)s characters."), least="min_length"
     ),
     "int_type": WHOLE_NUMBER,
     "int_parsing": WHOLE_NUMBER,
@@ -64,23 +66,23 @@ FIELD_MESSAGES = {
     "model_attributes_type": OBJECT,
     "literal_error": FieldMessage(gettext_lazy("This must be one of: %(choices)s."), choices="expected"),
     "greater_than_equal": FieldMessage(gettext_lazy("This must be at least %(least)s."), least="ge"),
-    "greater_than": FieldMessage(gettext_lazy("This must be more than %(bound)s."), bound="gt"),
+    "greater_than": FieldMessage(gettext_lazy("This must be greater than %(bound)s."), bound="gt"),
     "less_than_equal": FieldMessage(gettext_lazy("This must be at most %(most)s."), most="le"),
     "less_than": FieldMessage(gettext_lazy("This must be less than %(bound)s."), bound="lt"),
 }
 #: The message for each status of an answer that brings none.
 STATUS_MESSAGES = {
-    400: gettext_lazy("This request is not understood."),
-    401: gettext_lazy("Sign in first, or send a token."),
-    403: gettext_lazy("This is not allowed."),
-    404: gettext_lazy("There is nothing here."),
-    405: gettext_lazy("This method is not allowed here."),
-    409: gettext_lazy("This does not agree with what there is."),
-    413: gettext_lazy("The body is too large."),
-    415: gettext_lazy("A body of this type is not taken."),
-    422: gettext_lazy("Something in this request is not valid."),
-    429: gettext_lazy("Too many requests; try again later."),
-    503: gettext_lazy("This cannot be answered right now; try again later."),
+    400: gettext_lazy("The request could not be understood."),
+    401: gettext_lazy("Sign in, or send an API token."),
+    403: gettext_lazy("You don't have permission to do this."),
+    404: gettext_lazy("There is nothing at this address."),
+    405: gettext_lazy("This method is not allowed at this address."),
+    409: gettext_lazy("This conflicts with the current state."),
+    413: gettext_lazy("The request body is too large."),
+    415: gettext_lazy("This content type is not supported."),
+    422: gettext_lazy("The request contains values that are not valid."),
+    429: gettext_lazy("Too many requests. Try again later."),
+    503: gettext_lazy("The service is unavailable right now. Try again later."),
 }
 
 
@@ -130,7 +132,7 @@ def _refused(request: HttpRequest, error: Refused | type[Refused]) -> HttpRespon
 
 
 def _bad_cursor(request: HttpRequest, error: Any) -> HttpResponse:
-    message = _("This cursor does not belong to this list; leave it out to start from the first page.")
+    message = _("This cursor is not valid for this list. Leave it out to start from the first page.")
     return _answer(422, f"cursor: {message}", cursor=message)
 
 
@@ -139,7 +141,7 @@ def _not_understood(request: HttpRequest, error: Any) -> HttpResponse:
         return _answer(404, _phrase(404))
     fields = {_field(problem): _field_message(problem) for problem in error.errors}
     if "" in fields:
-        return _answer(422, _("The body must be a JSON object."))
+        return _answer(422, _("The request body must be a JSON object."))
     return _answer(422, "; ".join(f"{field}: {message}" for field, message in fields.items()), **fields)
 
 
@@ -153,7 +155,7 @@ def _field_message(problem: dict[str, Any]) -> str:
     """What is wrong with a field, from pydantic's error: `type`, `msg` in English, and `ctx` with the limits."""
     message = FIELD_MESSAGES.get(problem["type"])
     if message is None:
-        return str(problem["msg"]) if _in_english() else _("This is not valid.")
+        return str(problem["msg"]) if _in_english() else _("This value is not valid.")
     limits = {name: problem["ctx"][key] for name, key in message.limits.items()}
     if "choices" in limits:
         limits["choices"] = limits["choices"].replace(" or ", _(" or "))
@@ -166,12 +168,12 @@ def _in_english() -> bool:
 
 
 def _too_big(request: HttpRequest, error: Any) -> HttpResponse:
-    return _answer(413, _("The body is too large."))
+    return _answer(413, _("The request body is too large."))
 
 
 def _http_error(request: HttpRequest, error: Any) -> HttpResponse:
     if error.status_code == 400:
-        return _answer(400, _("The body is not JSON."))
+        return _answer(400, _("The request body is not valid JSON."))
     if error.status_code == 429 or error.message == HTTPStatus(error.status_code).phrase:
         return _answer(error.status_code, _phrase(error.status_code))
     return _answer(error.status_code, error.message)
@@ -187,5 +189,5 @@ def _phrase(status: int) -> str:
     if status in STATUS_MESSAGES:
         return str(STATUS_MESSAGES[status])
     if status >= 500:
-        return _("Something went wrong on our side.")
-    return HTTPStatus(status).phrase if _in_english() else _("This request was refused.")
+        return _("Something went wrong on our side. Try again later.")
+    return HTTPStatus(status).phrase if _in_english() else _("The request was refused.")

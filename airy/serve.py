@@ -21,7 +21,7 @@ def parse_address(text: str) -> tuple[str, int]:
     """Host and port of "8000", ":8000" or "127.0.0.1:8000". Raises ValueError, whose message shows the form."""
     host, _, port = text.rpartition(":")
     if not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ValueError(f"{text!r} is no address; it has the form PORT or ADDR:PORT, for example 127.0.0.1:8000")
+        raise ValueError(f"{text!r} is not an address. Use PORT or ADDR:PORT, for example 127.0.0.1:8000")
     return host.strip("[]") or "127.0.0.1", int(port)
 
 

@@ -38,7 +38,7 @@ def read(
         kind = "a whole number" if cast is int else cast.__name__
         raise ImproperlyConfigured(f"{name} must be {kind}, for example {name}={default} ({error})") from None
     except OSError as error:
-        raise ImproperlyConfigured(f"{name}_FILE names a file that cannot be read: {error}") from None
+        raise ImproperlyConfigured(f"{name}_FILE is a file that cannot be read: {error}") from None
     if minimum is not None and value < minimum:
         raise ImproperlyConfigured(f"{name} must be at least {minimum}, for example {name}={default}; it is {value}")
     if maximum is not None and value > maximum:
@@ -93,7 +93,7 @@ def secret_key() -> str:
         return str(key)
     if not DEBUG:
         raise ImproperlyConfigured(
-            "SECRET_KEY is not set: export SECRET_KEY=… (or SECRET_KEY_FILE, or DEBUG=on at home)"
+            "SECRET_KEY is not set: export SECRET_KEY=… (or SECRET_KEY_FILE, or DEBUG=on for development)"
         )
     path = VAR_DIR / "secret_key"
     if not path.exists():

@@ -20,7 +20,7 @@ def check_broker(**kwargs: Any) -> list[CheckMessage]:
         return []
     return [
         Error(
-            f"{type(broker).__name__} carries no events.",
+            f"{type(broker).__name__} cannot carry events.",
             hint='Set DRAMATIQ_BROKER["BROKER"] to "events.brokers.rabbitmq.RabbitmqBroker" or the embedded one.',
             id="events.E001",
         )
@@ -36,8 +36,8 @@ def check_time_limits(**kwargs: Any) -> list[CheckMessage]:
         return []
     return [
         Warning(
-            f"RabbitMQ takes back what is held for half an hour, and {', '.join(long)} may run as long.",
-            hint="Give them a time_limit of 25 minutes at most, or raise RabbitMQ's consumer_timeout"
+            f"RabbitMQ redelivers messages not acknowledged for 30 minutes; {', '.join(long)} may run that long.",
+            hint="Set their time_limit to at most 25 minutes, or raise RabbitMQ's consumer_timeout"
             ' and add "events.W003" to SILENCED_SYSTEM_CHECKS.',
             id="events.W003",
         )

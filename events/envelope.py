@@ -87,9 +87,9 @@ class Envelope(NamedTuple):
         try:
             wire = WIRE.validate_json(body)
             if b"\\u0000" in body and _has_nul(wire):
-                raise ValueError("a NUL character, which PostgreSQL cannot keep")
+                raise ValueError("it contains a NUL character, which PostgreSQL cannot store")
             if not _is_finite(wire["data"]):
-                raise ValueError("a number without end, which JSON does not know")
+                raise ValueError("it contains NaN or Infinity, which JSON does not allow")
             event_id = wire["id"]
             return cls(
                 id=event_id,
@@ -122,7 +122,7 @@ class Envelope(NamedTuple):
         cls = event_class(self.topic, version=self.version)
         if cls is None:
             raise UndecodableError(
-                f"no event class is declared for topic {self.topic!r}: declare one, or narrow the pattern"
+                f"no event class is declared for topic {self.topic!r}: declare one, or narrow the subscriber's pattern"
             )
         try:
             event = cls.model_validate_json(to_json(self.data), extra="ignore")
@@ -161,7 +161,7 @@ def _version(schema: str) -> int:
     written = schema.rsplit("/", 1)[-1]
     version = int(written) if written.isdecimal() else 1
     if version not in VERSIONS:
-        raise ValueError(f"version {version}: from {VERSIONS[0]} to {VERSIONS[-1]} can be kept")
+        raise ValueError(f"version {version} is out of range: it must be from {VERSIONS[0]} to {VERSIONS[-1]}")
     return version
 
 

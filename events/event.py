@@ -69,15 +69,17 @@ class Event(BaseModel):
         cls.subject_format = subject or cls.subject_format
         for name in cls.model_fields:
             if name in RESERVED_NAMES:
-                raise TypeError(
-                    f"{cls.__name__}.{name}: the name belongs to the event itself; call the field otherwise"
-                )
+                raise TypeError(f"{cls.__name__}.{name}: this name is reserved for the event itself; rename the field")
             _require_plain(cls, name, cls.model_fields[name].annotation)
         for _, named, _, _ in string.Formatter().parse(cls.subject_format):
             if named is not None and named not in cls.model_fields:
-                raise TypeError(f"{cls.__name__}: subject={cls.subject_format!r} names {named!r}, which is no field")
+                raise TypeError(
+                    f"{cls.__name__}: subject={cls.subject_format!r} names {named!r}, which is not a field of the event"
+                )
         if topic and (len(topic) > 100 or not TOPIC.fullmatch(topic)):
-            raise TypeError(f"{cls.__name__}: topic={topic!r}: words of a-z, 0-9, _ with dots between, 100 at most")
+            raise TypeError(
+                f"{cls.__name__}: topic={topic!r}: use words of a-z, 0-9, _ separated by dots, 100 characters at most"
+            )
         if topic:
             _enter_in_catalogue(cls)
 
@@ -87,7 +89,7 @@ class Event(BaseModel):
         try:
             return self._received
         except AttributeError:
-            raise LookupError(f"{type(self).__name__} has no meta yet: only a delivered event has it") from None
+            raise LookupError(f"{type(self).__name__} has no meta: only a delivered event has one") from None
 
     @property
     def subject_text(self) -> str:
@@ -119,7 +121,7 @@ def _enter_in_catalogue(cls: type[Event]) -> None:
     if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
         raise TypeError(
             f"{cls.__name__}: topic {cls.topic!r} version {cls.version} is declared by "
-            f"{known.__module__}.{known.__name__}; use another topic, or the next version"
+            f"{known.__module__}.{known.__name__}; use another topic or the next version"
         )
     versions[cls.version] = cls
 
@@ -135,6 +137,6 @@ def _require_plain(cls: type, name: str, annotation: Any) -> None:
             _require_plain(cls, name, argument)
         return
     raise TypeError(
-        f"{cls.__name__}.{name}: {annotation} is not plain; an event carries ids and values "
+        f"{cls.__name__}.{name}: {annotation} is not a plain type; an event carries IDs and values "
         "(int, str, bool, float, dates, UUID, Decimal, Literal, and tuples of these, not lists or models)"
     )

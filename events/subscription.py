@@ -51,7 +51,7 @@ class RetryAfter(Exception):
         if isinstance(seconds, dt.timedelta):
             seconds = seconds.total_seconds()
         if not isinstance(seconds, (int, float)) or not 0 <= seconds <= YEAR:
-            raise ValueError(f"RetryAfter({seconds!r}): seconds or a timedelta, from 0 to a year")
+            raise ValueError(f"RetryAfter({seconds!r}) is not valid: give seconds or a timedelta, from 0 to one year")
         super().__init__(f"retry after {seconds} s")
         self.seconds = seconds
 
@@ -161,14 +161,12 @@ def _pattern(what: type[Event] | str) -> str:
     if isinstance(what, str):
         if not PATTERN.fullmatch(what):
             raise ValueError(
-                f"{what!r} is no topic pattern: words of a-z, 0-9, _ with dots between; * one word, # any number"
+                f"{what!r} is not a topic pattern: use words of a-z, 0-9, _ separated by dots; * is one word, # any"
             )
         return what
     if isinstance(what, type) and issubclass(what, Event):
         if not what.topic:
-            raise TypeError(
-                f"{what.__name__} has no topic: subscribe to the events that descend from it, or to a pattern"
-            )
+            raise TypeError(f"{what.__name__} has no topic: subscribe to its subclasses, or to a pattern")
         return what.topic
     raise TypeError(f"{what!r} is neither an Event class nor a topic pattern such as 'vote.*'")
 
@@ -176,30 +174,30 @@ def _pattern(what: type[Event] | str) -> str:
 def _checked(options: dict[str, Any]) -> dict[str, Any]:
     known = set(Subscription.__dataclass_fields__) - {"function", "origin", "patterns"}
     if unknown := sorted(set(options) - known):
-        raise TypeError(f"subscriber() knows no option {', '.join(unknown)}; it takes {', '.join(sorted(known))}")
+        raise TypeError(f"subscriber() has no option {', '.join(unknown)}; it takes {', '.join(sorted(known))}")
     for name in ("min_backoff", "max_backoff", "time_limit"):
         if isinstance(options.get(name), dt.timedelta):
             options[name] = int(options[name] / dt.timedelta(milliseconds=1))
     for name, (least, most) in BOUNDS.items():
         value = options.get(name, least)
         if not (name == "batch" and value is None) and (type(value) is not int or not least <= value <= most):
-            raise ValueError(f"subscriber({name}={value!r}): a whole number from {least:,} to {most:,} is needed")
+            raise ValueError(f"subscriber({name}={value!r}): it must be a whole number from {least:,} to {most:,}")
     if options.get("min_backoff", 1_000) > options.get("max_backoff", 600_000):
         raise ValueError("subscriber(min_backoff=…) must not be longer than max_backoff")
     if options.get("batch") and "group" in options:
-        raise ValueError("subscriber(): a batch is its own group; give batch= or group=, not both")
+        raise ValueError("subscriber() takes batch= or group=, not both: a batch is its own group")
     if not options.get("atomic", True) and (options.get("batch") or options.get("group", 1) != 1):
-        raise ValueError("subscriber(atomic=False) works in transactions of its own; it takes no batch= or group=")
+        raise ValueError("subscriber(atomic=False) takes no batch= or group=: it uses its own transactions")
     for name in ("replayable", "atomic"):
         if not isinstance(options.get(name, True), bool):
-            raise ValueError(f"subscriber({name}=…) is True or False")
+            raise ValueError(f"subscriber({name}=…) must be True or False")
     if not isinstance(options["name"], str) or not NAME.fullmatch(options["name"]):
         raise ValueError(
-            f"subscriber(name={options['name']!r}): letters, digits, dots, _ and - only, not beginning with a digit"
+            f"subscriber(name={options['name']!r}): use letters, digits, dots, _ and -, and do not start with a digit"
         )
     if len(options["name"]) > MAX_NAME_LENGTH:
         raise ValueError(
-            f"subscriber(name={options['name']!r}): {MAX_NAME_LENGTH} characters fit; give it a shorter name="
+            f"subscriber(name={options['name']!r}): the limit is {MAX_NAME_LENGTH} characters; choose a shorter name="
         )
     return options
 
@@ -216,10 +214,14 @@ def _register(subscription: Subscription, function: Callable[..., Any]) -> None:
     ]
     if len(required) != 1:
         takes = "the list of events" if subscription.batch else "the event"
-        raise TypeError(f"{subscription.name}: a subscriber takes one argument, {takes}; it has {len(required)}")
+        raise TypeError(
+            f"{subscription.name}: a subscriber takes one argument, {takes}; this one takes {len(required)}"
+        )
     known = subscriptions.get(subscription.name)
     if known is not None and known.origin != subscription.origin:
-        raise ValueError(f"subscriber name {subscription.name!r} is taken by {known.origin}; give name= to one of them")
+        raise ValueError(
+            f"subscriber name {subscription.name!r} is already taken by {known.origin}; set name= on one of them"
+        )
     subscriptions[subscription.name] = subscription
     for on_subscription in listeners:
         on_subscription(subscription)

@@ -72,7 +72,7 @@ class StreamAdmin(ReadOnlyAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    @admin.action(description=_("Begin a new epoch (after restoring a backup)"), permissions=["renew"])
+    @admin.action(description=_("Start a new epoch (after restoring a backup)"), permissions=["renew"])
     def begin_anew(self, request: HttpRequest, queryset: QuerySet[Stream]) -> None:
         """Clients with later numbers than the restored stream reload."""
         queryset.update(epoch=uuid.uuid4())

@@ -23,7 +23,7 @@ def check_layer(**kwargs: Any) -> list[CheckMessage]:
         return []
     return [
         Warning(
-            "Workers cannot push to the web's sockets: the channel layer is within one process; the bell polls.",
+            "Workers cannot push to browsers: the channel layer works in one process only. Browsers will poll.",
             hint="Set REDIS_URL=redis://host:6379 for live push across processes.",
             id="notifications.W001",
         )

@@ -149,7 +149,7 @@ WELCOME = Kind(
     key=lambda user: "welcome",
     data=no_data,
     withdrawn_with_content=False,
-    text=_("Welcome to Airy! Follow people and join circles, and your feed fills up."),
+    text=_("Welcome to Airy! Follow people and join circles to fill your feed."),
     link=lambda data: "/",
 )
 POST = Kind(

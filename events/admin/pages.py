@@ -72,7 +72,7 @@ class StoredEventAdmin(ReadOnlyAdmin):
     list_display = ["sequence", "topic", "subject", "time", "event_id"]
     list_filter = ["topic"]
     search_fields = ["=event_id", "=subject", "=correlation_id", "=topic"]
-    search_help_text = _("An id, a subject such as post/7, a topic, or a correlation id")
+    search_help_text = _("Search by event ID, subject (such as post/7), topic or correlation ID")
     ordering = ["-sequence"]
     exclude = ["data"]
     readonly_fields = ["payload", "deliveries", "owed", "caused"]
@@ -99,13 +99,13 @@ class StoredEventAdmin(ReadOnlyAdmin):
             ),
         ) or preformatted(_("none yet"))
 
-    @admin.display(description=_("still owed"))
+    @admin.display(description=_("in the outbox"))
     def owed(self, event: StoredEvent) -> str:
         rows = OutboxMessage.objects.filter(event=event)
         now = _("now")
         return ", ".join(f"{row.subscriber or '*'} ({row.due or now})" for row in rows) or "—"
 
-    @admin.display(description=_("caused"))
+    @admin.display(description=_("events it caused"))
     def caused(self, event: StoredEvent) -> SafeString:
         found = StoredEvent.objects.filter(correlation_id=event.correlation_id, causation_id=event.event_id)
         return format_html_join(
@@ -151,7 +151,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
     list_display = ["id", "event_id", "subscriber", "state", "attempts", "at", "reason"]
     list_filter = ["state"]
     search_fields = ["=event_id", "=subscriber"]
-    search_help_text = _("An event's id or a subscriber's name")
+    search_help_text = _("Search by event ID or subscriber name")
     ordering = ["-id"]
     exclude = ["body"]
     readonly_fields = ["the_event", "bytes_received"]
@@ -185,19 +185,25 @@ class DeadLetterAdmin(DeliveryAdmin):
         options = Delivery._meta
         return request.user.has_perm(f"{options.app_label}.{get_permission_codename('change', options)}")
 
-    @admin.action(description=_("Requeue the chosen dead letters"), permissions=["requeue"])
+    @admin.action(description=_("Requeue selected dead letters"), permissions=["requeue"])
     def requeue(self, request: HttpRequest, chosen: QuerySet[DeadLetter]) -> None:
         self.log_decision(request, chosen, gettext("Requeued."))
         count, kept = requeue(chosen)
-        self.message_user(request, ngettext("%d requeued", "%d requeued", count) % count, messages.SUCCESS)
+        self.message_user(
+            request, ngettext("%d dead letter requeued", "%d dead letters requeued", count) % count, messages.SUCCESS
+        )
         if kept:
-            self.message_user(request, _("%d cannot be read and stay: discard them") % kept, messages.WARNING)
+            self.message_user(
+                request, _("Unreadable dead letters not requeued: %d. Discard them.") % kept, messages.WARNING
+            )
 
-    @admin.action(description=_("Discard the chosen dead letters"), permissions=["requeue"])
+    @admin.action(description=_("Discard selected dead letters"), permissions=["requeue"])
     def discard(self, request: HttpRequest, chosen: QuerySet[DeadLetter]) -> None:
         self.log_decision(request, chosen, gettext("Discarded."))
         count = discard(chosen)
-        self.message_user(request, ngettext("%d discarded", "%d discarded", count) % count, messages.SUCCESS)
+        self.message_user(
+            request, ngettext("%d dead letter discarded", "%d dead letters discarded", count) % count, messages.SUCCESS
+        )
 
     def log_decision(self, request: HttpRequest, chosen: QuerySet[DeadLetter], message: str) -> None:
         """Who decided what: an entry per dead letter; above MAX_LOG_ENTRIES one entry for all, at the newest."""
@@ -291,13 +297,13 @@ class ProcessAdmin(ReadOnlyAdmin):
         if not process.silent:
             return format_html('<span class="state">{}</span>', _("alive"))
         since = date_format(localtime(process.beat_at), "Y-m-d H:i:s")
-        return format_html('<span class="state silent">{}</span>', _("silent since %s") % since)
+        return format_html('<span class="state silent">{}</span>', _("no heartbeat since %s") % since)
 
     @admin.display(description=_("relay"))
     def relay(self, process: Any) -> str:
         if process.silent or "relay_active" not in process.figures:
             return "—"
-        return str(_("active") if process.figures["relay_active"] else _("stands by"))
+        return str(_("active") if process.figures["relay_active"] else _("standby"))
 
     @admin.display(description=_("task pool"))
     def pool(self, process: Any) -> SafeString:
@@ -305,6 +311,6 @@ class ProcessAdmin(ReadOnlyAdmin):
         silent = " silent" if process.silent else ""
         return format_html('<div class="pool{}">{}{}</div>', silent, pool_bar(pool), figures(pool))
 
-    @admin.display(description=_("since its start"))
+    @admin.display(description=_("since start"))
     def totals(self, process: Process) -> SafeString:
         return figures(process.figures.get("pool", {}), TOTALS)

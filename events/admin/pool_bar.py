@@ -39,9 +39,9 @@ def pool_bar(pool: Mapping[str, int]) -> SafeString:
     if not pool.get("capacity"):
         return SafeString("—")
     running, capacity, waiting = (pool.get(name, 0) for name in ("running", "capacity", "waiting"))
-    said = _("%(running)s of %(capacity)s slots taken") % {"running": number(running), "capacity": number(capacity)}
+    said = _("%(running)s of %(capacity)s slots in use") % {"running": number(running), "capacity": number(capacity)}
     if waiting:
-        said += ", " + ngettext("%s waits", "%s wait", waiting) % number(waiting)
+        said += ", " + ngettext("%s waiting", "%s waiting", waiting) % number(waiting)
     return format_html(
         '<div class="gauge{}"><svg role="img" aria-label="{}" viewBox="0 0 {} 16" width="{}" height="16">'
         '<title>{}</title><rect class="slots" x="0.5" y="1.5" width="{}" height="13"/>{}{}{}</svg> <b>{}</b> {}</div>',

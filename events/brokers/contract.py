@@ -159,7 +159,7 @@ class EventBroker(Broker):
     def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
         """Refused: work reaches subscribers as events, through the outbox. Raises NotImplementedError."""
         raise NotImplementedError(
-            f"{message.actor_name}.send(): emit an event instead; this broker delivers nothing else"
+            f"{message.actor_name}.send() is not supported: this broker delivers only events. Use emit()"
         )
 
     @abstractmethod

@@ -124,7 +124,7 @@ def _run_alone(subscription: Subscription, message: ReceivedMessage, guard: Guar
                 return None
             attempt = counted
             if (begun := counted - message.attempt) >= limit:
-                raise ExhaustedError(f"begun {begun} times alone without an outcome: it ends its worker")
+                raise ExhaustedError(f"started alone {begun} times without an outcome: it kills its worker")
         retry_deadlocks(lambda: _run_together(subscription, (message,), guard=guard, attempt=attempt))
     except StillRunningError:
         raise

@@ -31,7 +31,9 @@ from .models import Attempt, Delivery
 log = get_logger("events.delivery")
 
 #: The reason of a dead letter whose subscriber does not exist.
-UNKNOWN_SUBSCRIBER = "no subscriber of this name: give the renamed one name= as before and requeue, or discard"
+UNKNOWN_SUBSCRIBER = (
+    "no subscriber has this name: if it was renamed, set its old name with name= and requeue; otherwise discard"
+)
 #: Errors that no retry can mend.
 NO_RETRY = (PermanentFailure, UndecodableError, ExhaustedError)
 #: Milliseconds before a failure is recorded again: the first pause, the longest pause.

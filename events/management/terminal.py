@@ -40,7 +40,7 @@ def moment(text: str) -> dt.datetime:
     except (ValueError, OverflowError):
         pass
     raise argparse.ArgumentTypeError(
-        f"{text!r} is no time: write 2026-11-25, 2026-11-25T10:30, or how long ago: 90s, 30m, 2h, 7d"
+        f"{text!r} is not a time: write 2026-11-25, 2026-11-25T10:30, or how long ago: 90s, 30m, 2h, 7d"
     )
 
 
@@ -113,6 +113,8 @@ def confirm(question: str, options: dict[str, Any]) -> None:
     if options["yes"]:
         return
     if not sys.stdin.isatty():
-        raise CommandError(f"{question} There is nobody to ask: add --yes, or --dry-run to see what it would do.")
+        raise CommandError(
+            f"{question} Cannot ask without a terminal: add --yes, or use --dry-run to see what would happen."
+        )
     if input(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
         raise CommandError("Nothing was changed.")

@@ -60,7 +60,7 @@ def emit_many(
     if type(priority) is not int or not 0 <= priority <= 9:
         raise ValueError(f"priority must be a whole number from 0 (normal) to 9 (first); it is {priority!r}")
     if delay is not None and (not isinstance(delay, dt.timedelta) or delay < dt.timedelta(0)):
-        raise ValueError(f"delay must be a timedelta, and not negative; it is {delay!r}")
+        raise ValueError(f"delay must be a timedelta of zero or more; it is {delay!r}")
     events = list(events)
     causes = [one.meta for one in cause] if isinstance(cause, Sequence) else [_cause(cause)] * len(events)
     suppressed, now, ours = _suppressed.get(), dt.datetime.now(dt.UTC), source()
@@ -76,7 +76,7 @@ def suppressed(reason: str) -> Iterator[None]:
     Raises ValueError for an empty reason; 200 characters of it are kept.
     """
     if not reason:
-        raise ValueError("suppressed() needs a reason: it stands in the log beside each event")
+        raise ValueError("suppressed() needs a reason: it is stored in the log with each event")
     token = _suppressed.set(reason[:200])
     try:
         yield
@@ -95,14 +95,14 @@ def _cause(cause: Event | None) -> Meta | None:
 
 def _line(event: Event, cause: Meta | None, now: dt.datetime, reason: str, ours: str) -> LogLine:
     if not isinstance(event, Event):
-        raise TypeError(f"emit() takes an event, an instance of a class that descends from Event, not {event!r}")
+        raise TypeError(f"emit() takes an event, an instance of a subclass of Event, not {event!r}")
     if not event.topic:
         raise TypeError(f"{type(event).__name__} has no topic: declare class {type(event).__name__}(Event, topic=…)")
     data = event.model_dump_json()
     if len(data) > MAX_CHARACTERS:
         raise ValueError(
-            f"{event.topic} has {len(data):,} characters, of which {MAX_CHARACTERS:,} fit: "
-            "keep what is large in a table or a file, and emit its key"
+            f"{event.topic} has {len(data):,} characters; the limit is {MAX_CHARACTERS:,}. "
+            "Keep large data in a table or a file, and emit its key."
         )
     event_id = uuid7()
     return LogLine(
@@ -123,6 +123,6 @@ def _require_transaction() -> None:
     connection = connections[router.db_for_write(StoredEvent)]
     if not any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks):
         raise EmitOutsideTransactionError(
-            "emit() needs the transaction of the change it tells of: wrap both in `with transaction.atomic():`, "
-            "or give the model the EventSource mixin, whose save() and delete() do it"
+            "emit() must run in the transaction of the change it describes: wrap both in `with transaction.atomic():`, "
+            "or add the EventSource mixin to the model, whose save() and delete() do this"
         )

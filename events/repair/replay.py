@@ -112,8 +112,8 @@ def events_for(
     topics = [one for one in wanted if not topic or matches(topic, one)]
     if topic and not topics:
         raise ReplayRefusedError(
-            f"The log has no event of topic {topic!r} that {name} wants: it subscribes to "
-            f"{', '.join(subscription.patterns)}, of which the log has {', '.join(wanted) or 'none'}."
+            f"The log has no events of topic {topic!r} for {name}: it subscribes to "
+            f"{', '.join(subscription.patterns)}. Its topics in the log: {', '.join(wanted) or 'none'}."
         )
     events = StoredEvent.objects.filter(topic__in=topics)
     if not suppressed:
@@ -196,7 +196,9 @@ def decide(
 def _declared(name: str) -> Subscription:
     if name not in subscriptions:
         close = get_close_matches(name, subscriptions, n=3)
-        known = f"did you mean {', '.join(close)}?" if close else f"there are {', '.join(sorted(subscriptions))}."
+        known = (
+            f"did you mean {', '.join(close)}?" if close else f"the subscribers are {', '.join(sorted(subscriptions))}."
+        )
         raise ReplayRefusedError(f"No subscriber is named {name!r}: {known}")
     return subscriptions[name]
 

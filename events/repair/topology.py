@@ -65,7 +65,7 @@ def delete(topology: Topology, queue: Queue, *, force: bool = False) -> None:
     Raises TopologyError if the queue is in use, is no orphan or, without `force`, is not empty.
     """
     if not queue.orphan:
-        raise TopologyError(f"{queue.name} is the queue of {queue.subscriber}: the code subscribes to it.")
+        raise TopologyError(f"{queue.name} is the queue of {queue.subscriber}, which is still in the code.")
     topology.delete(queue.name, force=force)
     _forget(queue, queue_too=True)
 

@@ -38,7 +38,7 @@ class Token(HttpBearer):
         user = user_of_token(token)
         if user is None:
             _refuse_banned(User.objects.filter(tokens__digest=ApiToken.digest_of(token)))
-            raise AuthenticationError(message=_("This token is not valid."))
+            raise AuthenticationError(message=_("This token is not valid. Create a new one in your settings."))
         request.user = user
         return user
 
@@ -58,7 +58,9 @@ class Session(APIKeyCookie):
                 _refuse_banned(User.objects.filter(pk=user_id))
             return None
         if check_csrf(request):
-            raise NotAllowed(_("The CSRF token is missing or wrong: send the csrftoken cookie as X-CSRFToken."))
+            raise NotAllowed(
+                _("The CSRF token is missing or wrong. Send the csrftoken cookie in the X-CSRFToken header.")
+            )
         return request.user
 
 
@@ -70,7 +72,7 @@ def anonymous(request: HttpRequest) -> AnonymousUser:
 def stranger(request: HttpRequest) -> AnonymousUser:
     """One who is about to sign in. A program needs no CSRF token for that; a page of another site may not do it."""
     if not is_from_this_site(request):
-        raise NotAllowed(_("Another site may not sign anybody in here."))
+        raise NotAllowed(_("Signing in from another site is not allowed."))
     return AnonymousUser()
 
 
@@ -81,4 +83,4 @@ ANYBODY = [*SIGNED_IN, anonymous]
 def _refuse_banned(claimed: QuerySet[User]) -> None:
     """Raises NotAllowed when a session or token is that of a user who was banned since."""
     if claimed.filter(is_active=False).exists():
-        raise NotAllowed(_("This account is closed."))
+        raise NotAllowed(_("This account has been deactivated."))

@@ -107,4 +107,4 @@ def test_notices_are_shown_to_their_user_alone():
 def test_a_page_without_notices_says_so():
     alice = window()
     Stream.objects.all().delete()
-    assert "Nothing has happened yet." in alice.read("/notifications")
+    assert "You have no notifications yet." in alice.read("/notifications")

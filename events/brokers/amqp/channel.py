@@ -105,7 +105,9 @@ class ConsumerChannel:
         self._channel = channel
         channel.add_on_close_callback(self._on_lost)
         channel.add_on_cancel_callback(
-            lambda frame: self._on_lost(channel, ConnectionError("RabbitMQ ended the consumer: its queue is gone"))
+            lambda frame: self._on_lost(
+                channel, ConnectionError("RabbitMQ cancelled the consumer: its queue was deleted")
+            )
         )
         if self._consuming:
             channel.basic_qos(prefetch_count=self._prefetch)

@@ -127,7 +127,7 @@ class _Connected:
     def _unreachable(self, error: BaseException) -> TopologyError:
         where = self._broker.parameters
         return TopologyError(
-            f"RabbitMQ at {where.host}:{where.port}, vhost {where.virtual_host}: {error!r}. See MQ_HOST, MQ_PORT, "
+            f"RabbitMQ at {where.host}:{where.port}, vhost {where.virtual_host}: {error!r}. Check MQ_HOST, MQ_PORT, "
             "MQ_VHOST, MQ_USER and MQ_PASSWORD."
         )
 
@@ -150,10 +150,10 @@ def _declare_queue(channel: Any, broker: RabbitmqBroker, queue: str) -> Any:
             )
             return channel.connection.channel()
         raise MismatchError(
-            f"RabbitMQ has the queue {queue} with other arguments than MQ_QUEUE_TYPE={broker.queue_type} asks for "
-            f"({error.reply_text}). The arguments of a queue cannot be changed: set MQ_QUEUE_TYPE back; or stop the "
+            f"RabbitMQ has the queue {queue} with other arguments than MQ_QUEUE_TYPE={broker.queue_type} needs "
+            f"({error.reply_text}). The arguments of a queue cannot be changed. Set MQ_QUEUE_TYPE back; or stop the "
             f"relay, let the workers drain the queue and delete it (rabbitmqctl delete_queue {queue}); or choose "
-            "another MQ_QUEUE_PREFIX, which makes new queues, and take the old ones away with manage.py topology unbind"
+            "another MQ_QUEUE_PREFIX, which creates new queues, and remove the old ones with manage.py topology unbind"
         ) from None
     return channel
 

@@ -13,19 +13,21 @@ from ...worker.services import WorkerServices
 
 
 class Command(BaseCommand):
-    help = "Carries events from the outbox to the broker until SIGTERM or Ctrl-C. Several may run; one is active."
+    help = "Publishes events from the outbox to the broker until SIGTERM or Ctrl+C. Several can run; one is active."
 
     def handle(self, *args: Any, **options: Any) -> None:
         broker = dramatiq.get_broker()
         if not isinstance(broker, EventBroker):
-            raise CommandError(f"{type(broker).__name__} carries no events: see `manage.py check`.")
+            raise CommandError(f"{type(broker).__name__} cannot carry events. Run `manage.py check`.")
         if broker.in_process:
-            raise CommandError("The embedded broker delivers in its own process: run `manage.py rundramatiq` or `up`.")
+            raise CommandError(
+                "The embedded broker needs no separate relay. Run `manage.py rundramatiq` or `manage.py up`."
+            )
         stop = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
         services = WorkerServices(broker, kind="relay")
         services.start()
-        self.stdout.write(_("Relaying — Ctrl-C stops it"))
+        self.stdout.write(_("The relay is running. Press Ctrl+C to stop."))
         stop.wait()
         services.stop()

@@ -13,30 +13,36 @@ from ..terminal import Table, confirm, show, show_json
 
 class Command(BaseCommand):
     help = (
-        "RabbitMQ keeps queues and bindings until somebody takes them away. `show` compares them with the code; "
-        "`declare` makes what is missing, in a deploy before the relay starts; `unbind` takes away the bindings of "
-        "patterns and subscribers that the code has no more, so that their queues stop filling."
+        "RabbitMQ keeps queues and bindings until they are removed. `show` compares them with the code. `declare` "
+        "creates what is missing; run it on each deploy, before the relay starts. `unbind` removes bindings of "
+        "patterns and subscribers that are no longer in the code, so that their queues stop filling."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", metavar="show|declare|unbind")
         parser.set_defaults(verb="show", json=False)
-        showing = verbs.add_parser("show", help="queues, patterns, messages and consumers (the default)")
-        showing.add_argument("--json", action="store_true", help="as JSON, for programs")
-        verbs.add_parser("declare", help="make exchange, queues and bindings; again and again does no harm")
-        unbinding = verbs.add_parser("unbind", help="take away the bindings that the code has no more")
+        showing = verbs.add_parser("show", help="list queues, patterns, messages and consumers (default)")
+        showing.add_argument("--json", action="store_true", help="print JSON")
+        verbs.add_parser("declare", help="create the exchange, queues and bindings; safe to repeat")
+        unbinding = verbs.add_parser("unbind", help="remove bindings that are no longer in the code")
         unbinding.add_argument(
-            "--delete-queue", action="store_true", help="and the queues of subscribers that are gone, if empty"
+            "--delete-queue",
+            action="store_true",
+            help="also delete the queues of removed subscribers, if they are empty",
         )
-        unbinding.add_argument("--force", action="store_true", help="with --delete-queue: with the messages in them")
-        unbinding.add_argument("--dry-run", action="store_true", help="only say what")
-        unbinding.add_argument("--yes", action="store_true", help="do not ask before messages are deleted")
+        unbinding.add_argument(
+            "--force", action="store_true", help="with --delete-queue: delete queues that still hold messages"
+        )
+        unbinding.add_argument("--dry-run", action="store_true", help="only print what would be removed")
+        unbinding.add_argument(
+            "--yes", action="store_true", help="do not ask for confirmation before deleting messages"
+        )
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         broker = dramatiq.get_broker()
         topology = broker.topology if isinstance(broker, EventBroker) else None
         if topology is None:
-            self.stdout.write(f"{type(broker).__name__} keeps its queues in its process: there is nothing to declare.")
+            self.stdout.write(f"{type(broker).__name__} keeps its queues in the process: there is nothing to declare.")
             return
         try:
             match verb:
@@ -70,10 +76,10 @@ class Command(BaseCommand):
 
     def _unbind(self, topology: Topology, options: dict[str, Any]) -> None:
         if options["force"] and not options["delete_queue"]:
-            raise CommandError("--force is about messages in queues that --delete-queue deletes: give both.")
+            raise CommandError("--force works only together with --delete-queue.")
         queues = [queue for queue in survey(topology) if queue.stale or queue.orphan]
         if not queues:
-            self.stdout.write(self.style.SUCCESS("The broker has nothing that the code has not."))
+            self.stdout.write(self.style.SUCCESS("The broker has no bindings or queues that are not in the code."))
             return
         doomed = sum(queue.messages or 0 for queue in queues if queue.orphan)
         if options["force"] and doomed and not options["dry_run"]:
@@ -92,7 +98,7 @@ class Command(BaseCommand):
 
 def _to_do(queue: Queue) -> str:
     if queue.orphan:
-        gone = "gone already" if queue.messages is None else "nobody subscribes"
+        gone = "already deleted" if queue.messages is None else "no subscriber"
         return f"{gone}: unbind {', '.join(queue.stale)} --delete-queue"
     if queue.messages is None:
         return "missing: declare"

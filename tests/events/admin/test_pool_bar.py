@@ -39,7 +39,7 @@ def test_one_of_many_is_seen_and_one_short_of_all_too() -> None:
 
 def test_a_full_pool_says_so_in_words_and_shows_who_waits() -> None:
     drawn = pool_bar(pool_figures(4, 4, waiting=2))
-    assert 'aria-label="4 of 4 slots taken, 2 wait"' in drawn
+    assert 'aria-label="4 of 4 slots in use, 2 waiting"' in drawn
     assert "</b> full</div>" in drawn
     assert 'class="queue"' in drawn
     drawn = pool_bar(pool_figures(3, 4))
@@ -53,7 +53,7 @@ def test_few_slots_are_drawn_one_by_one_and_many_as_a_whole() -> None:
 
 
 def test_numbers_are_grouped_as_readers_of_the_language_do() -> None:
-    assert "3 of 10,000 slots taken" in pool_bar(pool_figures(3, 10_000))
+    assert "3 of 10,000 slots in use" in pool_bar(pool_figures(3, 10_000))
     assert "capacity <b>10,000</b>" in figures(pool_figures(3, 10_000))
     with translation.override("de"):
         assert "<b>10.000</b>" in figures(pool_figures(3, 10_000))
@@ -90,10 +90,10 @@ def test_the_list_draws_each_pool_and_says_who_is_silent_and_whose_relay_is_acti
     page = operator.get(ADDRESS).content.decode()
     assert '<td class="field-relay">active</td>' in row_of(page, 1)
     assert "alive" in row_of(page, 1)
-    assert "4 of 4 slots taken, 2 wait" in row_of(page, 1)
+    assert "4 of 4 slots in use, 2 waiting" in row_of(page, 1)
     for one in ("running <b>4</b>", "free <b>0</b>", "waiting <b>2</b>", "capacity <b>4</b>", "threads <b>6</b>"):
         assert one in row_of(page, 1)
-    assert '<td class="field-relay">stands by</td>' in row_of(page, 2)
+    assert '<td class="field-relay">standby</td>' in row_of(page, 2)
     assert '<td class="field-relay">—</td>' in row_of(page, 3)
     since = timezone.localtime(dead.beat_at).strftime("%Y-%m-%d %H:%M:%S")
     assert f"silent since {since}" in row_of(page, 3)
@@ -112,7 +112,7 @@ def test_the_pages_of_processes_refresh_themselves_and_no_others_do(operator: Cl
 @pytest.mark.django_db
 def test_a_process_page_shows_what_became_of_its_tasks(operator: Client) -> None:
     page = operator.get(f"{ADDRESS}{process(1).pk}/change/").content.decode()
-    assert "3 of 10,000 slots taken" in page
+    assert "3 of 10,000 slots in use" in page
     assert "submitted <b>1,234,567</b>" in page
     assert "failed <b>3</b>" in page
 

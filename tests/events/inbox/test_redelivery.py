@@ -60,7 +60,7 @@ def test_a_message_that_kills_its_worker_runs_once_and_max_retries_times_more(ma
     record_failures(given_up.value)
     dead = DeadLetter.objects.get()
     assert (dead.state, dead.attempts, runs) == ("dead", max_retries + 1, max_retries + 1)
-    assert "ends its worker" in dead.reason
+    assert "kills its worker" in dead.reason
 
 
 def test_without_retries_a_redelivered_message_runs_once_as_it_may_never_have_begun() -> None:
@@ -74,7 +74,7 @@ def test_without_retries_a_redelivered_message_runs_once_as_it_may_never_have_be
     with only(None, kill, max_retries=0) as subscription:
         killer = again(arrival())
         interrupted(subscription, killer)
-        with pytest.raises(DeliveryFailedError, match="ends its worker"):
+        with pytest.raises(DeliveryFailedError, match="kills its worker"):
             process(subscription, [killer])
     assert runs == 1
 

@@ -55,7 +55,7 @@ def test_many_events_keep_their_order() -> None:
 
 
 def test_an_event_that_no_broker_would_take_is_refused() -> None:
-    with transaction.atomic(), pytest.raises(ValueError, match="keep what is large in a table"):
+    with transaction.atomic(), pytest.raises(ValueError, match="Keep large data in a table"):
         emit(Rang(number=1, mood="x" * 4_000_000))
 
 

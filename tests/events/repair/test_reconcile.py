@@ -207,7 +207,7 @@ def test_the_command_heals_and_says_what(home: None) -> None:
     deliver()
     out = io.StringIO()
     call_command("reconcile", "--patience", "0", stdout=out)
-    assert out.getvalue() == "Nothing is lost.\n"
+    assert out.getvalue() == "No lost events.\n"
     with pytest.raises(CommandError, match="seconds, for example 5"):
         call_command("reconcile", "--patience", "long")
 

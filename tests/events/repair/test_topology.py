@@ -106,7 +106,7 @@ def test_patterns_and_subscribers_that_the_code_dropped_are_unbound_and_forgotte
     assert queue_of("effects.gone")["orphan"]
     assert "deleted with 1 messages" in run("unbind", "--delete-queue", "--force", "--yes")
     assert not Subscription.objects.filter(name="effects.gone").exists()
-    assert "nothing that the code has not" in run("unbind")
+    assert "no bindings or queues that are not in the code" in run("unbind")
 
 
 @pytest.mark.rabbitmq
