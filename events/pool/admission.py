@@ -11,7 +11,7 @@ from typing import Any
 from .errors import PoolClosedError, PoolDeadlockError, PoolError, PoolOverloadedError, SubmitTimeoutError
 from .handle import TaskHandle, current_task
 from .stats import PoolStats
-from .waits import Lane, Waiter, Waits
+from .wait_graph import Lane, Waiter, Waits
 
 DEADLOCK = (
     "{} is full and every task that could free a slot waits for one itself; submit follow-up work with try_submit() "

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import connections
+from .database_threads import DatabaseLanes
 from .errors import TaskTimeoutError
 from .execution import Execution
 from .handle import TaskHandle
-from .lanes import DatabaseLanes
 
 #: How many new tasks the loop takes up before it looks after the running ones again.
 BATCH = 256

@@ -11,7 +11,7 @@ from .errors import TaskTimeoutError
 from .future import LightFuture
 
 if TYPE_CHECKING:
-    from .waits import Lane
+    from .wait_graph import Lane
 
 T = TypeVar("T")
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]

@@ -14,13 +14,13 @@ from typing import Any, ParamSpec, TypeVar
 from . import connections
 from .admission import Admission
 from .coroutines import CoroutineLoop
+from .database_threads import DatabaseLanes
 from .errors import PoolDeadlockError
 from .execution import Execution, OnError, is_coroutine_function
 from .handle import Runner, TaskHandle, current, current_task
-from .lanes import DatabaseLanes
 from .stats import PoolStats
 from .threads import WorkerThreads
-from .waits import Lane
+from .wait_graph import Lane
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -16,7 +16,7 @@ from django.db.backends.signals import connection_created
 from events.bus import emit
 from events.outbox.emit import handling
 from events.pool import TaskPool
-from events.pool.lanes import LANES
+from events.pool.database_threads import LANES
 from events.testing import emitted
 from tests.effects.events import Rang
 from tests.events.pool.test_admission import Eventually
