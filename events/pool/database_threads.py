@@ -1,11 +1,15 @@
-"""DatabaseLanes: the few threads on which a pool's coroutines talk to the database.
+"""DatabaseThreads: the few threads on which a pool's coroutines make their database calls.
 
-Django's async ORM runs thread-sensitively: left alone, all coroutines would share one thread; with a thread of its own
-each, ten thousand coroutines would open ten thousand connections. So a task gets one of a few lanes, and keeps it.
+Django's async ORM is thread-sensitive: by default all coroutines would share one thread; with one thread each, ten
+thousand coroutines would open ten thousand connections. So the pool has a few threads, and a task keeps the thread
+that its first database call got.
 
-A pool so has `max_threads` + LANES connections at most, and none between two tasks where CONN_MAX_AGE is 0. Where the
-database driver pools them, its pool may be smaller: threads then take turns, each waiting up to the driver's time-out.
+A pool therefore has at most `max_threads` + DATABASE_THREADS connections, and none between two tasks where
+CONN_MAX_AGE is 0. A connection pool of the database driver may be smaller: threads then wait for a connection, at most
+as long as the driver's timeout.
 """
+
+from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -18,13 +22,17 @@ from .threads import WorkerThreads
 
 T = TypeVar("T")
 
-LANES = 8
+#: Most threads for the database calls of one pool's coroutines.
+DATABASE_THREADS = 8
 
 
-class _Lane:
+class _DatabaseThread:
+    """One thread, started when first used and ended after `idle_timeout` seconds without work."""
+
     def __init__(self, *, idle_timeout: float | None, name: str, logger: logging.Logger) -> None:
+        #: Tasks that use it.
         self.users = 0
-        self.threads: WorkerThreads[Callable[[], None]] = WorkerThreads(
+        self.worker: WorkerThreads[Callable[[], None]] = WorkerThreads(
             lambda job: job(),
             limit=1,
             idle_timeout=idle_timeout,
@@ -34,21 +42,25 @@ class _Lane:
         )
 
 
-class DatabaseLanes:
-    """At most `LANES` threads, each started by its first use and gone, connection and all, when idle."""
+class DatabaseThreads:
+    """At most DATABASE_THREADS threads. Each starts when first used; when idle it closes its connections and ends."""
 
     def __init__(self, *, idle_timeout: float | None, name: str, logger: logging.Logger) -> None:
-        self._lanes = [_Lane(idle_timeout=idle_timeout, name=f"{name}-db{i}", logger=logger) for i in range(LANES)]
+        self._threads = [
+            _DatabaseThread(idle_timeout=idle_timeout, name=f"{name}-db{number}", logger=logger)
+            for number in range(DATABASE_THREADS)
+        ]
 
     @property
     def alive(self) -> int:
-        return sum(lane.threads.alive for lane in self._lanes)
+        """Live threads."""
+        return sum(thread.worker.alive for thread in self._threads)
 
     async def run(self, work: Awaitable[T]) -> T:
-        """Await the work of a task with a lane for its thread-sensitive calls."""
+        """Await a task's work, with one of the threads for its thread-sensitive calls."""
         from asgiref.sync import ThreadSensitiveContext
 
-        executor = LaneExecutor(self._lanes)
+        executor = _TaskExecutor(self._threads)
         try:
             async with ThreadSensitiveContext(executor=executor):
                 return await work
@@ -56,44 +68,48 @@ class DatabaseLanes:
             executor.leave()
 
     def stop(self) -> None:
-        for lane in self._lanes:
-            lane.threads.stop()
+        """End each thread once it has no work."""
+        for thread in self._threads:
+            thread.worker.stop()
 
     def join(self, deadline: float | None) -> None:
-        for lane in self._lanes:
-            lane.threads.join(deadline)
+        """Wait for the threads to end, at most until `deadline` (by time.monotonic); None for no limit."""
+        for thread in self._threads:
+            thread.worker.join(deadline)
 
-    def disown(self) -> None:
-        for lane in self._lanes:
-            lane.threads.disown()
+    def forget_after_fork(self) -> None:
+        """In a forked child: drop all work, which is the parent's; the threads exist only there."""
+        for thread in self._threads:
+            thread.worker.forget_after_fork()
 
 
-class LaneExecutor(Executor):
-    """One task's way to its lane: the one least used when the task first needs it. Only for the loop's thread."""
+class _TaskExecutor(Executor):
+    """One task's database thread: the first call picks the one with the fewest users. Only for the loop's thread."""
 
-    def __init__(self, lanes: list[_Lane]) -> None:
-        self._lanes = lanes
-        self._lane: _Lane | None = None
+    def __init__(self, threads: list[_DatabaseThread]) -> None:
+        self._threads = threads
+        self._thread: _DatabaseThread | None = None
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        if self._lane is None:
-            self._lane = min(self._lanes, key=lambda lane: lane.users)
-            self._lane.users += 1
-            self._lane.threads.put(connections.close_old)
+        if self._thread is None:
+            self._thread = min(self._threads, key=lambda thread: thread.users)
+            self._thread.users += 1
+            self._thread.worker.put(connections.close_old)
         future: Future[T] = Future()
-        self._lane.threads.put(partial(_fulfil, future, partial(fn, *args, **kwargs)))
+        self._thread.worker.put(partial(_run_into, future, partial(fn, *args, **kwargs)))
         return future
 
     def leave(self) -> None:
-        if self._lane is not None:
-            self._lane.users -= 1
-            self._lane.threads.put(connections.close_old)
+        """The task has ended: it no longer counts as a user of its thread."""
+        if self._thread is not None:
+            self._thread.users -= 1
+            self._thread.worker.put(connections.close_old)
 
 
-def _fulfil(future: Future[T], call: Callable[[], T]) -> None:
+def _run_into(future: Future[T], call: Callable[[], T]) -> None:
     if not future.set_running_or_notify_cancel():
         return
     try:
         future.set_result(call())
-    except BaseException as error:  # noqa: BLE001 it is the caller's, whatever it is
+    except BaseException as error:  # noqa: BLE001 every error goes to the caller
         future.set_exception(error)

@@ -1,51 +1,27 @@
-"""Waits: which task of a pool waits for what, and whether that can ever come."""
+"""WaitGraph: the wait-for graph of a pool, and whether a wait in it can ever end.
 
-from collections import OrderedDict
+Nodes are tasks and lanes. An edge leads from a task to what it waits for without limit: to a lane, for a slot in it;
+to a task, for its end. Waits with a limit end by themselves and are no edges.
+
+Three assumptions:
+
+* A task with no edge ends some day, if it has a thread.
+* Each function needs a worker thread, and keeps it while it is blocked.
+* A coroutine, or a caller of `run`, needs no thread of the pool's.
+"""
+
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
-from .errors import PoolError
-
-if TYPE_CHECKING:
-    from .admission import Admission
-    from .handle import TaskHandle
+from .types import Lane, Task
 
 
-@dataclass(eq=False, slots=True)
-class Waiter:
-    """A blocked submitter. Each has a `wake` of its own, so that a free slot wakes exactly one."""
+class WaitGraph:
+    """Edges and questions about them. The admission calls it under its lock.
 
-    lane: "Lane"
-    #: The task of the same pool that it holds up, if it may wait without limit.
-    holder: "TaskHandle[Any] | None"
-    #: Lets the submitter go on; RuntimeError if its event loop is gone.
-    wake: Callable[[], object]
-    number: int = 0
-    admitted: bool = False
-    refusal: PoolError | None = None
-
-
-@dataclass(eq=False, slots=True)
-class Lane:
-    """The slots that one kind of task takes, and who waits for one more."""
-
-    admission: "Admission"
-    limit: int = 0
-    running: int = 0
-    #: Those of the running ones that wait without limit, for a slot or another task of the pool.
-    blocked: set["TaskHandle[Any]"] = field(default_factory=set)
-    waiters: OrderedDict[int, Waiter] = field(default_factory=OrderedDict)
-
-    @property
-    def full(self) -> bool:
-        return self.running >= self.limit
-
-
-class Waits:
-    """What the tasks of a pool wait for. The admission calls it under its lock.
-
-    A task that does not wait is taken to end some day. A function that has not started needs a thread for it.
+    functions: the lane whose tasks need worker threads; others: all further lanes.
+    workers: gives the number of functions that can be under way at once.
     """
 
     def __init__(self, functions: Lane, *others: Lane, workers: Callable[[], int]) -> None:
@@ -53,57 +29,71 @@ class Waits:
         self._others = others
         self._workers = workers
 
-    def begin(self, task: "TaskHandle[Any]", what: "Lane | TaskHandle[Any]") -> None:
-        task.waits_for = (*task.waits_for, what)
+    def add(self, task: Task, target: Lane | Task) -> None:
+        """Add an edge: the task waits for the target."""
+        task.waits_for = (*task.waits_for, target)
         if task.lane is not None:
             task.lane.blocked.add(task)
 
-    def end(self, task: "TaskHandle[Any]", what: "Lane | TaskHandle[Any]") -> None:
-        place = task.waits_for.index(what)
+    def remove(self, task: Task, target: Lane | Task) -> None:
+        """Remove one edge: the task no longer waits for the target. Raises ValueError if there is none."""
+        place = task.waits_for.index(target)
         task.waits_for = task.waits_for[:place] + task.waits_for[place + 1 :]
         if not task.waits_for and task.lane is not None:
             task.lane.blocked.discard(task)
 
-    def is_ring(self, task: "TaskHandle[Any]", other: "TaskHandle[Any]") -> bool:
-        """Whether the other already waits for the task, be it by way of third ones."""
-        return task in self._chain(other)
+    def closes_cycle(self, task: Task, target: Task) -> bool:
+        """Whether the target already waits for the task, directly or through others."""
+        return task in self._reachable(target)
 
-    def is_in_vain(self, task: "TaskHandle[Any]") -> bool:
-        """Whether a task can never end, since it needs a function that no thread will ever be free for."""
-        return not self._functions_go_on() and not self._goes_on(task)
+    def never_ends(self, task: Task) -> bool:
+        """Whether a task can never end, because it needs a function that will never get a thread."""
+        return not self._a_function_ends() and not self._ends(task)
 
-    def is_stuck(self, lane: Lane) -> bool:
-        """Whether no task is left that could free a slot of a full lane."""
+    def never_frees(self, lane: Lane) -> bool:
+        """Whether no submitter to this lane can ever be admitted: no task will end that could free a slot.
+
+        1. The function lane is full: only the end of a function frees a slot in it.
+        2. Else the pool is full: the end of any task frees a slot. Some task ends if one is not blocked and, being a
+           function, has a thread.
+        """
         if lane is self._functions and lane.full:
-            return not self._functions_go_on()
-        return not self._functions_move() and not self._others_move()
+            return not self._a_function_ends()
+        return not self._a_function_runs() and not self._another_runs()
 
-    def _functions_move(self) -> bool:
-        waiting = len(self._functions.blocked)
-        return waiting < self._functions.running and waiting < self._workers()
+    def _a_function_runs(self) -> bool:
+        """Whether a function is not blocked, and not all threads are taken by blocked ones."""
+        blocked = len(self._functions.blocked)
+        return blocked < self._functions.running and blocked < self._workers()
 
-    def _others_move(self) -> bool:
+    def _another_runs(self) -> bool:
+        """Whether a task of another lane is not blocked."""
         return any(len(lane.blocked) < lane.running for lane in self._others)
 
-    def _functions_go_on(self) -> bool:
-        return self._functions_move() or any(self._goes_on(task) for task in self._functions.blocked)
+    def _a_function_ends(self) -> bool:
+        return self._a_function_runs() or any(self._ends(task) for task in self._functions.blocked)
 
-    def _goes_on(self, task: "TaskHandle[Any]") -> bool:
-        """Whether a task ends, all that it waits for included, while no function moves."""
-        return all(self._comes(what) for what in self._chain(task))
+    def _ends(self, task: Task) -> bool:
+        """Whether a task ends although no function runs: all that it waits for happens, directly and through others."""
+        return all(self._happens(target) for target in self._reachable(task))
 
-    def _comes(self, what: "Lane | TaskHandle[Any]") -> bool:
-        if isinstance(what, Lane):
-            return what is not self._functions and self._others_move()
-        return what.lane is not self._functions or bool(what.waits_for)
+    def _happens(self, target: Lane | Task) -> bool:
+        """Whether one node is no obstacle by itself, although no function runs; its own edges are not looked at.
 
-    def _chain(self, task: "TaskHandle[Any]") -> "Iterator[Lane | TaskHandle[Any]]":
-        """The task, what it waits for, what that waits for…"""
-        seen: set[Lane | TaskHandle[Any]] = {task}
-        pending: list[Lane | TaskHandle[Any]] = [task]
+        A lane: a task of a lane that needs no thread ends, and frees a slot; the function lane gets none.
+        A task: it is no function, or it has a thread already, as it waits for something.
+        """
+        if isinstance(target, Lane):
+            return target is not self._functions and self._another_runs()
+        return target.lane is not self._functions or bool(target.waits_for)
+
+    def _reachable(self, task: Task) -> Iterator[Lane | Task]:
+        """The task, its targets, their targets, and so on; each once."""
+        seen: set[Lane | Task] = {task}
+        pending: list[Lane | Task] = [task]
         while pending:
-            what = pending.pop()
-            yield what
-            if not isinstance(what, Lane):
-                pending += (further := set(what.waits_for) - seen)
+            node = pending.pop()
+            yield node
+            if not isinstance(node, Lane):
+                pending += (further := set(node.waits_for) - seen)
                 seen |= further

@@ -16,7 +16,7 @@ from django.db.backends.signals import connection_created
 from events.bus import emit
 from events.outbox.emit import handling
 from events.pool import TaskPool
-from events.pool.database_threads import LANES
+from events.pool.database_threads import DATABASE_THREADS
 from events.testing import emitted
 from tests.effects.events import Rang
 from tests.events.pool.test_admission import Eventually
@@ -79,22 +79,22 @@ def test_coroutines_share_a_few_lanes_and_leave_no_connection(
     with TaskPool(1000, idle_timeout=0.3) as pool:
         for task in [pool.submit(query_async) for _ in range(200)]:
             assert task.result(20) == 1
-        assert open_connections() <= LANES
-        assert pool.stats().threads <= LANES + 1
+        assert open_connections() <= DATABASE_THREADS
+        assert pool.stats().threads <= DATABASE_THREADS + 1
         eventually(lambda: (pool.stats().threads, open_connections()) == (1, 0))
 
 
 def test_coroutines_use_several_lanes_at_once_and_each_keeps_its_own() -> None:
-    together = threading.Barrier(LANES)
+    together = threading.Barrier(DATABASE_THREADS)
 
     async def use_twice() -> tuple[threading.Thread, threading.Thread]:
         await sync_to_async(together.wait)(20)
         return await sync_to_async(threading.current_thread)(), await sync_to_async(threading.current_thread)()
 
     with TaskPool(100) as pool:
-        seen = [task.result(20) for task in [pool.submit(use_twice) for _ in range(LANES)]]
+        seen = [task.result(20) for task in [pool.submit(use_twice) for _ in range(DATABASE_THREADS)]]
     assert all(first is second for first, second in seen)
-    assert len({first for first, _ in seen}) == LANES
+    assert len({first for first, _ in seen}) == DATABASE_THREADS
 
 
 @pytest.mark.usefixtures("kept_connections")
