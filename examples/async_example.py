@@ -71,7 +71,7 @@ def pool_alone() -> None:
         release.set()
 
 
-# 2. The queue: for work that must not be lost and may run in another process -----------------------------------------
+# 2. The queue: for work that must not be lost and may run in another process ------------------------------------------
 
 
 class OrderPlaced(Event, topic="order.placed", version=1, subject="order/{order_id}"):
@@ -142,9 +142,8 @@ def both() -> None:
     results = [sent.get(timeout=30) for _ in range(12)]
     print("   e-mails sent for parcels", *sorted(parcel for parcel, _ in results))
     most = max(running for _, running in results)
-    print(
-        f"   never more than {get_pool().capacity} tasks at once: {'yes' if most <= get_pool().capacity else f'no, {most}'}"
-    )
+    answer = "yes" if most <= get_pool().capacity else f"no, {most}"
+    print(f"   never more than {get_pool().capacity} tasks at once: {answer}")
 
 
 def main() -> None:
