@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.place import own_place
+from benchmarks.services import own_place
 
 
 def main() -> None:

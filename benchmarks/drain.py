@@ -18,7 +18,7 @@ import statistics
 import time
 from multiprocessing.connection import Connection
 
-from benchmarks.place import own_place
+from benchmarks.services import own_place
 
 #: Ours, the other, and the ratio of their events per second that is asked for.
 BOUNDS = (
@@ -42,7 +42,7 @@ def main() -> None:
     arguments.add_argument("--log-level", default="INFO", help="what the workers log; it goes to /dev/null")
     options = arguments.parse_args()
     with own_place(
-        "airy_bench_drain", DJANGO_SETTINGS_MODULE="benchmarks.drained.settings", LOG_LEVEL=options.log_level
+        "airy_bench_drain", DJANGO_SETTINGS_MODULE="benchmarks.backlog.settings", LOG_LEVEL=options.log_level
     ):
         measure(options.rounds, options.events, options.only or "")
 
@@ -52,7 +52,7 @@ def measure(rounds: int, events: int, only: str) -> None:
     from django.core.management import call_command
 
     call_command("migrate", run_syncdb=True, verbosity=0)
-    from benchmarks.drained.sides import SIDES, start_afresh
+    from benchmarks.backlog.systems import SIDES, start_afresh
 
     installed = {"airy", "dramatiq", *(name.removeprefix("django_").replace("_", "-") for name in settings.PEERS)}
     names = [name for name in SIDES if name.split()[0] in installed and re.search(only, name)]
@@ -99,7 +99,7 @@ def run_in_process(name: str, events: int) -> dict[str, float]:
 
 def drain(name: str, events: int, answer: Connection) -> None:
     """In the process of its own."""
-    from benchmarks.drained.sides import SIDES
+    from benchmarks.backlog.systems import SIDES
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what is logged is written, and read by nobody
     side = SIDES[name]()

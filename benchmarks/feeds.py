@@ -19,9 +19,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmarks.feeding.town import FED, FOLLOWED, Town
-from benchmarks.place import own_place
+from benchmarks.feed_data import FED, FOLLOWED, Town
 from benchmarks.ratio import print_ratio
+from benchmarks.services import own_place
 
 FAN_OUT, TRIM = "feeds.fan_out_post", "feeds.trim_feeds"
 

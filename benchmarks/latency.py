@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from benchmarks.place import own_place
+from benchmarks.services import own_place
 
 BLOCK = 5.0
 THREADS = "8"
@@ -55,7 +55,16 @@ def workers() -> Iterator[None]:
     """Ours, with its relay, and the stock one."""
     commands = (
         (sys.executable, "manage.py", "rundramatiq", "--processes", "1", "--threads", THREADS),
-        (sys.executable, "-m", "dramatiq", "benchmarks.stock:broker", "--processes", "1", "--threads", THREADS),
+        (
+            sys.executable,
+            "-m",
+            "dramatiq",
+            "benchmarks.plain_dramatiq:broker",
+            "--processes",
+            "1",
+            "--threads",
+            THREADS,
+        ),
     )
     running = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for command in commands]
     try:
@@ -70,8 +79,8 @@ def workers() -> Iterator[None]:
 def measure(clock: Clock, rounds: int, rate: int) -> None:
     from django.db import connection, transaction
 
-    from benchmarks.bells.events import Struck
-    from benchmarks.stock import broker, hear
+    from benchmarks.plain_dramatiq import broker, hear
+    from benchmarks.start_time.events import Struck
     from events.bus import emit
 
     def emitted(number: int) -> int:

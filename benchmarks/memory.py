@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.outbox import crowd
-from benchmarks.place import own_place
+from benchmarks.services import own_place
 
 WARM = 10_000
 #: How long anything may take, in seconds.
@@ -70,7 +70,7 @@ def drain(events: int) -> None:
     """Emit so many, and wait until each is done and none is left but those that wait for their time."""
     from django.db import transaction
 
-    from benchmarks.bells.events import Struck
+    from benchmarks.start_time.events import Struck
     from events.bus import emit_many
     from events.models import Delivery, OutboxMessage
 

@@ -14,8 +14,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from benchmarks.place import own_place
 from benchmarks.ratio import print_ratio
+from benchmarks.services import own_place
 
 TABLES = ("events_storedevent", "events_outboxmessage")
 CROWD = 20_000
@@ -107,7 +107,7 @@ def strangers(count: int, rounds: int) -> None:
     import dramatiq
     from django.db import transaction
 
-    from benchmarks.bells.events import Struck
+    from benchmarks.start_time.events import Struck
     from events.brokers.embedded import EmbeddedBroker
     from events.bus import emit_many
     from events.relay.couriers import courier_for
@@ -169,7 +169,7 @@ def strangers(count: int, rounds: int) -> None:
 def emitting(rounds: int) -> None:
     from django.db import transaction
 
-    from benchmarks.bells.events import Struck
+    from benchmarks.start_time.events import Struck
     from events.bus import emit_many
 
     taken: dict[int, list[float]] = {1: [], 100: [], 10_000: []}

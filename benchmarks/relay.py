@@ -10,8 +10,8 @@ import argparse
 import statistics
 import time
 
-from benchmarks.place import own_place
 from benchmarks.ratio import print_ratio
+from benchmarks.services import own_place
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def measure(rounds: int, events: int, singles: int) -> None:
     import pika
     from django.db import transaction
 
-    from benchmarks.bells.events import Struck
+    from benchmarks.start_time.events import Struck
     from events.bus import emit_many
     from events.models import OutboxMessage
     from events.relay.couriers import courier_for

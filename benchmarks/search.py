@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from benchmarks.place import own_place
+from benchmarks.services import own_place
 
 NAME = "airy_bench_search"
 PAGE = 20
@@ -79,7 +79,7 @@ def fill(count: int) -> None:
     from django.db import connection
     from django.utils import timezone
 
-    from benchmarks.searching.note import Note
+    from benchmarks.searchable_post import Note
     from feeds.models import Post, SearchDocument, User
     from feeds.search.query import indexed
 
@@ -132,7 +132,7 @@ def peers(query: str, page: int) -> Iterator[tuple[str, Ask]]:
     from django.contrib.postgres.search import SearchQuery, SearchRank
     from django.db.models import F, Q
 
-    from benchmarks.searching.note import Note
+    from benchmarks.searchable_post import Note
 
     notes = Note.objects.select_related("post__author", "post__circle")
     cut = slice((page - 1) * PAGE, page * PAGE)
@@ -148,7 +148,7 @@ def computed(query: str) -> Ask:
     """Full text as the first example of Django's documentation has it."""
     from django.contrib.postgres.search import SearchQuery, SearchRank, SearchVector
 
-    from benchmarks.searching.note import Note
+    from benchmarks.searchable_post import Note
 
     asked, vector = SearchQuery(query), SearchVector("title", weight="A") + SearchVector("body", weight="B")
     notes = Note.objects.select_related("post__author", "post__circle").annotate(words=vector)

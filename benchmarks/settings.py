@@ -3,4 +3,4 @@
 from airy.settings import *  # noqa: F403
 from airy.settings import INSTALLED_APPS
 
-INSTALLED_APPS = [*INSTALLED_APPS, "benchmarks.bells"]
+INSTALLED_APPS = [*INSTALLED_APPS, "benchmarks.start_time"]

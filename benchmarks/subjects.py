@@ -10,8 +10,8 @@ import argparse
 import statistics
 import time
 
-from benchmarks.place import own_place
 from benchmarks.ratio import print_ratio
+from benchmarks.services import own_place
 
 #: How long a drain may take, in seconds.
 PATIENCE = 120
@@ -29,7 +29,7 @@ def main() -> None:
 def measure(rounds: int, events: int) -> None:
     from django.db import transaction
 
-    from benchmarks.bells.events import Struck
+    from benchmarks.start_time.events import Struck
     from events.bus import emit_many
     from events.models import Delivery
     from events.worker import running_worker

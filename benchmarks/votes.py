@@ -28,7 +28,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from benchmarks.place import own_place
+from benchmarks.services import own_place
 
 PLACE = "airy_bench_votes"
 #: A side that takes longer for its round has failed.
@@ -83,7 +83,7 @@ def prepare() -> None:
     import dramatiq
     from django.db import connection
 
-    from benchmarks.voting.tally import Counted, Tally
+    from benchmarks.vote_peers.vote_counts import Counted, Tally
     from events.brokers.rabbitmq import declare
 
     with connection.schema_editor() as editor:
@@ -149,7 +149,7 @@ def by_us(votes: Votes, voters: list[int], threads: int) -> float:
 
 
 def by_peer(name: str, posts: list[int], voters: list[int], count: int, seed: int, threads: int) -> float:
-    from benchmarks.voting.tally import Counted, Tally
+    from benchmarks.vote_peers.vote_counts import Counted, Tally
 
     Counted.objects.all().delete()
     Tally.objects.all().delete()
@@ -157,11 +157,11 @@ def by_peer(name: str, posts: list[int], voters: list[int], count: int, seed: in
     votes = zipf(posts, count, seed)
     queue, told = f"votes_by_{name}", f"told_by_{name}"
     if name == "dramatiq":
-        module = "benchmarks.voting.plain_dramatiq"
+        module = "benchmarks.vote_peers.plain_dramatiq"
         worker: tuple[str, ...] = ("-m", "dramatiq", module, "--processes", "1", "--threads", str(threads))
         worker = (*worker, "--queues", queue)
     else:
-        module = "benchmarks.voting.plain_celery"
+        module = "benchmarks.vote_peers.plain_celery"
         worker = ("-m", "celery", "-A", module, "worker", "--pool", "threads", "--concurrency", str(threads))
         worker = (*worker, "--without-gossip", "--without-mingle", "--loglevel", "ERROR", "--queues", queue)
     send(module, [(number, post_id, voters[number], vote) for number, (post_id, vote) in enumerate(votes)])

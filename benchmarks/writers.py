@@ -22,8 +22,8 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks.place import POSTGRES, own_place
 from benchmarks.ratio import print_ratio
+from benchmarks.services import POSTGRES, own_place
 
 NAME = "airy_bench_writers"
 PGBENCH = shutil.which("pgbench") or "/usr/lib/postgresql/15/bin/pgbench"
@@ -77,7 +77,7 @@ def emit_statement() -> str:
     """The statement that emit() executes, with its values written in."""
     from django.db import connection, transaction
 
-    from benchmarks.bells.events import Struck
+    from benchmarks.start_time.events import Struck
     from events.bus import emit
 
     seen: list[str] = []

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from benchmarks.drained.effects import clock
+from benchmarks.backlog.effects import clock
 
 if "django_domain_events" in settings.PEERS:
     from django_domain_events import DURABLE, event, receiver

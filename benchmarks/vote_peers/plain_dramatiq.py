@@ -4,7 +4,7 @@ import dramatiq
 from django_dramatiq.middleware import DbConnectionsMiddleware
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
 
-from benchmarks.voting import tally
+from benchmarks.vote_peers import vote_counts as tally
 
 QUEUE, TOLD = "votes_by_dramatiq", "told_by_dramatiq"
 

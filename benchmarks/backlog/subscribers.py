@@ -1,6 +1,6 @@
 """Ours: subscribers with exactly one effect."""
 
-from benchmarks.drained.effects import clock, update
+from benchmarks.backlog.effects import clock, update
 from events.bus import Event, subscriber
 
 

@@ -2,7 +2,7 @@
 
 from celery import Celery
 
-from benchmarks.voting import tally
+from benchmarks.vote_peers import vote_counts as tally
 
 QUEUE, TOLD = "votes_by_celery", "told_by_celery"
 

@@ -1,7 +1,7 @@
 """The benchmarks' subscriber."""
 
-from benchmarks.bells.clock import tell
-from benchmarks.bells.events import Struck
+from benchmarks.start_time.events import Struck
+from benchmarks.start_time.report import tell
 from events.bus import subscriber
 
 

@@ -1,4 +1,4 @@
-"""A stock dramatiq actor on a stock RabbitmqBroker, for `python -m dramatiq benchmarks.stock:broker`."""
+"""A stock dramatiq actor on a stock RabbitmqBroker, for `python -m dramatiq benchmarks.plain_dramatiq:broker`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import dramatiq
 import pika
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
 
-from benchmarks.bells.clock import tell
+from benchmarks.start_time.report import tell
 
 broker = RabbitmqBroker(
     parameters=[

@@ -2,7 +2,7 @@
 
 from reliable_outbox import Envelope, handler
 
-from benchmarks.drained.effects import clock
+from benchmarks.backlog.effects import clock
 
 
 @handler("drained.nothing")

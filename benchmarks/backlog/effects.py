@@ -36,4 +36,4 @@ clock = Clock()
 def update(number: int) -> None:
     """One UPDATE of one row."""
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE drained_row SET count = count + 1 WHERE id = %s", [number % ROWS + 1])
+        cursor.execute("UPDATE backlog_row SET count = count + 1 WHERE id = %s", [number % ROWS + 1])

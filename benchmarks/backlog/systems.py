@@ -13,8 +13,8 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connections, transaction
 
-from benchmarks.drained.effects import ROWS, clock, update
-from benchmarks.drained.models import Row
+from benchmarks.backlog.effects import ROWS, clock, update
+from benchmarks.backlog.models import Row
 
 THREADS = 8
 #: How long a drain may take, in seconds.
@@ -51,13 +51,13 @@ class Ours(Side):
 
     def __init__(self, event: str, subscriber: str, *, counts: bool = False) -> None:
         self._event = event
-        self._subscriber = f"drained.{subscriber}"
+        self._subscriber = f"backlog.{subscriber}"
         self.counts = counts
 
     def lay(self, events: int) -> None:
         import dramatiq
 
-        from benchmarks.drained import subscribers
+        from benchmarks.backlog import subscribers
         from events.bus import emit_many
         from events.relay.couriers import courier_for
 
@@ -155,7 +155,7 @@ class DomainEvents(Side):
     def lay(self, events: int) -> None:
         from django_domain_events import fire
 
-        from benchmarks.drained.events import Fired
+        from benchmarks.backlog.events import Fired
 
         with transaction.atomic():
             for number in range(events):
@@ -200,9 +200,9 @@ def start_afresh() -> None:
     with connections["default"].cursor() as cursor:
         tables = [name for name in connections["default"].introspection.table_names(cursor) if _is_written(name)]
         cursor.execute(f"TRUNCATE {', '.join(tables)} CASCADE")
-        cursor.execute("INSERT INTO drained_row (id, count) SELECT n, 0 FROM generate_series(1, %s) n", [ROWS])
+        cursor.execute("INSERT INTO backlog_row (id, count) SELECT n, 0 FROM generate_series(1, %s) n", [ROWS])
         cursor.execute("VACUUM ANALYZE")
 
 
 def _is_written(table: str) -> bool:
-    return table.startswith(("events_", "drained_", "reliable_outbox_", "django_domain_events_"))
+    return table.startswith(("events_", "backlog_", "reliable_outbox_", "django_domain_events_"))
