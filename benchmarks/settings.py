@@ -1,4 +1,4 @@
-"""Airy's settings with the benchmarks' app."""
+"""Airy's settings with the benchmarks' app start_time."""
 
 from airy.settings import *  # noqa: F403
 from airy.settings import INSTALLED_APPS

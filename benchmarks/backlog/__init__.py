@@ -1,1 +1,1 @@
-"""An app whose events are drained by ours and by others: the same three effects on each side."""
+"""An app for `benchmarks.drain`: the same effects of the same events for Airy and for the systems beside it."""

@@ -1,9 +1,9 @@
-"""The rows that the effects count in."""
+"""Row: a counter that the UPDATEs write."""
 
 from django.db import models
 
 
 class Row(models.Model):
-    """A counter; `number` of an event names the row it counts in."""
+    """A counter. The `number` of an event selects the row."""
 
     count = models.IntegerField(default=0)

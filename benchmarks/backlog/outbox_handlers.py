@@ -1,11 +1,11 @@
-"""django-reliable-outbox: a handler; its worker finds it here."""
+"""The handler of django-reliable-outbox, whose worker imports this module."""
 
 from reliable_outbox import Envelope, handler
 
 from benchmarks.backlog.effects import clock
 
 
-@handler("drained.nothing")
+@handler("backlog.nothing")
 def do_nothing(envelope: Envelope) -> None:
     """The no-op."""
-    clock.tick()
+    clock.count_effects()

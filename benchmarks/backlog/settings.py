@@ -1,4 +1,4 @@
-"""Airy's settings with the app that is drained, and those of the peers that are installed."""
+"""Airy's settings with the app backlog, and the settings of the installed peers."""
 
 from importlib.util import find_spec
 

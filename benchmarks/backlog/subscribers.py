@@ -1,47 +1,47 @@
-"""Ours: subscribers with exactly one effect."""
+"""Airy's events and subscribers."""
 
 from benchmarks.backlog.effects import clock, update
 from events.bus import Event, subscriber
 
 
-class Drained(Event, topic="drained.nothing", subject="row/{number}"):
-    """An event that nobody does anything about."""
+class Ignored(Event, topic="backlog.ignored", subject="row/{number}"):
+    """An event without an effect."""
 
     number: int
     author_id: int
     title: str
 
 
-class Counted(Event, topic="drained.counted", subject="row/{number}"):
-    """An event that one row counts."""
+class Counted(Event, topic="backlog.counted", subject="row/{number}"):
+    """An event whose effect is one UPDATE."""
 
     number: int
     author_id: int
     title: str
 
 
-class Batched(Event, topic="drained.batched", subject="row/{number}"):
-    """An event that comes in batches."""
+class Batched(Event, topic="backlog.batched", subject="row/{number}"):
+    """An event that is delivered in batches, without an effect."""
 
     number: int
     author_id: int
     title: str
 
 
-@subscriber(Drained)
-def do_nothing(event: Drained) -> None:
+@subscriber(Ignored)
+def do_nothing(event: Ignored) -> None:
     """The no-op."""
-    clock.tick()
+    clock.count_effects()
 
 
 @subscriber(Counted)
 def count(event: Counted) -> None:
     """One UPDATE per event."""
     update(event.number)
-    clock.tick()
+    clock.count_effects()
 
 
 @subscriber(Batched, batch=200)
 def do_nothing_in_batches(events: list[Batched]) -> None:
     """The no-op, 200 at a time."""
-    clock.tick(len(events))
+    clock.count_effects(len(events))

@@ -1,1 +1,1 @@
-"""An app for benchmarks: events that cost nothing, and a subscriber that says when it began."""
+"""An app for benchmarks: an event without cost of its own, and a subscriber that only reports when it started."""

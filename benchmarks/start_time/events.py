@@ -1,10 +1,10 @@
-"""The benchmarks' event."""
+"""Measured: the event of the benchmarks."""
 
 from events.bus import Event
 
 
-class Struck(Event, topic="bench.struck", version=1, subject="bell/{bell}"):
-    """A bell was struck."""
+class Measured(Event, topic="bench.measured", version=1, subject="item/{item}"):
+    """An event whose way is measured. Events of one item are events of one subject."""
 
     number: int
-    bell: int = 0
+    item: int = 0

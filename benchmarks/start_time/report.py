@@ -1,4 +1,4 @@
-"""Says when something began, to the benchmark that asked: one datagram to a port of this machine."""
+"""Report: sends the time when a subscriber started to the benchmark, as one datagram to a local port."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import socket
 import time
 
 _socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+#: UDP port of the benchmark; 0 if no benchmark collects the times.
 _port = int(os.environ.get("AIRY_BENCH_CLOCK", "0"))
 
 
-def tell(number: int) -> None:
-    """Send the number and the time, by the clock that all processes of this machine share."""
+def report_start_time(number: int) -> None:
+    """Send the number and the time in nanoseconds, by the monotonic clock that all local processes share."""
     if _port:
         _socket.sendto(f"{number} {time.monotonic_ns()}".encode(), ("127.0.0.1", _port))

@@ -1,1 +1,1 @@
-"""Peers of the votes benchmark: the same count kept by plain dramatiq and by celery, as their users write it."""
+"""Peers of `benchmarks.votes`: the same counts kept by plain dramatiq and by celery, as their users write it."""

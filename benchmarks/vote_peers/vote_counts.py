@@ -1,8 +1,8 @@
-"""Tally: the peers' counts, kept as their users keep them: a row lock and a transaction for each vote.
+"""VoteCounts: the counts of the peers, as their users keep them: one row lock and one transaction for each vote.
 
-A vote does here what it does on our side: it is counted once however often it is delivered, moves counts, score and
-rank, and leads to a message that tells the post's author. (That message goes out after the commit, so a crash between
-the two loses it; ours is in the transaction.)
+A vote does the same work as in Airy: it is counted once, even if it is delivered twice; it updates counts, score and
+rank; and it sends a message for the post's author. (That message is sent after the commit, so a crash between the two
+loses it; Airy stores it in the transaction.)
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BROKER_URL = (
 )
 
 
-class Tally(models.Model):
+class VoteCounts(models.Model):
     """The votes on one post."""
 
     post = models.OneToOneField(Post, models.CASCADE, primary_key=True, related_name="+")
@@ -37,32 +37,32 @@ class Tally(models.Model):
 
     class Meta:
         app_label = "feeds"
-        db_table = "benchmark_tally"
+        db_table = "benchmark_vote_counts"
 
 
-class Counted(models.Model):
-    """A vote that is counted."""
+class CountedVote(models.Model):
+    """A vote that has been counted."""
 
     vote_id = models.BigIntegerField(primary_key=True)
 
     class Meta:
         app_label = "feeds"
-        db_table = "benchmark_counted"
+        db_table = "benchmark_counted_vote"
 
 
-def count_vote(vote_id: int, post_id: int, user_id: int, vote_type: str, *, tell: Callable[..., object]) -> None:
-    """Count one vote, unless that is done, and send `tell` the post, its author, the voter and the vote."""
+def count_vote(vote_id: int, post_id: int, user_id: int, vote_type: str, *, notify: Callable[..., object]) -> None:
+    """Count one vote once, and call `notify` with the post, its author, the voter and the vote."""
     try:
         with transaction.atomic():
-            Counted.objects.create(vote_id=vote_id)
-            tally = Tally.objects.select_for_update(of=("self",)).select_related("post").get(pk=post_id)
+            CountedVote.objects.create(vote_id=vote_id)
+            counts = VoteCounts.objects.select_for_update(of=("self",)).select_related("post").get(pk=post_id)
             if vote_type == "up":
-                tally.upvotes += 1
+                counts.upvotes += 1
             else:
-                tally.downvotes += 1
-            tally.score = tally.upvotes - tally.downvotes
-            tally.hot = hot(tally.upvotes, tally.downvotes, tally.post.published_at.timestamp())
-            tally.save(update_fields=["upvotes", "downvotes", "score", "hot"])
-            transaction.on_commit(lambda: tell(post_id, tally.post.author_id, user_id, vote_type))
+                counts.downvotes += 1
+            counts.score = counts.upvotes - counts.downvotes
+            counts.hot = hot(counts.upvotes, counts.downvotes, counts.post.published_at.timestamp())
+            counts.save(update_fields=["upvotes", "downvotes", "score", "hot"])
+            transaction.on_commit(lambda: notify(post_id, counts.post.author_id, user_id, vote_type))
     except IntegrityError:
         pass  # delivered again
