@@ -30,7 +30,9 @@ FAN_OUT, TRIM = "feeds.fan_out_post", "feeds.trim_feeds"
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--readers", type=int, default=25_000, help="users with 400 feed entries each")
-    arguments.add_argument("--users", type=int, default=1_000_000, help="users who all follow one author")
+    arguments.add_argument(
+        "--users", type=int, default=1_000_000, help="users who all follow one author; at least readers + 4,000 authors"
+    )
     arguments.add_argument("--followers", type=int, default=10_000, help="followers of the measured author")
     arguments.add_argument("--rounds", type=int, default=7)
     arguments.add_argument("--pages", type=int, default=60, help="readers who read both pages")
