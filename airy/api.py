@@ -1,4 +1,4 @@
-"""The JSON API under /api/: who may ask, how often, and how errors are answered; the routers are the apps' own."""
+"""API: the JSON API under /api/: authentication, limits and answers to errors; the routers are those of the apps."""
 
 from typing import Any
 
@@ -25,9 +25,10 @@ REFUSED = {"$ref": "#/components/schemas/Problem"}
 
 
 class Api(NinjaAPI):
-    """django-ninja's, whose description tells of every route that it may refuse, and how."""
+    """django-ninja's API, whose OpenAPI document has a 4XX answer for every route."""
 
     def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
+        """The OpenAPI document."""
         schema = super().get_openapi_schema(**options)
         schema["components"]["schemas"]["Problem"] = Problem.model_json_schema()
         for operation in (one for path in schema["paths"].values() for one in path.values()):

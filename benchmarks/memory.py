@@ -80,7 +80,7 @@ def drain(events: int) -> None:
     for start in range(0, events, 1_000):
         with transaction.atomic():
             emit_many(Measured(number=number) for number in range(start, min(start + 1_000, events)))
-    wait(lambda: not OutboxMessage.objects.fresh().exists() and done.count() == goal, "not drained")
+    wait(lambda: not OutboxMessage.objects.new().exists() and done.count() == goal, "not drained")
 
 
 def memory(started: dict[str, subprocess.Popen]) -> dict[str, float]:

@@ -77,30 +77,30 @@ def insert_rows(count: int, *, subscriber: str = "", due: dt.datetime | None = N
 def claiming(rows: int, rounds: int) -> None:
     from events.models import OutboxMessage
 
-    far = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
-    near = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
+    next_day = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
+    day_before = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
 
-    def claim_fresh() -> float:
+    def claim_new() -> float:
         started = time.perf_counter()
-        fresh, until_due = OutboxMessage.objects.next_up(500)
+        new, until_due = OutboxMessage.objects.next_batch(500)
         taken = time.perf_counter() - started
-        assert len(fresh) == 500
+        assert len(new) == 500
         assert until_due is not None
         return taken
 
     def claim_due() -> float:
         started = time.perf_counter()
-        ripe = OutboxMessage.objects.ripe()[:500].owed()
+        due = OutboxMessage.objects.due()[:500].as_rows()
         taken = time.perf_counter() - started
-        assert len(ripe) == 500
+        assert len(due) == 500
         return taken
 
     for name, count in (("few", 1_000), ("many", rows)):
         with tables(name):
-            insert_rows(count, due=far)
+            insert_rows(count, due=next_day)
             insert_rows(500)
-            insert_rows(500, due=near)
-    for what, claim in (("fresh", claim_fresh), ("due", claim_due)):
+            insert_rows(500, due=day_before)
+    for what, claim in (("new", claim_new), ("due", claim_due)):
         taken: dict[str, list[float]] = {"few": [], "many": []}
         for turn in range(1 + 3 * rounds):
             for name in ("few", "many")[:: 1 if turn % 2 else -1]:
@@ -119,12 +119,11 @@ def relaying(count: int, rounds: int) -> None:
     from benchmarks.start_time.events import Measured
     from events.brokers.embedded import EmbeddedBroker
     from events.bus import emit_many
-    from events.relay.couriers import courier_for
     from events.subscription import subscriptions
 
     measured = "bench.report_start"
     blocked = next(name for name in subscriptions if name != measured)
-    far = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
+    next_day = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
 
     def embedded() -> EmbeddedBroker:
         broker = EmbeddedBroker()
@@ -133,7 +132,7 @@ def relaying(count: int, rounds: int) -> None:
         return broker
 
     def rate(broker: dramatiq.Broker) -> float:
-        courier = courier_for(broker)
+        courier = broker.courier()
         with transaction.atomic():
             emit_many(Measured(number=number) for number in range(count))
         started = time.perf_counter()
@@ -143,11 +142,11 @@ def relaying(count: int, rounds: int) -> None:
             if isinstance(broker, EmbeddedBroker):
                 # Take the events at once and settle them, as a worker would.
                 mailbox, moved = broker.mailboxes[f"airy.{measured}"], 0
-                while arrivals := mailbox.take(500, timeout=0):
-                    for arrival in arrivals:
-                        broker.settle(arrival.tag)
-                    mailbox.let_go(arrivals)
-                    moved += len(arrivals)
+                while messages := mailbox.take(500, timeout=0):
+                    for message in messages:
+                        broker.settle(message.tag)
+                    mailbox.settled(messages)
+                    moved += len(messages)
             left -= moved
         taken = time.perf_counter() - started
         courier.close()
@@ -155,8 +154,8 @@ def relaying(count: int, rounds: int) -> None:
 
     for number, (what, make, waiting) in enumerate(
         (
-            ("delayed, RabbitMQ", dramatiq.get_broker, {"due": far}),
-            ("delayed, embedded", embedded, {"due": far}),
+            ("delayed, RabbitMQ", dramatiq.get_broker, {"due": next_day}),
+            ("delayed, embedded", embedded, {"due": next_day}),
             ("blocked by a full mailbox, embedded", embedded, {"subscriber": blocked}),
         )
     ):

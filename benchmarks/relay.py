@@ -32,10 +32,9 @@ def measure(rounds: int, events: int, singles: int) -> None:
     from benchmarks.start_time.events import Measured
     from events.bus import emit_many
     from events.models import OutboxMessage
-    from events.relay.couriers import courier_for
 
     broker = dramatiq.get_broker()
-    courier = courier_for(broker)
+    courier = broker.courier()
     connection = pika.BlockingConnection(broker.parameters)
     channel = connection.channel()
     channel.confirm_delivery()
@@ -54,7 +53,7 @@ def measure(rounds: int, events: int, singles: int) -> None:
     def confirmed_each() -> float:
         fill(singles)
         started = time.perf_counter()
-        for row in OutboxMessage.objects.fresh()[:singles].select_related("event"):
+        for row in OutboxMessage.objects.new()[:singles].select_related("event"):
             channel.basic_publish(
                 broker.exchange,
                 row.event.topic,

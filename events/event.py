@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict
 
 PLAIN_TYPES = (int, str, bool, float, types.NoneType, uuid.UUID, dt.datetime, dt.date, decimal.Decimal)
-RESERVED_NAMES = ("topic", "version", "meta", "subject")
+RESERVED_NAMES = ("topic", "version", "meta", "subject", "subject_text")
 
 TOPIC = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
 
@@ -23,7 +23,7 @@ catalogue: dict[str, dict[int, type[Event]]] = {}
 
 
 class Meta(NamedTuple):
-    """What the log knows of an event: who it is, when it was, what it came from and which attempt this is (from 1)."""
+    """What the log has about an event: its identity, its time, its cause, and which attempt this is (from 1)."""
 
     id: uuid.UUID
     topic: str
@@ -37,14 +37,14 @@ class Meta(NamedTuple):
 
 
 class Event(BaseModel):
-    """A fact that others may react to. Declare one by subclassing with its topic:
+    """A fact that subscribers react to. Declare one by subclassing with its topic:
 
         class PostPublished(Event, topic="post.published", version=1, subject="post/{post_id}"):
             post_id: int
 
     Fields are keyword-only, strictly typed and plain (numbers, strings, dates, UUIDs, literals, tuples of these), so
-    that every version of the code and every language reads them alike. `subject` is a format string over the fields.
-    A class without a topic is a common ancestor and cannot be emitted.
+    every version of the code and every language reads them alike. `subject` is a format string over the fields. A class
+    without a topic is a common ancestor and cannot be emitted.
 
     Raises TypeError at declaration when the topic is taken or a field is not plain.
     """
@@ -54,7 +54,7 @@ class Event(BaseModel):
     topic: ClassVar[str] = ""
     version: ClassVar[int] = 1
     subject_format: ClassVar[str] = ""
-    # Pydantic's own private attributes would cost every event more than its validation.
+    # Pydantic's own private attributes would take longer, for every event, than its validation.
     __slots__ = ("_received",)
     if typing.TYPE_CHECKING:
         _received: Meta
@@ -83,14 +83,14 @@ class Event(BaseModel):
 
     @property
     def meta(self) -> Meta:
-        """The event's place in the log. Raises LookupError on an event that was built but not received."""
+        """What the log has about the event. Raises LookupError on an event that was built and not received."""
         try:
             return self._received
         except AttributeError:
             raise LookupError(f"{type(self).__name__} has no meta yet: only a delivered event has it") from None
 
     @property
-    def about(self) -> str:
+    def subject_text(self) -> str:
         """The subject: what the event is about, for example "post/7"."""
         return self.subject_format.format_map(self.__dict__)
 
@@ -107,8 +107,8 @@ class Event(BaseModel):
 
 
 def event_class(topic: str, *, version: int) -> type[Event] | None:
-    """The class that reads a topic: of that version, or of the newest declared (a newer writer may only have added
-    fields)."""
+    """The class that reads a topic: of this version, or else of the newest declared version (a newer writer may only
+    have added fields). None for an undeclared topic."""
     versions = catalogue.get(topic)
     return None if not versions else versions.get(version) or versions[max(versions)]
 

@@ -1,4 +1,5 @@
-"""Subscription: a function that reacts to events, with its own queue, retries and dead letters."""
+"""Subscription: a function that reacts to events, as this code declares it, with its own queue, retries and dead
+letters. (What the database remembers of it is the model `repair.models.Subscription`.)"""
 
 from __future__ import annotations
 
@@ -20,8 +21,10 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 PATTERN = re.compile(r"(#|\*|[a-z0-9_]+)(\.(#|\*|[a-z0-9_]+))*")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9._-]*")
 
+#: Seconds.
 YEAR = 366 * 86_400
-#: What each option goes from and to. RabbitMQ lets a consumer hold 65,535 messages: four full groups must fit.
+#: The least and the greatest value of each option. RabbitMQ lets a consumer hold 65,535 messages: four full groups
+#: must fit.
 BOUNDS = {
     "batch": (1, 10_000),
     "group": (1, 10_000),
@@ -31,16 +34,17 @@ BOUNDS = {
     "time_limit": (1, 2**31 - 1),
     "priority": (0, 9),
 }
-LONGEST_NAME = 200
+#: Characters of a name, at most: the width of the columns that store it.
+MAX_NAME_LENGTH = 200
 
-#: Every subscriber of this process by name.
+#: Every subscription of this process by name.
 subscriptions: dict[str, Subscription] = {}
 
 
 class RetryAfter(Exception):
-    """Raised by a subscriber: not now, try again in so many seconds (or a timedelta). It counts as an attempt.
+    """A subscriber raises it: try again after `seconds` (a number or a timedelta). It counts as an attempt.
 
-    Raises ValueError unless that is a time from now to a year ahead.
+    Raises ValueError unless that is from 0 to a year.
     """
 
     def __init__(self, seconds: float | dt.timedelta) -> None:
@@ -53,12 +57,12 @@ class RetryAfter(Exception):
 
 
 class PermanentFailure(Exception):
-    """Raised by a subscriber: no retry can help, put the event among the dead letters."""
+    """A subscriber raises it: no retry can help, make the event a dead letter."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subscription:
-    """What `subscriber` was told. Durations are milliseconds."""
+    """The options of one subscriber. Durations are milliseconds. origin: where the function is defined."""
 
     name: str
     function: Callable[..., Any]
@@ -80,8 +84,8 @@ class Subscription:
         return queue_of(self.name)
 
     @property
-    def together(self) -> int:
-        """How many waiting events may share one transaction."""
+    def group_size(self) -> int:
+        """The number of waiting events that may share one transaction."""
         return self.batch or (self.group if self.atomic else 1)
 
     def wants(self, topic: str) -> bool:
@@ -96,15 +100,17 @@ class Subscription:
 def subscriber(*what: type[Event] | str, **options: Any) -> Callable[[Function], Function]:
     """Make a function the subscriber of event classes or topic patterns ("vote.*", "#").
 
-    The function gets one event or, with `batch=N`, a list of up to N. It runs in a transaction that also holds the
-    record of its delivery, so its effect happens exactly once as long as it writes to its database alone; anything
-    else belongs into `transaction.on_commit`. Waiting events share a transaction, `group` (50) at most; `group=1` is
-    for those that cannot.
+    The function gets one event or, with `batch=N`, a list of up to N. The record of its delivery is written in the same
+    transaction, so its effect happens exactly once as long as it writes to its database only. Put anything else in
+    `transaction.on_commit`. Waiting events share a transaction, `group` (50) at most; `group=1` is for a subscriber
+    that cannot share one.
 
-    name: "<app>.<function>" by default; it names the queue, so keep it through a rename.
-    max_retries: runs after the first before the event becomes a dead letter (5). min_backoff, max_backoff, time_limit:
-    milliseconds or timedelta (1 s, 10 min, 10 min). priority: 0 to 9, which subscriber's waiting events run first.
-    replayable: running it again is harmless. atomic=False: work in many transactions that is idempotent by itself.
+    name: "<app>.<function>" by default. It names the queue: keep it with `name=` when you rename the function.
+    max_retries: runs after the first one, before the event becomes a dead letter (5).
+    min_backoff, max_backoff, time_limit: milliseconds or timedelta (1 s, 10 min, 10 min).
+    priority: 0 to 9; waiting events of a higher one run first.
+    replayable: running it again is harmless.
+    atomic=False: for work in many transactions that is idempotent by itself.
 
     Raises TypeError or ValueError at declaration, saying what to write instead.
     """
@@ -128,12 +134,12 @@ def subscriber(*what: type[Event] | str, **options: Any) -> Callable[[Function],
 
 
 def queue_of(name: str) -> str:
-    """The queue of a subscriber, known here or not."""
+    """The name of a subscriber's queue; the subscriber need not exist here."""
     return f"{getattr(settings, 'MQ_QUEUE_PREFIX', 'airy.')}{name}"
 
 
 def interested_in(topic: str) -> list[Subscription]:
-    """The subscribers of a topic."""
+    """The subscriptions that want a topic."""
     return [subscription for subscription in subscriptions.values() if subscription.wants(topic)]
 
 
@@ -191,9 +197,9 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(
             f"subscriber(name={options['name']!r}): letters, digits, dots, _ and - only, not beginning with a digit"
         )
-    if len(options["name"]) > LONGEST_NAME:
+    if len(options["name"]) > MAX_NAME_LENGTH:
         raise ValueError(
-            f"subscriber(name={options['name']!r}): {LONGEST_NAME} characters fit; give it a shorter name="
+            f"subscriber(name={options['name']!r}): {MAX_NAME_LENGTH} characters fit; give it a shorter name="
         )
     return options
 
@@ -215,9 +221,9 @@ def _register(subscription: Subscription, function: Callable[..., Any]) -> None:
     if known is not None and known.origin != subscription.origin:
         raise ValueError(f"subscriber name {subscription.name!r} is taken by {known.origin}; give name= to one of them")
     subscriptions[subscription.name] = subscription
-    for listen in listeners:
-        listen(subscription)
+    for on_subscription in listeners:
+        on_subscription(subscription)
 
 
-#: Called with each new subscription (the broker declares an actor for it).
+#: Called with each new subscription: the broker declares an actor for it.
 listeners: list[Callable[[Subscription], None]] = []

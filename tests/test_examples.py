@@ -1,4 +1,4 @@
-"""The examples run as programs of their own and say what they promise."""
+"""The examples run as programs of their own and print the promised output."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_the_async_example_shows_the_pool_the_queue_and_both(tmp_path: Path, els
     ended = subprocess.run(
         (sys.executable, example),
         cwd=tmp_path if elsewhere else settings.BASE_DIR,
-        # As on a machine where Airy itself runs on services: the example stays at home.
+        # As on a machine where Airy runs on services: the example still uses none.
         env=os.environ
         | {"TMPDIR": str(temporary), "MQ_HOST": "nowhere.invalid", "REDIS_URL": "redis://nowhere.invalid"},
         capture_output=True,

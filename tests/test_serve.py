@@ -1,4 +1,4 @@
-"""Serving: what a newcomer may do wrong is said in a line."""
+"""Serving: a wrong start ends with one line that names the cure."""
 
 import os
 import socket

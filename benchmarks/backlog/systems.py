@@ -61,12 +61,11 @@ class Airy(System):
 
         from benchmarks.backlog import subscribers
         from events.bus import emit_many
-        from events.relay.couriers import courier_for
 
         cls = getattr(subscribers, self._event)
         with transaction.atomic():
             emit_many(cls(number=number, author_id=7, title=TITLE) for number in range(events))
-        courier = courier_for(dramatiq.get_broker())
+        courier = dramatiq.get_broker().courier()
         while courier.carry():
             pass
         courier.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..models import Delivery
+from ..inbox.models import Delivery
 
 
 def description(delivery: Delivery) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class Command(BaseCommand):
             autoreload.run_with_reloader(self.serve, host, port)
 
     def serve(self, host: str, port: int) -> None:
-        """Serve until a signal comes."""
+        """Serve until a signal comes. Raises CommandError if the port is taken."""
         if not Process.objects.alive().exists():
             message = _(
                 "No worker is running: events are kept, but nothing is delivered until `manage.py rundramatiq` runs."

@@ -15,7 +15,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("address", nargs="?", default="127.0.0.1:8000", metavar="ADDR:PORT")
-        parser.add_argument("--threads", type=int, default=4, help="threads that work off events (4)")
+        parser.add_argument("--threads", type=int, default=4, help="threads that process events (4)")
 
     def handle(self, *args: Any, address: str, threads: int, **options: Any) -> None:
         try:

@@ -9,12 +9,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import QuerySet
-from rich.table import Table
 
-from ...models import Delivery
+from ...inbox.models import Delivery
 from ...repair.dead_letters import dead_letters, discard, groups, requeue
 from ..describe import description, text_of
-from ..terminal import bar, confirm, moment, printable, show, show_json
+from ..terminal import Table, confirm, moment, printable, progress_bar, show, show_json
 
 #: Each verb as it goes on and as it is done.
 FORMS = {"requeue": ("Requeuing", "requeued"), "discard": ("Discarding", "discarded")}
@@ -117,7 +116,7 @@ class Command(BaseCommand):
         if count > 1:
             confirm(f"{verb.capitalize()} {count:,} dead letters?", options)
         kept = 0
-        with bar(doing, total=count) as advance:
+        with progress_bar(doing, total=count) as advance:
             if verb == "requeue":
                 count, kept = requeue(chosen, advance=advance)
             else:

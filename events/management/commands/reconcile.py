@@ -7,16 +7,15 @@ from typing import Any
 
 import dramatiq
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from rich.table import Table
 
 from ...brokers.contract import EventBroker
 from ...repair.announce import announce
 from ...repair.missing import Healed
 from ...repair.reconcile import Reconciler
-from ..terminal import bar, show
+from ..terminal import Table, progress_bar, show
 
-#: Looks in a row that heal nothing before all is taken to be well: the first may only enter what is missing.
-LOOKS = 3
+#: Passes in a row without a healed delivery after which nothing counts as lost: the first may only fill the watchlist.
+QUIET_PASSES = 3
 
 
 def seconds(text: str) -> float:
@@ -64,15 +63,15 @@ class Command(BaseCommand):
         show(self.stdout, table)
 
     def _heal(self, reconciler: Reconciler, patience: float) -> list[Healed]:
-        """Look until some looks in a row heal nothing."""
+        """Make passes until QUIET_PASSES in a row heal nothing."""
         healed: list[Healed] = []
         quiet = 0
-        with bar("Looking", total=None) as advance:
+        with progress_bar("Looking", total=None) as advance:
             while True:
-                found = reconciler.look()
+                found = reconciler.run_pass()
                 healed += found
                 quiet = 0 if found else quiet + 1
-                if quiet >= LOOKS:
+                if quiet >= QUIET_PASSES:
                     return healed
                 advance(1)
                 time.sleep(patience)

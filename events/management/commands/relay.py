@@ -8,8 +8,8 @@ import dramatiq
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
-from ...brokers.embedded import EmbeddedBroker
-from ...relay.relay import RelayThread
+from ...brokers.contract import EventBroker
+from ...worker.services import WorkerServices
 
 
 class Command(BaseCommand):
@@ -17,13 +17,15 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         broker = dramatiq.get_broker()
-        if isinstance(broker, EmbeddedBroker):
+        if not isinstance(broker, EventBroker):
+            raise CommandError(f"{type(broker).__name__} carries no events: see `manage.py check`.")
+        if broker.in_process:
             raise CommandError("The embedded broker delivers in its own process: run `manage.py rundramatiq` or `up`.")
         stop = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
-        relay = RelayThread(broker, kind="relay")
-        relay.start()
+        services = WorkerServices(broker, kind="relay")
+        services.start()
         self.stdout.write(_("Relaying — Ctrl-C stops it"))
         stop.wait()
-        relay.stop()
+        services.stop()

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ...repair.replay import Replayed, ReplayRefused, events_for, replay
-from ..terminal import bar, moment
+from ...repair.replay import Replayed, ReplayRefusedError, events_for, replay
+from ..terminal import moment, progress_bar
 
 FILTERS = ("topic", "subject", "since", "until", "from_sequence", "to_sequence")
 
@@ -47,7 +47,7 @@ class Command(BaseCommand):
         last = Replayed()
         try:
             events = events_for(subscriber, **filters, suppressed=options["suppressed"])
-            with bar("Counting" if dry_run else "Replaying", total=events.count()) as advance:
+            with progress_bar("Counting" if dry_run else "Replaying", total=events.count()) as advance:
 
                 def tell(done: Replayed) -> None:
                     nonlocal last
@@ -55,7 +55,7 @@ class Command(BaseCommand):
                     last = Replayed(**vars(done))
 
                 done = replay(subscriber, events, rate=options["rate"], dry_run=dry_run, advance=tell)
-        except ReplayRefused as error:
+        except ReplayRefusedError as error:
             raise CommandError(str(error)) from None
         except KeyboardInterrupt:
             self._tell(last, dry_run)

@@ -5,11 +5,10 @@ from typing import Any
 
 import dramatiq
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from rich.table import Table
 
-from ...brokers.rabbitmq import RabbitmqBroker
-from ...repair.topology import Queue, TopologyError, declare_all, delete, survey, unbind
-from ..terminal import confirm, show, show_json
+from ...brokers.contract import EventBroker, Topology, TopologyError
+from ...repair.topology import Queue, declare_all, delete, survey, unbind
+from ..terminal import Table, confirm, show, show_json
 
 
 class Command(BaseCommand):
@@ -35,38 +34,28 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         broker = dramatiq.get_broker()
-        if not isinstance(broker, RabbitmqBroker):
+        topology = broker.topology if isinstance(broker, EventBroker) else None
+        if topology is None:
             self.stdout.write(f"{type(broker).__name__} keeps its queues in its process: there is nothing to declare.")
             return
         try:
             match verb:
                 case "declare":
-                    count = declare_all(broker)
-                    self.stdout.write(self.style.SUCCESS(f"{count} queues are bound to {broker.exchange}."))
+                    count = declare_all(topology)
+                    self.stdout.write(self.style.SUCCESS(f"{count} queues are bound to {topology.exchange}."))
                 case "unbind":
-                    self._unbind(broker, options)
+                    self._unbind(topology, options)
                 case _:
-                    self._show(broker, options)
+                    self._show(topology, options)
         except TopologyError as error:
             raise CommandError(str(error)) from None
 
-    def _show(self, broker: RabbitmqBroker, options: dict[str, Any]) -> None:
-        queues = survey(broker)
+    def _show(self, topology: Topology, options: dict[str, Any]) -> None:
+        queues = survey(topology)
         if options["json"]:
-            described = {
-                "exchange": broker.exchange,
-                "vhost": broker.parameters.virtual_host,
-                "type": broker.queue_type,
-                "arguments": broker.queue_arguments,
-                "queues": [asdict(queue) for queue in queues],
-            }
-            show_json(self.stdout, described)
+            show_json(self.stdout, topology.describe() | {"queues": [asdict(queue) for queue in queues]})
             return
-        where = broker.parameters
-        self.stdout.write(
-            f"Exchange {broker.exchange} at {where.host}:{where.port}, vhost {where.virtual_host}; "
-            f"{broker.queue_type} queues {broker.queue_arguments}"
-        )
+        self.stdout.write(topology.title)
         table = Table("queue", "subscriber", "patterns", "messages", "consumers", "to do")
         for queue in queues:
             table.add_row(
@@ -79,10 +68,10 @@ class Command(BaseCommand):
             )
         show(self.stdout, table)
 
-    def _unbind(self, broker: RabbitmqBroker, options: dict[str, Any]) -> None:
+    def _unbind(self, topology: Topology, options: dict[str, Any]) -> None:
         if options["force"] and not options["delete_queue"]:
             raise CommandError("--force is about messages in queues that --delete-queue deletes: give both.")
-        queues = [queue for queue in survey(broker) if queue.stale or queue.orphan]
+        queues = [queue for queue in survey(topology) if queue.stale or queue.orphan]
         if not queues:
             self.stdout.write(self.style.SUCCESS("The broker has nothing that the code has not."))
             return
@@ -92,9 +81,9 @@ class Command(BaseCommand):
         for queue in queues:
             going = options["delete_queue"] and queue.orphan and queue.messages is not None
             if not options["dry_run"]:
-                unbind(broker, queue)
+                unbind(topology, queue)
                 if going:
-                    delete(broker, queue, force=options["force"])
+                    delete(topology, queue, force=options["force"])
             would = "would be " if options["dry_run"] else ""
             patterns = f"{', '.join(queue.stale)} {would}unbound" if queue.stale else "nothing bound"
             deleted = f"; queue {would}deleted with {queue.messages:,} messages" if going else ""

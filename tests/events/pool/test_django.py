@@ -14,7 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from events.bus import emit
-from events.outbox.emit import handling
+from events.outbox.emit import current_event
 from events.pool import TaskPool
 from events.pool.database_threads import DATABASE_THREADS
 from events.testing import emitted
@@ -198,12 +198,12 @@ def test_a_task_keeps_the_trace_and_the_cause_of_its_submitters_delivery(lane: s
     with transaction.atomic():
         emit(Rang(number=1))
     cause = emitted(Rang)[0].meta
-    token = handling.set(cause)
+    token = current_event.set(cause)
     try:
         with structlog.contextvars.bound_contextvars(trace="00-abc-01"), TaskPool(2) as pool:
             work = follow if lane == "function" else sync_to_async(follow)
             assert pool.submit(work).result(20) == {"trace": "00-abc-01"}
     finally:
-        handling.reset(token)
+        current_event.reset(token)
     effect = emitted(Rang)[1].meta
     assert (effect.correlation_id, effect.causation_id) == (cause.correlation_id, cause.id)

@@ -8,7 +8,7 @@ from events.testing import deliver
 from feeds import actions
 from feeds.lists import threads
 from feeds.models import Comment
-from notifications.live.counts import present
+from notifications.push.counts import current_counts
 from tests.support.browsers import Window, shown, window
 from tests.support.factories import CircleFactory, CommentFactory, PostFactory, VoteFactory
 
@@ -48,7 +48,7 @@ def test_no_comment_that_a_page_knows_of_is_offered_as_new():
     deliver()
     late = [CommentFactory(post=post) for _ in range(2)]
     comments[0].delete()
-    (told,) = present([post.pk])
+    (told,) = current_counts([post.pk])
     assert told["comments"] == 3
     page = Window().read(f"/posts/{post.pk}")
     assert all(f'id="comment-{comment.pk}"' in page for comment in late)

@@ -1,24 +1,27 @@
-"""Inbox: a user's notices as their page shows them, the latest first."""
+"""Listing: a user's notices page by page, each with its `text` and `link`."""
 
 from __future__ import annotations
 
 from feeds.lists.pagination import SIZE, Page, cursor_after, key_of, page_of
 from feeds.models import User
-from notifications import kinds
 from notifications.models import Notification
-from notifications.notices.names import rename
+from notifications.notices import wording
+from notifications.notices.names import refresh_names
 
 
-def inbox(user: User, *, cursor: str | None = None, size: int = SIZE) -> Page[Notification]:
-    """What the user was told and was not withdrawn, each with `text` and `link`. Raises BadCursorError."""
+def latest_notices(user: User, *, cursor: str | None = None, size: int = SIZE) -> Page[Notification]:
+    """The notices that are not withdrawn, the latest first. Raises BadCursorError."""
     rows = Notification.objects.shown().filter(user=user).order_by("-seq")
     if cursor is not None:
         rows = rows.filter(seq__lt=key_of(cursor, "inbox", int)[0])
     return _worded(page_of(rows[: size + 1], size=size, cursor=lambda last: cursor_after("inbox", last.seq)))
 
 
-def news(user: User, *, after: int, cursor: str | None = None, size: int = SIZE) -> Page[Notification]:
-    """What happened after a number, in order, as one asks who has no socket. Raises BadCursorError."""
+def notices_after(user: User, *, after: int, cursor: str | None = None, size: int = SIZE) -> Page[Notification]:
+    """The notices changed after a number that are not withdrawn, in order, for clients without a socket.
+
+    Raises BadCursorError.
+    """
     if cursor is not None:
         (after,) = key_of(cursor, "news", int)
     rows = Notification.objects.shown().filter(user=user, seq__gt=after).order_by("seq")
@@ -26,6 +29,6 @@ def news(user: User, *, after: int, cursor: str | None = None, size: int = SIZE)
 
 
 def _worded(page: Page[Notification]) -> Page[Notification]:
-    for notice in rename(page.items):
-        notice.text, notice.link = kinds.text(notice.kind, notice.data), kinds.link(notice.kind, notice.data)  # type: ignore[attr-defined]
+    for notice in refresh_names(page.items):
+        notice.text, notice.link = wording.text(notice.kind, notice.data), wording.link(notice.kind, notice.data)
     return page
