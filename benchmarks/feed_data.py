@@ -1,14 +1,18 @@
-"""Town: readers with full feeds, authors with ranked posts, and a star whom everyone follows; made in SQL alone."""
+"""FeedData: readers with full feeds, authors with ranked posts, one author whom everyone follows; all made in SQL."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: Authors whom each reader follows, posts of each author, and how many of these are in the reader's feed.
-FOLLOWED, POSTS, FED = 40, 100, 10
+#: Authors that each reader follows.
+FOLLOWED = 40
+#: Posts of each author.
+POSTS = 100
+#: Newest posts of each followed author in a reader's feed.
+FEED_POSTS = 10
 
-#: A reader follows authors at even distances, so that all authors have about as many readers; the n-th newest post of
-#: an author is as old as that of any other.
+#: Readers follow authors at even distances, so that all authors have about the same number of readers. The n-th newest
+#: posts of all authors are about equally old.
 STATEMENTS = """
     SET session_replication_role = replica; -- no foreign key is checked row by row
     INSERT INTO feeds_user (
@@ -33,12 +37,12 @@ STATEMENTS = """
     SELECT reader, {readers} + 1 + (reader * 37 + n * {authors} / {FOLLOWED}) % {authors}, now()
     FROM generate_series(1, {readers}) AS reader, generate_series(0, {FOLLOWED} - 1) AS n
     UNION ALL
-    SELECT id, {star}, now() FROM generate_series(1, {users}) AS id;
+    SELECT id, {popular_author}, now() FROM generate_series(1, {users}) AS id;
 
     INSERT INTO feeds_feedentry (user_id, published_at, post_id, author_id)
     SELECT reader, published_at, post.id, author_id
     FROM generate_series(1, {readers}) AS reader
-    CROSS JOIN generate_series({POSTS} - {FED}, {POSTS} - 1) AS place
+    CROSS JOIN generate_series({POSTS} - {FEED_POSTS}, {POSTS} - 1) AS place
     CROSS JOIN generate_series(0, {FOLLOWED} - 1) AS n
     JOIN feeds_post AS post
         ON post.id = place * {authors} + (reader * 37 + n * {authors} / {FOLLOWED}) % {authors} + 1
@@ -48,41 +52,43 @@ STATEMENTS = """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Town:
-    """How large it is. The first users are readers, the next are authors, the rest follow the star alone."""
+class FeedData:
+    """The sizes. By id, the first users are readers, the next authors; the rest follow the popular author only."""
 
     readers: int
     users: int
     authors: int = 4_000
 
     @property
-    def star(self) -> int:
-        """The author whom all follow."""
+    def popular_author(self) -> int:
+        """The id of the author whom all users follow."""
         return self.users + 1
 
     @property
-    def known(self) -> int:
-        """The author whose followers are to be set by `follow`."""
+    def measured_author(self) -> int:
+        """The id of the author whose followers `follow` sets."""
         return self.users + 2
 
-    def build(self) -> None:
+    def insert(self) -> None:
         """Fill the empty tables."""
         from django.db import connection
 
-        numbers = {name: getattr(self, name) for name in ("readers", "users", "authors", "star")}
+        numbers = {name: getattr(self, name) for name in ("readers", "users", "authors", "popular_author")}
         with connection.cursor() as cursor:
-            for statement in STATEMENTS.format(**numbers, FOLLOWED=FOLLOWED, POSTS=POSTS, FED=FED).split(";"):
+            for statement in STATEMENTS.format(**numbers, FOLLOWED=FOLLOWED, POSTS=POSTS, FEED_POSTS=FEED_POSTS).split(
+                ";"
+            ):
                 cursor.execute(statement)
             cursor.execute("VACUUM ANALYZE")
 
     def follow(self, followers: int) -> None:
-        """So many readers, evenly spread, follow the known author."""
+        """Let that many readers, evenly spread, follow the measured author."""
         from django.db import connection
 
         with connection.cursor() as cursor:
             cursor.execute(
                 "INSERT INTO feeds_follow (follower_id, followee_id, created_at)"
                 " SELECT n * %s / %s, %s, now() FROM generate_series(1, %s) AS n",
-                [self.readers, followers, self.known, followers],
+                [self.readers, followers, self.measured_author, followers],
             )
             cursor.execute("VACUUM ANALYZE feeds_follow")

@@ -1,4 +1,4 @@
-"""Place: a database, a vhost and Django itself, made for one benchmark and removed after it."""
+"""Temporary services: a database, a RabbitMQ vhost and Django, set up for one benchmark and removed after it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ RABBITMQ = os.environ.get("AIRY_BENCH_RABBITMQ", "amqp://guest:guest@127.0.0.1:5
 
 
 @contextmanager
-def own_place(name: str, **environment: str) -> Iterator[None]:
-    """Django set up on a fresh PostgreSQL database and RabbitMQ vhost, both called `name`."""
+def temporary_services(name: str, **environment: str) -> Iterator[None]:
+    """Django set up on a new PostgreSQL database and a new RabbitMQ vhost, both called `name`.
+
+    environment: further environment variables, set before Django reads its settings.
+    """
     url = urlparse(RABBITMQ)
     os.environ |= {
         "DATABASE_URL": f"{POSTGRES}/{name}",
@@ -32,7 +35,7 @@ def own_place(name: str, **environment: str) -> Iterator[None]:
     with psycopg.connect(f"{POSTGRES}/postgres", autocommit=True) as server:
         server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         server.execute(f'CREATE DATABASE "{name}"')
-        # One that was left behind still has messages in its queues.
+        # A vhost of an interrupted run still has messages in its queues.
         subprocess.run(("rabbitmqctl", "-q", "delete_vhost", name), capture_output=True)
         _rabbitmqctl("add_vhost", name)
         _rabbitmqctl("set_permissions", "-p", name, os.environ["MQ_USER"], ".*", ".*", ".*")

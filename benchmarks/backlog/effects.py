@@ -1,4 +1,4 @@
-"""The effects: nothing, or one UPDATE; and the clock that runs from the first to the last of them."""
+"""The effects of an event, nothing or one UPDATE, and the clock that counts them."""
 
 from __future__ import annotations
 
@@ -7,25 +7,28 @@ import time
 
 from django.db import connection
 
+#: Rows that the UPDATEs are spread over.
 ROWS = 1_000
 
 
 class Clock:
-    """Counts effects; knows when the first began and whether the last is done."""
+    """Counts the effects in this process, and notes the time of the first."""
 
     def __init__(self) -> None:
+        #: Time of the first effect, by time.perf_counter.
         self.started = 0.0
         self.count = 0
+        #: Effects after which `reached` is set.
         self.goal = 0
         self.reached = threading.Event()
         self._lock = threading.Lock()
 
-    def tick(self, times: int = 1) -> None:
-        """So many effects happen now."""
+    def count_effects(self, number: int = 1) -> None:
+        """Count some effects that happen now."""
         with self._lock:
             if not self.count:
                 self.started = time.perf_counter()
-            self.count += times
+            self.count += number
             if self.count >= self.goal:
                 self.reached.set()
 
@@ -36,4 +39,4 @@ clock = Clock()
 def update(number: int) -> None:
     """One UPDATE of one row."""
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE drained_row SET count = count + 1 WHERE id = %s", [number % ROWS + 1])
+        cursor.execute("UPDATE backlog_row SET count = count + 1 WHERE id = %s", [number % ROWS + 1])

@@ -1,4 +1,4 @@
-"""A stock dramatiq actor on a stock RabbitmqBroker, for `python -m dramatiq benchmarks.stock:broker`."""
+"""An actor of dramatiq on dramatiq's own RabbitmqBroker, for `python -m dramatiq benchmarks.plain_dramatiq:broker`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import dramatiq
 import pika
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
 
-from benchmarks.bells.clock import tell
+from benchmarks.start_time.report import report_start_time
 
 broker = RabbitmqBroker(
     parameters=[
@@ -22,7 +22,7 @@ broker = RabbitmqBroker(
 )
 
 
-@dramatiq.actor(broker=broker, queue_name="stock")
-def hear(number: int) -> None:
-    """Only says when it began."""
-    tell(number)
+@dramatiq.actor(broker=broker, queue_name="plain")
+def report_start(number: int) -> None:
+    """Only reports when it started."""
+    report_start_time(number)

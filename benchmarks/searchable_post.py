@@ -1,12 +1,12 @@
-"""Note: a post as an app of Django alone would make it searchable."""
+"""SearchablePost: a copy of a post as a project with Django alone would make it searchable."""
 
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 
 
-class Note(models.Model):
-    """Beside the post, so that author and circle are had as ours has them."""
+class SearchablePost(models.Model):
+    """Related to the post, so that author and circle are fetched in the same way as in Airy."""
 
     post = models.OneToOneField("feeds.Post", models.CASCADE, primary_key=True)
     title = models.TextField()
@@ -14,5 +14,5 @@ class Note(models.Model):
     vector = SearchVectorField(null=True)
 
     class Meta:
-        app_label = "searching"
-        indexes = [GinIndex(fields=["vector"], name="searching_note_vector")]
+        app_label = "benchmark_search"
+        indexes = [GinIndex(fields=["vector"], name="searchable_post_vector")]

@@ -1,10 +1,10 @@
-"""django-domain-events: an event and its receiver; its relay finds them here."""
+"""The event and the receiver of django-domain-events, whose relay imports this module."""
 
 from dataclasses import dataclass
 
 from django.conf import settings
 
-from benchmarks.drained.effects import clock
+from benchmarks.backlog.effects import clock
 
 if "django_domain_events" in settings.PEERS:
     from django_domain_events import DURABLE, event, receiver
@@ -12,7 +12,7 @@ if "django_domain_events" in settings.PEERS:
     @event
     @dataclass(frozen=True, slots=True)
     class Fired:
-        """An event that nobody does anything about."""
+        """An event without an effect."""
 
         number: int
         author_id: int
@@ -21,4 +21,4 @@ if "django_domain_events" in settings.PEERS:
     @receiver(Fired, mode=DURABLE)
     def do_nothing(fired: Fired) -> None:
         """The no-op."""
-        clock.tick()
+        clock.count_effects()
