@@ -17,7 +17,7 @@ from .amqp.publisher import RabbitmqPublisher
 from .amqp.queues import RabbitmqTopology, declare, size_of
 from .contract import GROUPS_AHEAD, Courier, EventBroker
 
-#: Levels of priority that a classic queue tells apart.
+#: Levels of priority of a classic queue.
 MAX_PRIORITY = 10
 
 

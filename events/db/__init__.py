@@ -1,4 +1,4 @@
-"""What PostgreSQL and SQLite are told differently; statements that are planned once; the one retry of deadlocks.
+"""Where PostgreSQL and SQLite differ; statements that are planned once; the one retry of deadlocks.
 
 Promise: callers write one statement, and it means the same on both databases.
 Runs in: any process. Writes: nothing of its own. A public door: other apps use it for their own tables.

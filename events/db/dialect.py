@@ -1,4 +1,4 @@
-"""Dialect: what PostgreSQL and SQLite are told differently."""
+"""Dialect: where PostgreSQL and SQLite differ."""
 
 from __future__ import annotations
 

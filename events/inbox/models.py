@@ -9,7 +9,10 @@ from .records import DeliveryQuerySet
 
 
 class Delivery(models.Model):
-    """The inbox: what became of one event at one subscriber in one run, written in the transaction of the effect."""
+    """The inbox: the state of one event at one subscriber in one run, written in the transaction of the effect.
+
+    `run` is 0, or the number of the replay. `records.py` has the table of states.
+    """
 
     class State(models.TextChoices):
         DONE = "done", _("done")
@@ -41,12 +44,12 @@ class Delivery(models.Model):
 
     @property
     def stored_event(self) -> StoredEvent | None:
-        """The event in our log, if it is one of ours."""
+        """The event in this log; None if it is not there (undecodable bytes)."""
         return StoredEvent.objects.filter(event_id=self.event_id).first()
 
 
 class DeadLetter(Delivery):
-    """A delivery that was given up and waits for a person."""
+    """A delivery that was given up and waits for an operator's decision."""
 
     class Meta:
         proxy = True
@@ -55,7 +58,7 @@ class DeadLetter(Delivery):
 
 
 class Attempt(models.Model):
-    """One failed run of a delivery."""
+    """A failed attempt of a delivery."""
 
     delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="failures", verbose_name=_("delivery"))
     number = models.PositiveSmallIntegerField(_("number"))

@@ -10,7 +10,7 @@ from .messages import OutboxQuerySet
 
 
 class StoredEvent(models.Model):
-    """One line of the append-only log."""
+    """An event in the append-only log."""
 
     sequence = models.BigAutoField(_("sequence"), primary_key=True)
     event_id = models.UUIDField(_("id"), unique=True)
@@ -41,7 +41,7 @@ class StoredEvent(models.Model):
         return f"{self.sequence} {self.topic} {self.subject}"
 
     def envelope(self) -> Envelope:
-        """The event as it travels."""
+        """The event in its wire format."""
         return Envelope(
             id=self.event_id,
             topic=self.topic,
@@ -58,10 +58,10 @@ class StoredEvent(models.Model):
 
 
 class OutboxMessage(models.Model):
-    """One delivery that is still owed: fresh (due is NULL), or waiting for its time.
+    """A delivery that is still to be sent: new (`due` is NULL), or waiting for its time.
 
-    `subscriber` is blank for "everyone who subscribes". `claimed` is set by the embedded broker alone, while it works
-    on the row.
+    `subscriber` is blank for "every subscriber of the topic". Only the embedded broker sets `claimed`, while the row is
+    handed out.
     """
 
     event = models.ForeignKey(

@@ -8,10 +8,11 @@ from .watchlist import StragglerQuerySet
 
 
 class Subscription(models.Model):
-    """A subscriber as the workers announced it; `since` is the end of the log when it was first seen.
+    """A subscription as the workers announced it. (What the code declares is `events.subscription.Subscription`.)
 
-    `bindings` has each pattern that was ever announced and not unbound since, with the end of the log at that time.
-    Of the events up to `accounted`, every one has its outcome here or is among the stragglers.
+    since: the end of the log when it was first announced. bindings: each pattern that was announced and not unbound
+    since, with the end of the log at that time. accounted: each event up to this sequence number has its outcome, or is
+    on the watchlist.
     """
 
     name = models.CharField(_("name"), max_length=200, primary_key=True)
@@ -31,9 +32,11 @@ class Subscription(models.Model):
 
 
 class Straggler(models.Model):
-    """A delivery without an outcome that others have overtaken: reconcile keeps an eye on it until it has one.
+    """A row of the watchlist: a delivery without an outcome whose turn has passed. Reconcile watches it until it has
+    one.
 
-    `after` is the end of the log when it was last owed: once a later event is done, its own turn has passed.
+    owed_at: when it was last in the outbox. after: the end of the log at that time; once a later event is done, its
+    turn has passed. healed: how often it was written to the outbox again.
     """
 
     event_id = models.UUIDField(_("event"))
