@@ -8,17 +8,16 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, TypeVar
 
 from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.conf import settings
 
 from .event import Event
+from .topics import PATTERN, matches
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-PATTERN = re.compile(r"(#|\*|[a-z0-9_]+)(\.(#|\*|[a-z0-9_]+))*")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9._-]*")
 
 #: Seconds.
@@ -141,20 +140,6 @@ def queue_of(name: str) -> str:
 def interested_in(topic: str) -> list[Subscription]:
     """The subscriptions that want a topic."""
     return [subscription for subscription in subscriptions.values() if subscription.wants(topic)]
-
-
-@lru_cache(maxsize=4096)
-def matches(pattern: str, topic: str) -> bool:
-    """Whether a topic fits an AMQP pattern: `*` is one word, `#` any number of words."""
-    return _matches(pattern.split("."), topic.split("."))
-
-
-def _matches(pattern: list[str], topic: list[str]) -> bool:
-    if not pattern:
-        return not topic
-    if pattern[0] == "#":
-        return _matches(pattern[1:], topic) or (bool(topic) and _matches(pattern, topic[1:]))
-    return bool(topic) and pattern[0] in ("*", topic[0]) and _matches(pattern[1:], topic[1:])
 
 
 def _pattern(what: type[Event] | str) -> str:

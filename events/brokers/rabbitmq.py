@@ -8,14 +8,14 @@ from typing import Any
 
 import pika
 
-from ..pool import get_pool
 from ..subscription import Subscription
 from .amqp.channel import ConsumerChannel
 from .amqp.connection import CONNECTION_ERRORS
 from .amqp.consumer import RabbitmqConsumer
+from .amqp.prefetch import prefetch_for
 from .amqp.publisher import RabbitmqPublisher
 from .amqp.queues import RabbitmqTopology, declare, size_of
-from .contract import GROUPS_AHEAD, Courier, EventBroker
+from .contract import Courier, EventBroker
 
 #: Levels of priority of a classic queue.
 MAX_PRIORITY = 10
@@ -85,14 +85,3 @@ class RabbitmqBroker(EventBroker):
         with pika.BlockingConnection(self.parameters) as connection:
             declare(connection.channel(), self, [subscription])
         return ConsumerChannel(self.parameters, subscription, prefetch=prefetch_for(subscription, prefetch))
-
-
-def prefetch_for(subscription: Subscription, prefetch: int) -> int:
-    """Messages that may be in this process at a time: enough to keep its threads busy, and no more than the slots of
-    its pool, and one that becomes free next, can hold. The others wait in the broker.
-
-    After the pool has grown, more arrive from the next connection on: RabbitMQ cannot change the number of a consumer
-    that exists.
-    """
-    slots = get_pool().capacity + 1
-    return max(min(prefetch, slots), min(GROUPS_AHEAD, slots) * subscription.group_size)

@@ -9,7 +9,7 @@ from django.db.models import Count, Q
 
 from ..inbox.models import Delivery
 from ..outbox.models import StoredEvent
-from ..subscription import matches
+from ..topics import matches
 from .models import Subscription
 
 

@@ -15,7 +15,7 @@ from django.db.models import Count, Max, Min, QuerySet
 from ..db.dialect import DeliveryKey, database_now
 from ..inbox.models import DeadLetter, Delivery
 from ..outbox.models import OutboxMessage, StoredEvent
-from ..subscription import matches
+from ..topics import matches
 from .models import Straggler
 
 #: Dead letters per transaction.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..outbox.models import StoredEvent
-from ..subscription import matches, subscriptions
+from ..subscription import subscriptions
+from ..topics import matches
 from .announce import bindings_of
 from .models import Subscription
 

@@ -30,7 +30,8 @@ from ..brokers.contract import EventBroker
 from ..db.dialect import DeliveryKey, database_now
 from ..inbox.models import Delivery
 from ..outbox.models import OutboxMessage, StoredEvent
-from ..subscription import Subscription, matches, subscriptions
+from ..subscription import Subscription, subscriptions
+from ..topics import matches
 from . import models
 from .event_filter import EventFilter
 from .models import Straggler

@@ -37,7 +37,8 @@ from events.brokers.contract import (
 )
 from events.brokers.redelivered import RedeliveredQueue
 from events.inbox.message import ReceivedMessage
-from events.subscription import Subscription, matches
+from events.subscription import Subscription
+from events.topics import matches
 
 #: Seconds between two looks into a directory.
 POLL = 0.02

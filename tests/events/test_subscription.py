@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from events.bus import Event, subscriber
-from events.subscription import matches, subscriptions
+from events.subscription import subscriptions
+from events.topics import matches
 from tests.effects.events import Rang
 
 

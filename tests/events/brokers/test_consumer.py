@@ -20,9 +20,10 @@ from dramatiq.broker import Broker
 from dramatiq.worker import Worker
 
 from events.brokers.amqp.acks import AckWindow
+from events.brokers.amqp.prefetch import prefetch_for
 from events.brokers.amqp.queues import declare
 from events.brokers.embedded import EmbeddedBroker
-from events.brokers.rabbitmq import RabbitmqBroker, prefetch_for
+from events.brokers.rabbitmq import RabbitmqBroker
 from events.bus import emit_many
 from events.inbox.message import ReceivedMessage
 from events.models import Attempt, Delivery, OutboxMessage
