@@ -157,34 +157,53 @@ def _pattern(what: type[Event] | str) -> str:
 
 
 def _checked(options: dict[str, Any]) -> dict[str, Any]:
+    """The options, with durations in milliseconds. Raises TypeError or ValueError with what to write instead."""
     known = set(Subscription.__dataclass_fields__) - {"function", "origin", "patterns"}
     if unknown := sorted(set(options) - known):
         raise TypeError(f"subscriber() has no option {', '.join(unknown)}; it takes {', '.join(sorted(known))}")
-    for name in ("min_backoff", "max_backoff", "time_limit"):
-        if isinstance(options.get(name), dt.timedelta):
-            options[name] = int(options[name] / dt.timedelta(milliseconds=1))
+    options = {name: _in_milliseconds(name, value) for name, value in options.items()}
+    _check_values(options)
+    _check_combinations(options)
+    _check_name(options["name"])
+    return options
+
+
+def _in_milliseconds(name: str, value: Any) -> Any:
+    is_duration = name in ("min_backoff", "max_backoff", "time_limit") and isinstance(value, dt.timedelta)
+    return int(value / dt.timedelta(milliseconds=1)) if is_duration else value
+
+
+def _check_values(options: dict[str, Any]) -> None:
     for name, (least, most) in BOUNDS.items():
         value = options.get(name, least)
-        if not (name == "batch" and value is None) and (type(value) is not int or not least <= value <= most):
+        if name == "batch" and value is None:
+            continue
+        if type(value) is not int or not least <= value <= most:
             raise ValueError(f"subscriber({name}={value!r}): it must be a whole number from {least:,} to {most:,}")
-    if options.get("min_backoff", 1_000) > options.get("max_backoff", 600_000):
-        raise ValueError("subscriber(min_backoff=…) must not be longer than max_backoff")
-    if options.get("batch") and "group" in options:
-        raise ValueError("subscriber() takes batch= or group=, not both: a batch is its own group")
-    if not options.get("atomic", True) and (options.get("batch") or options.get("group", 1) != 1):
-        raise ValueError("subscriber(atomic=False) takes no batch= or group=: it uses its own transactions")
     for name in ("replayable", "atomic"):
         if not isinstance(options.get(name, True), bool):
             raise ValueError(f"subscriber({name}=…) must be True or False")
-    if not isinstance(options["name"], str) or not NAME.fullmatch(options["name"]):
+
+
+def _check_combinations(options: dict[str, Any]) -> None:
+    batch, group = options.get("batch"), options.get("group")
+    if options.get("min_backoff", Subscription.min_backoff) > options.get("max_backoff", Subscription.max_backoff):
+        raise ValueError("subscriber(min_backoff=…) must not be longer than max_backoff")
+    if batch and group is not None:
+        raise ValueError("subscriber() takes batch= or group=, not both: a batch is its own group")
+    if not options.get("atomic", True) and (batch or group not in (None, 1)):
+        raise ValueError("subscriber(atomic=False) takes no batch= or group=: it uses its own transactions")
+
+
+def _check_name(name: Any) -> None:
+    if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ValueError(
-            f"subscriber(name={options['name']!r}): use letters, digits, dots, _ and -, and do not start with a digit"
+            f"subscriber(name={name!r}): use letters, digits, dots, _ and -, and do not start with a digit"
         )
-    if len(options["name"]) > MAX_NAME_LENGTH:
+    if len(name) > MAX_NAME_LENGTH:
         raise ValueError(
-            f"subscriber(name={options['name']!r}): the limit is {MAX_NAME_LENGTH} characters; choose a shorter name="
+            f"subscriber(name={name!r}): the limit is {MAX_NAME_LENGTH} characters; choose a shorter name="
         )
-    return options
 
 
 def _default_name(function: Callable[..., Any]) -> str:
