@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -31,6 +32,8 @@ def pytest(*arguments: str, **environment: str) -> int:
 def main() -> int:
     """Both passes; says at the end what was not exercised."""
     os.environ["AIRY_SERVICES"] = "on"
+    # A shell lets what it starts in the background ignore Ctrl-C; tests send it to themselves.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     missing = {service: why for service in (*SERVICES, "chromium") if (why := why_missing(service))}
     print("== at home: SQLite, embedded broker", flush=True)
     os.environ.pop("AIRY_TEST_RUN", None)
