@@ -24,6 +24,7 @@ from events.brokers.redelivered import turn
 from tests.conformance.results import pytest_terminal_summary  # noqa: F401 - a hook
 from tests.environment import MISSING, REQUIRED, SERVICES
 from tests.support.empty_tables import empty_tables
+from tests.support.worker_command import worker_command
 
 TransactionTestCase._fixture_teardown = empty_tables
 RELAY_LOCK = (0x61697279, 0x72656C61)
@@ -126,8 +127,9 @@ class Manage:
         return process
 
     def worker(self, *, processes: int = 1, threads: int = 4, **environment: str) -> subprocess.Popen:
-        """`manage.py rundramatiq`."""
-        return self("rundramatiq", "--processes", str(processes), "--threads", str(threads), **environment)
+        """A worker, started as `manage.py rundramatiq` starts it, without the first start of Django."""
+        command = worker_command("--processes", str(processes), "--threads", str(threads))
+        return self.start(*command, **environment)
 
     def log(self) -> str:
         """What the processes said."""

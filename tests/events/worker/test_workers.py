@@ -36,7 +36,7 @@ def assert_one_effect_each(events: int) -> None:
 
 def test_workers_do_each_event_once_per_subscriber(manage: Manage, eventually: Eventually) -> None:
     ring(300)
-    manage.worker(processes=2)
+    manage("rundramatiq", "--processes", "2", "--threads", "4")
     eventually(lambda: all_done(300), within=60)
     ring(50, start=300)
     eventually(lambda: all_done(350), within=30)
