@@ -24,6 +24,7 @@ from events.brokers.redelivered import turn
 from tests.conformance.results import pytest_terminal_summary  # noqa: F401 - a hook
 from tests.environment import MISSING, REQUIRED, SERVICES
 from tests.support.empty_tables import empty_tables
+from tests.support.lanes import in_lanes
 from tests.support.worker_command import worker_command
 
 TransactionTestCase._fixture_teardown = empty_tables
@@ -36,20 +37,22 @@ SEATS = """
 PLACES = {"db", "transactional_db", "site"}
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Tests of a missing service skip with the reason, or fail if the service is required.
 
-    Those that need neither a database nor a service are alike in both passes, and run at home. The long ones come
-    first, so that at the end no worker waits for another's.
+    Those that need neither a database nor a service are alike in both passes, and run at home. Those that are left
+    are put into an order in which no worker waits for another's at the end.
     """
-    items.sort(key=lambda item: "/chaos/" not in item.path.as_posix())
     for item in items:
         if not PLACES & set(item.fixturenames) and not any(map(item.get_closest_marker, ("django_db", *SERVICES))):
             item.add_marker(pytest.mark.home)
         for service, why in MISSING.items():
             if item.get_closest_marker(service) and service not in REQUIRED:
                 item.add_marker(pytest.mark.skip(reason=f"needs {service}: {why}"))
+    yield
+    if (workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))) > 1:
+        items[:] = in_lanes(items, workers=workers)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -60,7 +63,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Ends what still holds the database when the last test is over, so that it can be removed."""
+    """Commits need not reach the disk; when the last test is over, ends what still holds the database, so that it can
+    be removed."""
+    if connection.vendor == "postgresql":
+        with django_db_blocker.unblock():
+            with connection.cursor() as cursor:
+                # No test ends this server; the chaos suite ends one of its own, which keeps its promise.
+                cursor.execute(
+                    f"ALTER DATABASE {connection.ops.quote_name(connection.settings_dict['NAME'])}"
+                    " SET synchronous_commit = off"
+                )
+            connection.close_pool()
     yield
     if connection.vendor == "postgresql":
         connection.close()  # the last test may have left it broken

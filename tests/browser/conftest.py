@@ -120,9 +120,10 @@ def site(database: str, tmp_path_factory: pytest.TempPathFactory, request: pytes
     running.stop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[playwright.Browser]:
-    """One browser per module: while it lives, this thread has an event loop, and Django's ORM refuses to work."""
+    """One browser for all tests of this folder, and no others: while it lives, this thread has an event loop, and
+    Django's ORM refuses to work."""
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
         yield browser

@@ -161,7 +161,7 @@ def disturb(seconds: float) -> None:
     deliver(times=2)
 
 
-@pytest.mark.parametrize("seconds", [8, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [4, pytest.param(60, marks=pytest.mark.slow)])
 @pytest.mark.django_db(transaction=True)
 def test_log_tables_and_counts_agree_after_writing_through_every_door(seconds: int) -> None:
     disturb(seconds)

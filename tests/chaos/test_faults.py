@@ -64,7 +64,7 @@ def settle(world: World) -> None:
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
     ("faults", "rate", "events"),
-    [(len(FAULTS), 40, 300), pytest.param(34, 120, 20_000, marks=pytest.mark.slow)],
+    [(len(FAULTS), 20, 300), pytest.param(34, 120, 20_000, marks=pytest.mark.slow)],
 )
 def test_no_fault_loses_or_doubles_an_effect(world: World, faults: int, rate: float, events: int) -> None:
     kinds = schedule(faults)

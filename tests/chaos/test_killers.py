@@ -25,7 +25,7 @@ SUBSCRIBERS = ("moody", "in_batches", "alone", "with_await")
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
-    ("total", "killers"), [(102, (20, 21)), pytest.param(203, (20, 21, 150), marks=pytest.mark.slow)]
+    ("total", "killers"), [(62, (20, 21)), pytest.param(203, (20, 21, 150), marks=pytest.mark.slow)]
 )
 def test_several_killers_end_as_dead_letters_and_all_neighbours_are_done(
     manage: Manage, eventually: Callable[..., None], tmp_path: Path, total: int, killers: tuple[int, ...]

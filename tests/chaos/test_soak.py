@@ -70,7 +70,7 @@ class Program:
 
 @pytest.mark.home
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("seconds", [10, pytest.param(600, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [5, pytest.param(600, marks=pytest.mark.slow)])
 def test_eight_programs_at_once_meet_no_locked_database(
     manage: Manage, eventually: Callable[..., None], seconds: int
 ) -> None:

@@ -20,6 +20,7 @@ from tests.chaos.load.hears import HEARS
 from tests.chaos.load.traps import FOLDER, noted, trap
 from tests.support.servers.postgres import Cluster, running_cluster
 from tests.support.servers.rabbitmq import Node, running_node
+from tests.support.worker_command import worker_command
 
 
 class World:
@@ -51,10 +52,10 @@ class World:
         assert self._running.pop(name).returncode == 0, self.words()
 
     def worker(self, name: str, *, processes: int = 1, threads: int = 4) -> None:
-        """Keep a `manage.py rundramatiq` running."""
+        """Keep a worker running, as `manage.py rundramatiq` starts it."""
         sizes = ("--processes", str(processes), "--threads", str(threads))
         queues = [f"airy.{name}" for name in HEARS]
-        self.keep(name, "manage.py", "rundramatiq", *sizes, "--queues", *queues)
+        self.keep(name, *worker_command(*sizes, also=("tests.chaos.load.subscribers",)), "--queues", *queues)
 
     def kill(self, name: str) -> None:
         """SIGKILL to a process and its children, at once."""

@@ -34,7 +34,7 @@ def test_two_topics_do_not_mix(rig: Rig) -> None:
     assert not OutboxMessage.objects.exists()
 
 
-@pytest.mark.parametrize(("messages", "publishers", "executors"), [small(600, 6, 10), full(5000, 30, 50)])
+@pytest.mark.parametrize(("messages", "publishers", "executors"), [small(300, 6, 10), full(5000, 30, 50)])
 def test_many_publishers_and_competing_workers_lose_and_invent_nothing(
     rig: Rig, messages: int, publishers: int, executors: int
 ) -> None:
@@ -46,7 +46,7 @@ def test_many_publishers_and_competing_workers_lose_and_invent_nothing(
     rig.expect(hearer, ids)
 
 
-@pytest.mark.parametrize("messages", [small(20), full(100)])
+@pytest.mark.parametrize("messages", [small(10), full(100)])
 def test_twenty_topics_at_once_each_arrive_whole(rig: Rig, messages: int) -> None:
     hearers = [rig.subscriber(kind, name=f"hearer{n}") for n, kind in enumerate(TOPICS)]
     rig.worker_until_the_end(threads=8)

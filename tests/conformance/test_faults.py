@@ -15,7 +15,7 @@ from tests.conformance.sizes import full, small
 from tests.conftest import Manage
 
 
-@pytest.mark.parametrize(("messages", "publishers"), [small(600, 6), full(10_000, 30)])
+@pytest.mark.parametrize(("messages", "publishers"), [small(300, 6), full(10_000, 30)])
 def test_broken_connections_lose_nothing(rig: Rig, messages: int, publishers: int) -> None:
     """Broken at a third and at half of the way, with messages in hand; where there is no server, the workers are
     replaced by new ones."""

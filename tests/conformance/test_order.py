@@ -11,7 +11,7 @@ from tests.conformance.sizes import full, small
 LINES = 16
 
 
-@pytest.mark.parametrize("messages", [small(320), full(1000)])
+@pytest.mark.parametrize("messages", [small(160), full(1000)])
 def test_an_only_executor_meets_each_line_in_order(rig: Rig, messages: int) -> None:
     rig.requires("ordered")
     hearer = rig.subscriber()
@@ -21,10 +21,11 @@ def test_an_only_executor_meets_each_line_in_order(rig: Rig, messages: int) -> N
     assert rig.figures().inversions == 0
 
 
-def test_several_executors_miss_nothing_and_their_inversions_are_counted(rig: Rig) -> None:
+@pytest.mark.parametrize("messages", [small(160), full(1000)])
+def test_several_executors_miss_nothing_and_their_inversions_are_counted(rig: Rig, messages: int) -> None:
     hearer = rig.subscriber(group=5)
     rig.worker_until_the_end(threads=8)
-    ids = rig.publish(rig.notes_of(320, lines=LINES), publishers=4, together=3)
+    ids = rig.publish(rig.notes_of(messages, lines=LINES), publishers=4, together=3)
     rig.expect(hearer, ids)
 
 

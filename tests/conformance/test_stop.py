@@ -14,7 +14,7 @@ from tests.conformance.rig import PATIENCE, Rig
 from tests.conformance.sizes import full, small
 
 
-@pytest.mark.parametrize("messages", [small(500), full(5000)])
+@pytest.mark.parametrize("messages", [small(250), full(5000)])
 def test_workers_closed_and_opened_again_go_on_where_they_were(rig: Rig, messages: int) -> None:
     rig.requires("persistent")
     hearer = rig.subscriber()
@@ -40,7 +40,7 @@ def test_ten_workers_opened_and_closed_at_once_leave_the_next_one_whole(rig: Rig
     rig.expect(hearer, rig.emit(rig.notes_of(50)))
 
 
-@pytest.mark.parametrize(("messages", "publishers"), [small(600, 4), full(10_000, 20)])
+@pytest.mark.parametrize(("messages", "publishers"), [small(300, 4), full(10_000, 20)])
 def test_a_relay_closed_in_the_midst_of_publishing_loses_nothing(rig: Rig, messages: int, publishers: int) -> None:
     hearer = rig.subscriber()
     workplace = rig.worker_until_the_end()

@@ -34,16 +34,17 @@ def test_a_delayed_message_comes_never_early_and_within_a_second(rig: Rig) -> No
     rig.note(f"at most {max(late):.2f} s late")
 
 
-def test_urgent_messages_go_first_from_the_outbox(rig: Rig) -> None:
+@pytest.mark.parametrize("waiting", [small(100), full(300)])
+def test_urgent_messages_go_first_from_the_outbox(rig: Rig, waiting: int) -> None:
     hearer = rig.subscriber()
-    ids = rig.emit(rig.notes_of(300))
+    ids = rig.emit(rig.notes_of(waiting))
     ids += rig.emit([Noted(line=1, number=number) for number in range(10)], priority=9)
     rig.worker_until_the_end(threads=1)
     rig.expect(hearer, ids)
     assert rig.effects(hearer)[:10] == [(1, number) for number in range(10)]
 
 
-@pytest.mark.parametrize("waiting", [small(150), full(1000)])
+@pytest.mark.parametrize("waiting", [small(80), full(1000)])
 def test_an_urgent_message_overtakes_those_that_wait_in_the_broker(rig: Rig, waiting: int) -> None:
     rig.requires("priorities")
     release = threading.Event()

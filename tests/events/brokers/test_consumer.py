@@ -303,15 +303,16 @@ def test_a_worker_that_ends_gives_back_at_once_what_no_thread_has_begun(eventual
 
 
 @services
+@pytest.mark.parametrize(("ends", "events"), [(2, 100), pytest.param(3, 200, marks=pytest.mark.slow)])
 def test_workers_told_to_end_under_load_lose_nothing_double_nothing_and_cost_no_attempt(
-    manage: Manage, eventually: Eventually
+    manage: Manage, eventually: Eventually, ends: int, events: int
 ) -> None:
     total = 0
-    for _ in range(3):
-        ring(200, start=total)
-        total += 200
+    for _ in range(ends):
+        ring(events, start=total)
+        total += events
         worker = manage.worker()
-        goal = (total - 100) * 4
+        goal = (total - events // 2) * 4
         eventually(lambda goal=goal: Delivery.objects.count() >= goal, within=90)
         worker.send_signal(signal.SIGTERM)
         worker.wait(60)

@@ -304,7 +304,7 @@ def switching() -> Iterator[None]:
 
 @pytest.mark.timeout(1200)
 @pytest.mark.usefixtures("switching")
-@pytest.mark.parametrize("seconds", [5, pytest.param(600, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [3, pytest.param(600, marks=pytest.mark.slow)])
 def test_nothing_is_lost_run_twice_or_miscounted_whatever_happens_at_once(
     seconds: int, eventually: Eventually, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 
+import pytest
 from django.db import transaction
 from django.utils import timezone
 
@@ -46,12 +47,15 @@ def test_workers_do_each_event_once_per_subscriber(manage: Manage, eventually: E
     assert Process.objects.alive().filter(kind="worker").count() == 2
 
 
-def test_killed_workers_lose_nothing_and_double_nothing(manage: Manage, eventually: Eventually) -> None:
+@pytest.mark.parametrize(("kills", "events"), [(3, 100), pytest.param(4, 200, marks=pytest.mark.slow)])
+def test_killed_workers_lose_nothing_and_double_nothing(
+    manage: Manage, eventually: Eventually, kills: int, events: int
+) -> None:
     dice = random.Random(7)
     total = 0
-    for _ in range(4):
-        ring(200, start=total)
-        total += 200
+    for _ in range(kills):
+        ring(events, start=total)
+        total += events
         worker = manage.worker()
         goal = dice.randrange(total * 4)
         eventually(lambda goal=goal: Delivery.objects.count() >= goal, within=60)
