@@ -18,6 +18,9 @@ from events.brokers.rabbitmq import RabbitmqBroker
 from tests.conformance.features import Features
 from tests.conftest import rabbitmqctl
 
+#: AMQP's code for what is not there.
+QUEUE_MISSING = 404
+
 
 class Candidate(ABC):
     """A kind of broker. A place is a name that keeps one case's messages from another's."""
@@ -126,9 +129,14 @@ class Rabbitmq(Candidate):
             server.channel().queue_delete(queue)
 
     def waiting(self, place: str, queue: str) -> int:
-        """How many messages wait in a queue, those out at workers not counted."""
+        """How many messages wait in a queue, those out at workers not counted; none before a worker declared it."""
         with closing(self.connect(place)) as server:
-            return server.channel().queue_declare(queue, passive=True).method.message_count
+            try:
+                return server.channel().queue_declare(queue, passive=True).method.message_count
+            except pika.exceptions.ChannelClosedByBroker as closed:
+                if closed.reply_code == QUEUE_MISSING:
+                    return 0
+                raise
 
     def break_connections(self) -> None:
         """Close every connection, the server's side."""

@@ -19,14 +19,15 @@ from tests.conftest import Manage
 def test_broken_connections_lose_nothing(rig: Rig, messages: int, publishers: int) -> None:
     """Broken at a third and at half of the way, with messages in hand; where there is no server, the workers are
     replaced by new ones."""
-    barrier = Barrier(messages // 3, messages // 2)
-    hearer = rig.subscriber(does=barrier.pass_through)
+    barrier = Barrier()
+    hearer = rig.subscriber(does=barrier.pass_through, group=10)
     workplace = rig.work()
     with ThreadPoolExecutor(1) as other:
         publishing = other.submit(
             rig.publish, rig.notes_of(messages, lines=publishers), publishers=publishers, together=5
         )
-        for _ in barrier.closes_at:
+        for number in (messages // 3, messages // 2):
+            barrier.close_after(number)
             assert barrier.closed.acquire(timeout=600)
             if rig.features.server:
                 rig.candidate.break_connections()
@@ -44,18 +45,24 @@ def test_broken_connections_lose_nothing(rig: Rig, messages: int, publishers: in
 
 
 class Barrier:
-    """Lets messages through and closes before some of them, so that those are in hand until it is opened again."""
+    """Lets messages through and closes once, so that the next ones are in hand until it is opened again."""
 
-    def __init__(self, *closes_at: int) -> None:
-        self.closes_at = closes_at
+    def __init__(self) -> None:
         self.open, self.closed = threading.Event(), threading.Semaphore(0)
         self.open.set()
         self._passed, self._counting = 0, threading.Lock()
+        self._limit = 0
+
+    def close_after(self, number: int) -> None:
+        """Close when this many messages have come, those before counted."""
+        with self._counting:
+            self._limit = number
 
     def pass_through(self, event: Noted) -> None:
         with self._counting:
             self._passed += 1
-            if self._passed in self.closes_at:
+            if 0 < self._limit <= self._passed:
+                self._limit = 0  # a worker that ends must not meet it closed a second time
                 self.open.clear()
                 self.closed.release()
         assert self.open.wait(PATIENCE)
