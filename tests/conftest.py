@@ -21,6 +21,7 @@ from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
 
 from events.brokers.redelivered import turn
+from events.relay.leader import RELAY_LOCK
 from tests.conformance.results import pytest_terminal_summary  # noqa: F401 - a hook
 from tests.environment import MISSING, REQUIRED, SERVICES
 from tests.support.empty_tables import empty_tables
@@ -28,7 +29,6 @@ from tests.support.lanes import in_lanes
 from tests.support.worker_command import worker_command
 
 TransactionTestCase._fixture_teardown = empty_tables
-RELAY_LOCK = (0x61697279, 0x72656C61)
 SEATS = """
     SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objid = %s
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())

@@ -16,11 +16,11 @@ from tests.chaos.load.traps import FOLDER, noted
 from tests.conftest import Manage
 from tests.effects.events import Rang
 from tests.effects.models import Effect
+from tests.support.effects import SUBSCRIBERS
 
 #: `moody` may run three times: the run in which a message first takes its worker along, one of a group perhaps, and two
 #: more, alone.
 MOST_RUNS = 3
-SUBSCRIBERS = ("moody", "in_batches", "alone", "with_await")
 
 
 @pytest.mark.timeout(900)

@@ -33,8 +33,8 @@ from events.worker.shutdown import Leaving
 from tests.conftest import Manage, database_url
 from tests.effects.events import Rang
 from tests.effects.models import Effect
-from tests.events.worker.test_workers import all_done, assert_one_effect_each, ring
 from tests.support.broker_case import only, our_broker, waiting_messages, working
+from tests.support.effects import all_done, assert_one_effect_each, ring
 
 Eventually = Callable[..., None]
 

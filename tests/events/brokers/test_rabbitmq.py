@@ -15,7 +15,7 @@ from events.models import Delivery, OutboxMessage, Process, StoredEvent
 from tests.conftest import Manage, rabbitmqctl
 from tests.effects.events import Rang
 from tests.effects.models import Effect
-from tests.events.worker.test_workers import all_done, assert_one_effect_each, ring
+from tests.support.effects import all_done, assert_one_effect_each, ring
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.postgres]
 

@@ -13,12 +13,13 @@ from django.utils import timezone
 
 from events.brokers.embedded import CAPACITY, EmbeddedBroker
 from events.brokers.hand_over_outbox import ROWS_PER_PASS, EmbeddedCourier, put_down
-from events.bus import emit, emit_many
+from events.bus import emit
 from events.models import Delivery, OutboxMessage, StoredEvent
 from events.relay.couriers import courier_for
 from events.subscription import subscriptions
 from tests.conftest import remove_queues
 from tests.effects.events import Rang
+from tests.support.effects import ring
 
 Statement = tuple[str, Any]
 MOODY = "effects.moody"
@@ -34,11 +35,6 @@ def broker(transactional_db: None) -> EmbeddedBroker:
     for subscription in subscriptions.values():
         broker.subscribe(subscription)
     return broker
-
-
-def ring(count: int, **options: Any) -> None:
-    with transaction.atomic():
-        emit_many([Rang(number=number) for number in range(count)], **options)
 
 
 def carry_all(broker: EmbeddedBroker) -> None:

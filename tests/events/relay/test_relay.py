@@ -23,7 +23,7 @@ from tests.conftest import Manage, remove_queues
 from tests.effects.events import Rang
 from tests.effects.models import Effect
 from tests.events.relay.test_order import seated, unseat
-from tests.events.worker.test_workers import all_done, ring
+from tests.support.effects import all_done, ring
 
 Eventually = Callable[..., None]
 

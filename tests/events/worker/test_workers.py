@@ -1,38 +1,20 @@
 """Workers in processes of their own, on whatever broker this run has: embedded at home, RabbitMQ on services."""
 
 import random
-from collections import Counter
 from collections.abc import Callable
 
 import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from events.bus import emit, emit_many
+from events.bus import emit
 from events.models import Attempt, Delivery, OutboxMessage, Process, Subscription
 from tests.conftest import Manage
 from tests.effects.events import Rang
 from tests.effects.models import Effect
-
-SUBSCRIBERS = ("moody", "in_batches", "alone", "with_await")
+from tests.support.effects import all_done, assert_one_effect_each, ring
 
 Eventually = Callable[..., None]
-
-
-def ring(count: int, *, start: int = 0, mood: str = "calm") -> None:
-    with transaction.atomic():
-        emit_many([Rang(number=number, mood=mood) for number in range(start, start + count)])
-
-
-def all_done(events: int) -> bool:
-    final = Delivery.objects.filter(subscriber__startswith="effects.").exclude(state="retrying").count()
-    return final == events * len(SUBSCRIBERS) and not OutboxMessage.objects.exists()
-
-
-def assert_one_effect_each(events: int) -> None:
-    for name in SUBSCRIBERS:
-        counted = Counter(Effect.objects.filter(subscriber=name).values_list("number", flat=True))
-        assert counted == Counter(range(events)), name
 
 
 def test_workers_do_each_event_once_per_subscriber(manage: Manage, eventually: Eventually) -> None:
