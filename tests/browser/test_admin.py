@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import PASSWORD, Page, Site
-from tests.browser.test_dress import FAINT
+from tests.browser.test_appearance import FAINT
 
 pytestmark = [pytest.mark.chromium, pytest.mark.home]
 

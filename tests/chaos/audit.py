@@ -6,9 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.chaos.load.hears import ECHOED, HEARS
-from tests.chaos.load.traps import noted
-from tests.chaos.world import World
+from tests.chaos.load.crash_points import noted
+from tests.chaos.load.topics import ECHOED, HEARS
+from tests.chaos.system import World
 
 #: Moods that end as a dead letter at `load.moody`, and only there.
 DEADLY = ("poison", "hopeless", "killer")

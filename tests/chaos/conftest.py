@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.world import World
-from tests.chaos.world import world as new_world
+from tests.chaos.system import World
+from tests.chaos.system import world as new_world
 from tests.environment import REQUIRED
 from tests.support.servers.process import ServerMissing
 

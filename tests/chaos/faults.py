@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
-from tests.chaos.gate import STEPS
-from tests.chaos.heal import heal
-from tests.chaos.world import World
+from tests.chaos.breakpoints import STEPS
+from tests.chaos.repair import heal
+from tests.chaos.system import World
 
 #: Every kind of fault by what it does.
 FAULTS: dict[str, Callable[[World], int | None]] = {}

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.chaos.audit import Findings
-from tests.chaos.heal import healed_by_itself
-from tests.chaos.world import World
+from tests.chaos.repair import healed_by_itself
+from tests.chaos.system import World
 
 COUNTS = """
     SELECT (SELECT coalesce(max(sequence), 0) FROM events_storedevent), (SELECT count(*) FROM events_storedevent),

@@ -10,9 +10,9 @@ import pytest
 
 from tests.chaos.audit import audit, committed_by_writers, still_open
 from tests.chaos.faults import FAULTS
-from tests.chaos.load.hears import HEARS
+from tests.chaos.load.topics import HEARS
 from tests.chaos.report import Figures, Report
-from tests.chaos.world import World
+from tests.chaos.system import World
 
 pytestmark = [pytest.mark.postgres, pytest.mark.rabbitmq]
 

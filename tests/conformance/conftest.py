@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.candidates import CANDIDATES, Candidate
-from tests.conformance.rig import Rig
+from tests.conformance.case import Rig
 
 
 @pytest.fixture(params=[pytest.param(one, id=one.name, marks=one.needs) for one in CANDIDATES])

@@ -3,9 +3,9 @@
 import pytest
 
 from events.models import Delivery, OutboxMessage, StoredEvent
+from tests.conformance.case import Rig
 from tests.conformance.events import TOPICS, Noted, Painted, Spoken
 from tests.conformance.models import Mark
-from tests.conformance.rig import Rig
 from tests.conformance.sizes import full, small
 
 SCRIPTS = ("你好，世界", "שלום", "Zażółć gęślą jaźń", "e\u0301 and é", "🧑\u200d🚀", "'\"\\ <&>\t\n", "\u2028", "")

@@ -2,8 +2,8 @@
 
 from events.bus import RetryAfter
 from events.repair.announce import Backlog, backlogs
+from tests.conformance.case import Rig
 from tests.conformance.events import Noted
-from tests.conformance.rig import Rig
 
 
 def test_a_batch_is_a_list_of_no_more_than_asked_for(rig: Rig) -> None:

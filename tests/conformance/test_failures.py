@@ -9,9 +9,9 @@ from django.db import connection
 
 from events.bus import Event, PermanentFailure, RetryAfter, emit
 from events.models import Attempt, DeadLetter, Delivery, StoredEvent
+from tests.conformance.case import PATIENCE, Rig
 from tests.conformance.events import Followed, Noted
 from tests.conformance.models import Mark
-from tests.conformance.rig import PATIENCE, Rig
 from tests.conformance.sizes import full, small
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from events.models import Delivery, OutboxMessage
 from events.subscription import subscriptions
+from tests.conformance.case import PATIENCE, Rig
 from tests.conformance.events import Noted, Painted, Witnessed
 from tests.conformance.models import Mark
-from tests.conformance.rig import PATIENCE, Rig
 from tests.conformance.sizes import full, small
 from tests.conftest import Manage
 

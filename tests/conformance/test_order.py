@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
+from tests.conformance.case import PATIENCE, Rig
 from tests.conformance.events import Noted
-from tests.conformance.rig import PATIENCE, Rig
 from tests.conformance.sizes import full, small
 
 LINES = 16

@@ -8,9 +8,9 @@ from django.db import connections
 
 from events.models import Attempt, Delivery
 from events.pool import get_pool
+from tests.conformance.case import PATIENCE, Rig
 from tests.conformance.events import Noted
 from tests.conformance.models import Mark
-from tests.conformance.rig import PATIENCE, Rig
 from tests.conformance.sizes import full, small
 
 

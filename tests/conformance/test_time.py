@@ -7,8 +7,8 @@ import time
 import pytest
 
 from events.models import OutboxMessage
+from tests.conformance.case import PATIENCE, Rig
 from tests.conformance.events import Noted
-from tests.conformance.rig import PATIENCE, Rig
 from tests.conformance.sizes import full, small
 
 DELAYS = (0.3, 0.6, 0.9, 1.2, 1.5)

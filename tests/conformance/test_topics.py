@@ -5,9 +5,9 @@ from django.db import transaction
 
 from events.bus import emit, suppressed
 from events.models import Delivery, OutboxMessage, StoredEvent
+from tests.conformance.case import Rig
 from tests.conformance.events import TOPICS, Followed, Noted, Painted
 from tests.conformance.models import Mark
-from tests.conformance.rig import Rig
 
 #: Patterns, and which of note, picture, follow-up and topic 1 they want.
 PATTERNS = {

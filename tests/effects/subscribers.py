@@ -8,7 +8,7 @@ from django.db.models.signals import post_save
 from django.dispatch import receiver
 
 from events.bus import PermanentFailure, RetryAfter, emit, subscriber
-from tests.chaos.load.traps import note
+from tests.chaos.load.crash_points import note
 from tests.effects.events import BalanceChanged, Knocked, Rang
 from tests.effects.models import Account, Effect
 

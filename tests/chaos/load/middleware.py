@@ -7,7 +7,7 @@ from typing import Any
 from dramatiq.broker import Broker
 from dramatiq.middleware import Middleware
 
-from tests.chaos.load.traps import die_if, note
+from tests.chaos.load.crash_points import die_if, note
 
 
 class TrapsAndTally(Middleware):

@@ -9,9 +9,9 @@ from django.db import transaction
 from django.db.models import F
 
 from events.bus import PermanentFailure, emit, subscriber
+from tests.chaos.load.crash_points import die_if, note
 from tests.chaos.load.events import Echoed, Struck
-from tests.chaos.load.hears import ECHOED
-from tests.chaos.load.traps import die_if, note
+from tests.chaos.load.topics import ECHOED
 from tests.effects.models import Account, Effect
 
 RETRIES = {"max_retries": 3, "min_backoff": 100, "max_backoff": 2_000}

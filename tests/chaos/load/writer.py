@@ -31,7 +31,7 @@ def main(number: int, rate: float, folder: Path) -> None:
 
     from events.bus import emit
     from tests.chaos.load.events import Struck
-    from tests.chaos.load.hears import ECHOED
+    from tests.chaos.load.topics import ECHOED
     from tests.effects.models import Effect
 
     stopped = False

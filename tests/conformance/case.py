@@ -17,11 +17,11 @@ from events.bus import Event, emit_many
 from events.models import Delivery, OutboxMessage
 from events.subscription import Subscription, subscriptions
 from tests.conformance.candidates import Candidate
+from tests.conformance.counts import Figures, figures
+from tests.conformance.delivery_log import Tally
 from tests.conformance.events import Noted
-from tests.conformance.figures import Figures, figures
+from tests.conformance.in_process_worker import Workplace
 from tests.conformance.models import Mark
-from tests.conformance.tally import Tally
-from tests.conformance.workplace import Workplace
 
 #: How long a condition may take on a busy machine, in seconds. What is lost never comes.
 PATIENCE = 90.0

@@ -15,9 +15,9 @@ import psycopg
 from django.conf import settings
 
 from events.relay.leader import RELAY_LOCK
-from tests.chaos import gate
-from tests.chaos.load.hears import HEARS
-from tests.chaos.load.traps import FOLDER, noted, trap
+from tests.chaos import breakpoints as gate
+from tests.chaos.load.crash_points import FOLDER, noted, trap
+from tests.chaos.load.topics import HEARS
 from tests.support.servers.postgres import Cluster, running_cluster
 from tests.support.servers.rabbitmq import Node, running_node
 from tests.support.worker_command import worker_command

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.conformance.delivery_log import counted
 from tests.conformance.models import Mark
-from tests.conformance.tally import counted
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 
-from tests.chaos.load.hears import HEARS
-from tests.chaos.world import World
+from tests.chaos.load.topics import HEARS
+from tests.chaos.system import World
 
 #: The system heals by itself: the suite only waits for it, or asks it to hurry.
 HEALS_ITSELF = importlib.util.find_spec("events.repair.reconcile") is not None

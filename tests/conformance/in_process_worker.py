@@ -15,7 +15,7 @@ from events.relay.relay import RelayThread
 from events.subscription import Subscription
 from events.worker.actors import declare_actor
 from events.worker.shutdown import Relaying
-from tests.conformance.tally import Tally
+from tests.conformance.delivery_log import Tally
 
 
 @cache
