@@ -23,16 +23,16 @@ def administrator(site: Site) -> str:
 
 
 @pytest.fixture
-def operator(windows, administrator: str):
+def operator(new_window, administrator: str):
     """Opens a window with an administrator signed in."""
 
-    def enter(**options: object) -> Page:
-        context = windows(**options)
+    def open_page(**options: object) -> Page:
+        context = new_window(**options)
         answer = context.request.post("/api/login", data={"username": administrator, "password": PASSWORD})
         assert answer.ok, answer.text()
         return context.new_page()
 
-    return enter
+    return open_page
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

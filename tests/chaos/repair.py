@@ -1,21 +1,21 @@
-"""Heal: what a broker lost comes back by `events.reconcile`, or, while there is none, by the suite itself."""
+"""repair: what a broker lost is sent again by the system's reconcile, or, where there is none, by the suite itself."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 
-from tests.chaos.load.topics import HEARS
-from tests.chaos.system import World
+from tests.chaos.load.topics import TOPIC_OF
+from tests.chaos.system import System
 
-#: The system heals by itself: the suite only waits for it, or asks it to hurry.
-HEALS_ITSELF = importlib.util.find_spec("events.repair.reconcile") is not None
-#: What the system says when it has healed something; `events` is how many.
-HEALED = "healed what the broker lost"
-#: Seconds that something must be missing before the command takes it for lost, where a test cannot wait.
-HURRY = "2"
+#: Whether the system repairs this by itself: the suite waits for it, or starts it early.
+REPAIRS_ITSELF = importlib.util.find_spec("events.repair.reconcile") is not None
+#: The system's log line after a repair; its field `events` is their number.
+REPAIRED = "healed what the broker lost"
+#: Seconds that a delivery must be missing before the command takes it for lost, where a test cannot wait.
+SHORT_PATIENCE = "2"
 
-OWE_ANEW = """
+SEND_AGAIN = """
     INSERT INTO events_outboxmessage (event_id, subscriber, due, run, attempt, priority, claimed)
     SELECT e.event_id, h.subscriber, now(), 0, greatest(coalesce(d.attempts, 1), 1), 0, false
     FROM events_storedevent e
@@ -28,16 +28,16 @@ OWE_ANEW = """
 """
 
 
-def heal(world: World) -> int:
-    """See to it that what the broker lost is owed anew; returns how many deliveries the suite itself owed anew."""
-    if not HEALS_ITSELF:
-        return len(world.cluster.ask(OWE_ANEW, list(HEARS), list(HEARS.values())))
-    if world.in_a_hurry:
-        world.run("reconcile", "manage.py", "reconcile", "--patience", HURRY)
+def repair(system: System) -> int:
+    """Have sent again what the broker lost; returns the number of deliveries that the suite itself sent again."""
+    if not REPAIRS_ITSELF:
+        return len(system.cluster.ask(SEND_AGAIN, list(TOPIC_OF), list(TOPIC_OF.values())))
+    if system.in_a_hurry:
+        system.run("reconcile", "manage.py", "reconcile", "--patience", SHORT_PATIENCE)
     return 0
 
 
-def healed_by_itself(world: World) -> int:
-    """Deliveries that the system says it healed."""
-    said = (line for log in world.folder.glob("*.log") for line in log.read_text(errors="replace").splitlines())
-    return sum(json.loads(line)["events"] for line in said if HEALED in line and line.startswith("{"))
+def repaired_by_itself(system: System) -> int:
+    """Deliveries that the system repaired, from its logs."""
+    said = (line for log in system.folder.glob("*.log") for line in log.read_text(errors="replace").splitlines())
+    return sum(json.loads(line)["events"] for line in said if REPAIRED in line and line.startswith("{"))

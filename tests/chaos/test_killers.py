@@ -12,7 +12,7 @@ from django.db import connection, transaction
 
 from events.bus import emit_many
 from events.models import Delivery, OutboxMessage
-from tests.chaos.load.crash_points import FOLDER, noted
+from tests.chaos.load.crash_points import FOLDER, counted
 from tests.conftest import Manage
 from tests.effects.events import Rang
 from tests.effects.models import Effect
@@ -54,7 +54,7 @@ def test_several_killers_end_as_dead_letters_and_all_neighbours_are_done(
     dead = {(one.subscriber, number_of(one)) for one in Delivery.objects.filter(state="dead")}
     assert dead == {("effects.moody", number) for number in killers}
     assert all("ends its worker" in one.reason for one in Delivery.objects.filter(state="dead"))
-    runs = {number: noted(tmp_path, f"killer_{number}") for number in killers}
+    runs = {number: counted(tmp_path, f"killer_{number}") for number in killers}
     assert all(1 <= count <= MOST_RUNS for count in runs.values()), runs
     assert set(Delivery.objects.filter(state="dead").values_list("attempts", flat=True)) == {MOST_RUNS}
     # The one that ran alone beside the first run of a killer, and nobody after that.

@@ -8,7 +8,7 @@ import pytest
 
 from events.models import Delivery, OutboxMessage
 from events.subscription import subscriptions
-from tests.conformance.case import PATIENCE, Rig
+from tests.conformance.case import PATIENCE, Case
 from tests.conformance.events import Noted, Painted, Witnessed
 from tests.conformance.models import Mark
 from tests.conformance.sizes import full, small
@@ -16,32 +16,32 @@ from tests.conftest import Manage
 
 
 @pytest.mark.parametrize(("messages", "publishers"), [small(300, 6), full(10_000, 30)])
-def test_broken_connections_lose_nothing(rig: Rig, messages: int, publishers: int) -> None:
+def test_broken_connections_lose_nothing(case: Case, messages: int, publishers: int) -> None:
     """Broken at a third and at half of the way, with messages in hand; where there is no server, the workers are
     replaced by new ones."""
     barrier = Barrier()
-    hearer = rig.subscriber(does=barrier.pass_through, group=10)
-    workplace = rig.work()
+    listener = case.subscriber(does=barrier.pass_through, group=10)
+    worker = case.open_worker()
     with ThreadPoolExecutor(1) as other:
         publishing = other.submit(
-            rig.publish, rig.notes_of(messages, lines=publishers), publishers=publishers, together=5
+            case.publish, case.notes_of(messages, lines=publishers), publishers=publishers, together=5
         )
         for number in (messages // 3, messages // 2):
             barrier.close_after(number)
             assert barrier.closed.acquire(timeout=600)
-            if rig.features.server:
-                rig.candidate.break_connections()
+            if case.features.server:
+                case.candidate.break_connections()
                 barrier.open.set()
             else:
                 barrier.open.set()
-                workplace.stop()
-                workplace = rig.work()
+                worker.stop()
+                worker = case.open_worker()
         ids = publishing.result(900)
     try:
-        rig.expect(hearer, ids)
+        case.expect(listener, ids)
     finally:
-        workplace.stop()
-    assert rig.figures().again > 0, "nothing was in hand when the connections broke"
+        worker.stop()
+    assert case.counts().again > 0, "nothing was in hand when the connections broke"
 
 
 class Barrier:
@@ -68,55 +68,55 @@ class Barrier:
         assert self.open.wait(PATIENCE)
 
 
-def test_a_queue_that_was_removed_is_made_again_and_nothing_published_later_is_lost(rig: Rig) -> None:
-    rig.requires("server")
-    hearer = rig.subscriber()
-    rig.worker_until_the_end()
-    ids = rig.emit(rig.notes_of(10))
-    rig.expect(hearer, ids)
-    rig.candidate.delete_queue(rig.place, hearer.queue)
-    ids += rig.emit(rig.notes_of(10, start=10))
-    rig.expect(hearer, ids)
+def test_a_queue_that_was_removed_is_made_again_and_nothing_published_later_is_lost(case: Case) -> None:
+    case.requires("server")
+    listener = case.subscriber()
+    case.worker_until_the_end()
+    ids = case.emit(case.notes_of(10))
+    case.expect(listener, ids)
+    case.candidate.delete_queue(case.namespace, listener.queue)
+    ids += case.emit(case.notes_of(10, start=10))
+    case.expect(listener, ids)
 
 
-def test_what_the_broker_refuses_stays_in_the_outbox(rig: Rig) -> None:
+def test_what_the_broker_refuses_stays_in_the_outbox(case: Case) -> None:
     """A quorum queue takes a first burst beyond its limit, so the limit is reached first. What was published beside the
     refused ones arrives; its whole batch stays and is published again."""
-    rig.requires("server")
+    case.requires("server")
     release = threading.Event()
 
     def hold(event: Noted) -> None:
         assert release.wait(PATIENCE)
 
-    hearer = rig.subscriber(does=hold, group=1)
-    other = rig.subscriber(Painted, name="other")
-    rig.candidate.refuse_more_than(5, queue=hearer.queue)
+    listener = case.subscriber(does=hold, group=1)
+    other = case.subscriber(Painted, name="other")
+    case.candidate.refuse_more_than(5, queue=listener.queue)
     try:
-        rig.worker_until_the_end(threads=1, only=[hearer])
-        rig.worker_until_the_end(threads=1, only=[other])
-        ids = rig.emit(rig.notes_of(20))
-        rig.eventually(lambda: rig.candidate.waiting(rig.place, hearer.queue) >= 5)
-        *more, beside = rig.emit([*rig.notes_of(80, start=20), Painted(number=0)])
-        rig.eventually(lambda: rig.effects(other))
+        case.worker_until_the_end(threads=1, only=[listener])
+        case.worker_until_the_end(threads=1, only=[other])
+        ids = case.emit(case.notes_of(20))
+        case.eventually(lambda: case.candidate.waiting(case.namespace, listener.queue) >= 5)
+        *more, beside = case.emit([*case.notes_of(80, start=20), Painted(number=0)])
+        case.eventually(lambda: case.effects(other))
         assert OutboxMessage.objects.count() > 80
     finally:
-        rig.candidate.refuse_nothing()
+        case.candidate.refuse_nothing()
         release.set()
-    rig.expect(hearer, ids + more)
-    rig.expect(other, [beside])
+    case.expect(listener, ids + more)
+    case.expect(other, [beside])
 
 
 @pytest.fixture
-def workers(rig: Rig, manage: Manage) -> Iterator[Manage]:
+def workers(case: Case, manage: Manage) -> Iterator[Manage]:
     """Starts worker processes on the broker under test."""
     yield manage
     manage.stop()
-    rig.candidate.clean(rig.place, [f"{rig.place}.{name}" for name in subscriptions])
+    case.candidate.clean(case.namespace, [f"{case.namespace}.{name}" for name in subscriptions])
 
 
-def supervise(rig: Rig, workers: Manage, *, until: Callable[[], bool]) -> None:
+def supervise(case: Case, workers: Manage, *, until: Callable[[], bool]) -> None:
     """Start a new worker whenever one has ended, until what is hoped for has come and nothing is owed any more."""
-    environment = rig.candidate.environment(rig.place) | {"AIRY_TEST_TALLY": str(rig.tally)}
+    environment = case.candidate.environment(case.namespace) | {"AIRY_TEST_DELIVERY_LOG": str(case.delivery_log)}
     worker = workers.worker(**environment)
 
     def done() -> bool:
@@ -126,23 +126,23 @@ def supervise(rig: Rig, workers: Manage, *, until: Callable[[], bool]) -> None:
             worker = workers.worker(**environment)
         return until() and not OutboxMessage.objects.exists()
 
-    rig.eventually(done, within=240)
+    case.eventually(done, within=240)
 
 
 def all_final() -> bool:
     return Delivery.objects.exclude(state="retrying").count() == 41
 
 
-def test_a_worker_killed_between_effect_and_acknowledgement_doubles_nothing(rig: Rig, workers: Manage) -> None:
-    rig.emit([Witnessed(number=number, text="last words" if number == 20 else "") for number in range(41)])
-    supervise(rig, workers, until=lambda: all_final() and rig.figures().again > 0)
+def test_a_worker_killed_between_effect_and_acknowledgement_doubles_nothing(case: Case, workers: Manage) -> None:
+    case.emit([Witnessed(number=number, text="last words" if number == 20 else "") for number in range(41)])
+    supervise(case, workers, until=lambda: all_final() and case.counts().again > 0)
     assert sorted(Mark.objects.values_list("number", flat=True)) == list(range(41))
 
 
 @pytest.mark.slow
-def test_a_message_that_kills_its_worker_each_time_ends_as_a_dead_letter(rig: Rig, workers: Manage) -> None:
-    rig.emit([Witnessed(number=number, text="no words" if number == 20 else "") for number in range(41)])
-    supervise(rig, workers, until=all_final)
+def test_a_message_that_kills_its_worker_each_time_ends_as_a_dead_letter(case: Case, workers: Manage) -> None:
+    case.emit([Witnessed(number=number, text="no words" if number == 20 else "") for number in range(41)])
+    supervise(case, workers, until=all_final)
     dead = Delivery.objects.get(state="dead")
     assert "ends its worker" in dead.reason
     assert dead.attempts == subscriptions[dead.subscriber].max_retries + 1

@@ -1,6 +1,7 @@
-"""What each subscriber of the load hears: the audit's expectations come from here, not from the system under test."""
+"""The topic of each subscriber of the load: the audit takes what it expects from here, not from the system under
+test."""
 
-HEARS = {
+TOPIC_OF = {
     "load.grouped": "clock.struck",
     "load.batched": "clock.struck",
     "load.tallied": "clock.struck",
@@ -9,5 +10,5 @@ HEARS = {
     "load.own_transactions": "clock.echoed",
 }
 
-#: Every so many numbers an event is answered by one of its own, an echo.
-ECHOED = 5
+#: Each event whose number is a multiple of this is answered by another event, an echo.
+ECHO_EVERY = 5
