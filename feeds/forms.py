@@ -84,9 +84,12 @@ class CircleForm(ActionForm):
 
     name = line(_("Name"), NAME_LENGTH)
     slug = line(
-        _("Address"), SLUG_LENGTH, required=False, help_text=_("The end of /circles/…; left empty, made of the name.")
+        _("Address"),
+        SLUG_LENGTH,
+        required=False,
+        help_text=_("The part after /circles/ in the link. Leave it empty to create it from the name."),
     )
-    description = text(_("What it is about"), DESCRIPTION_LENGTH, rows=4, required=False)
+    description = text(_("Description"), DESCRIPTION_LENGTH, rows=4, required=False)
 
 
 class RegisterForm(ActionForm):
@@ -95,17 +98,17 @@ class RegisterForm(ActionForm):
     username = line(
         _("Username"),
         MAX_LENGTH,
-        help_text=_("Letters and digits of any script, “_” and “-”."),
+        help_text=_("Use letters and digits in any language, “_” and “-”."),
         attrs={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"},
     )
     password = forms.CharField(
         label=_("Password"),
         strip=False,
-        help_text=_("At least 8 characters, nothing common."),
+        help_text=_("Use at least 8 characters, and not a common password."),
         widget=forms.PasswordInput({"autocomplete": "new-password"}),
     )
     email = forms.CharField(
-        label=_("E-mail (may stay empty)"), required=False, widget=forms.EmailInput({"autocomplete": "email"})
+        label=_("Email (optional)"), required=False, widget=forms.EmailInput({"autocomplete": "email"})
     )
 
 
@@ -119,14 +122,14 @@ class AccountForm(ActionForm):
     """Name and address of an account."""
 
     username = line(_("Username"), MAX_LENGTH, attrs={"autocomplete": "username", "spellcheck": "false"})
-    email = forms.CharField(label=_("E-mail"), required=False, widget=forms.EmailInput({"autocomplete": "email"}))
+    email = forms.CharField(label=_("Email"), required=False, widget=forms.EmailInput({"autocomplete": "email"}))
 
 
 class ConfirmedForm(ActionForm):
     """Something that only who knows the password may do."""
 
     current = forms.CharField(
-        label=_("Present password"), strip=False, widget=forms.PasswordInput({"autocomplete": "current-password"})
+        label=_("Current password"), strip=False, widget=forms.PasswordInput({"autocomplete": "current-password"})
     )
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
@@ -137,7 +140,7 @@ class ConfirmedForm(ActionForm):
         """The values without the password that only confirms them."""
         given = self.cleaned_data.pop("current", None)
         if given is not None and not self._user.check_password(given):
-            self.add_error("current", _("This is not your password."))
+            self.add_error("current", _("Wrong password."))
         return self.cleaned_data
 
 
@@ -152,4 +155,4 @@ class PasswordForm(ConfirmedForm):
 class TokenForm(ActionForm):
     """A new API token."""
 
-    name = line(_("What is it for?"), 100)
+    name = line(_("What is this token for?"), 100)

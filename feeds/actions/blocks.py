@@ -40,5 +40,5 @@ def unmute(user: User, *, username: str) -> None:
 def _other(user: User, username: str) -> User:
     target = anyone(username)
     if target == user:
-        raise Invalid("username", _("That is you."))
+        raise Invalid("username", _("You can't do that to yourself."))
     return target

@@ -27,7 +27,7 @@ def create_circle(user: User, *, name: str, slug: str = "", description: str = "
     try:
         return Circle.objects.create(slug=slug, name=name, description=description, owner=user)
     except IntegrityError:
-        raise Taken("slug", _("There is a circle of this name already.")) from None
+        raise Taken("slug", _("A circle with this name or address already exists. Choose another.")) from None
 
 
 @verb
@@ -47,7 +47,7 @@ def _slug(slug: str) -> str:
     try:
         validate_unicode_slug(slug)
     except ValidationError:
-        raise Invalid("slug", _("A slug has letters, digits, “_” and “-” only.")) from None
+        raise Invalid("slug", _("Use only letters, digits, “_” and “-”.")) from None
     if slug in slugs.RESERVED:
-        raise Taken("slug", _("This address is taken; choose another."))
+        raise Taken("slug", _("This address is already taken. Choose another."))
     return texts.line(slug, field="slug", most=SLUG_LENGTH)

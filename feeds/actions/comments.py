@@ -19,7 +19,7 @@ def comment(user: User, *, post_id: int, content: str, parent_id: int | None = N
     if parent_id is not None:
         parent = Comment.objects.filter(pk=parent_id, post=post, deleted_at=None).first()
         if parent is None:
-            raise Invalid("parent_id", _("The comment that this answers is not there."))
+            raise Invalid("parent_id", _("The comment you are replying to no longer exists."))
     refuse_blocked(user, post.author_id, *([parent.author_id] if parent else []))
     return Comment.objects.create(post=post, author=user, parent=parent, content=_content(content))
 
@@ -29,7 +29,7 @@ def edit_comment(user: User, *, comment_id: int, content: str) -> Comment:
     """Change one's own comment. Raises NotFound, NotAllowed, Invalid."""
     written = visible_comment(comment_id)
     if written.author_id != user.pk:
-        raise NotAllowed(_("Only its author may edit a comment."))
+        raise NotAllowed(_("Only the author can edit a comment."))
     written.content = _content(content)
     written.save(update_fields=["content"])
     return written
@@ -40,9 +40,9 @@ def delete_comment(user: User, *, comment_id: int) -> None:
     """Take a comment away: its author, the owner of the circle, or staff. Raises NotFound, NotAllowed."""
     written = Comment.objects.filter(pk=comment_id, deleted_at=None).select_related("post__circle").first()
     if written is None:
-        raise NotFound(_("There is no such comment."))
+        raise NotFound(_("This comment doesn't exist or has been deleted."))
     if written.author_id != user.pk and not may_moderate(user, written.post):
-        raise NotAllowed(_("You may not delete this comment."))
+        raise NotAllowed(_("Only the author or a moderator can delete this comment."))
     written.deleted_by_id = user.pk
     written.delete()
 

@@ -13,7 +13,7 @@ def visible_post(post_id: int) -> Post:
     """A post that everyone sees."""
     post = Post.objects.visible().filter(pk=post_id).first()
     if post is None:
-        raise NotFound(_("There is no such post."))
+        raise NotFound(_("This post doesn't exist or has been deleted."))
     return post
 
 
@@ -21,7 +21,7 @@ def kept_post(post_id: int, *, by: User) -> Post:
     """A post that is not deleted; a draft only for its author."""
     post = Post.objects.filter(pk=post_id, deleted_at=None).select_related("circle").first()
     if post is None or not (post.is_visible or post.author_id == by.pk):
-        raise NotFound(_("There is no such post."))
+        raise NotFound(_("This post doesn't exist or has been deleted."))
     return post
 
 
@@ -29,7 +29,7 @@ def visible_comment(comment_id: int) -> Comment:
     """A comment that everyone sees."""
     comment = Comment.objects.visible().filter(pk=comment_id).first()
     if comment is None:
-        raise NotFound(_("There is no such comment."))
+        raise NotFound(_("This comment doesn't exist or has been deleted."))
     return comment
 
 
@@ -39,14 +39,14 @@ def visible_entity(entity_type: str, entity_id: int) -> Post | Comment:
         return visible_post(entity_id)
     if entity_type == Entity.COMMENT:
         return visible_comment(entity_id)
-    raise Invalid("entity_type", _("Posts and comments can be voted on, nothing else."))
+    raise Invalid("entity_type", _("You can vote only on posts and comments."))
 
 
 def person(username: str) -> User:
     """A user who is neither banned nor gone."""
     user: User | None = User.objects.active().named(username).first()
     if user is None:
-        raise NotFound(_("There is no such user."))
+        raise NotFound(_("This user doesn't exist."))
     return user
 
 
@@ -54,7 +54,7 @@ def anyone(username: str) -> User:
     """A user, banned ones too: ties to them can be cut."""
     user: User | None = User.objects.named(username).first()
     if user is None:
-        raise NotFound(_("There is no such user."))
+        raise NotFound(_("This user doesn't exist."))
     return user
 
 
@@ -62,7 +62,7 @@ def circle_at(slug: str) -> Circle:
     """A circle."""
     circle = Circle.objects.at(slug).first()
     if circle is None:
-        raise NotFound(_("There is no such circle."))
+        raise NotFound(_("This circle doesn't exist."))
     return circle
 
 
@@ -72,7 +72,9 @@ def refuse_blocked(user: User, *author_ids: int) -> None:
     block = Block.objects.filter(either_way).first()
     if block is not None:
         own = block.user_id == user.pk
-        raise NotAllowed(_("You have blocked this person.") if own else _("This person has blocked you."))
+        raise NotAllowed(
+            _("You've blocked this person. Unblock them first.") if own else _("This person has blocked you.")
+        )
 
 
 def may_moderate(user: User, post: Post) -> bool:

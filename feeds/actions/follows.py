@@ -18,7 +18,7 @@ def follow(user: User, *, username: str, bell: bool | None = None) -> Follow:
     """
     followee = person(username)
     if followee == user:
-        raise Invalid("username", _("You cannot follow yourself."))
+        raise Invalid("username", _("You can't follow yourself."))
     refuse_blocked(user, followee.pk)
     tie, created = Follow.objects.get_or_create(follower=user, followee=followee, defaults={"bell": bell})
     if not created and bell is not None and tie.bell is not bell:
@@ -37,7 +37,7 @@ def set_bell(user: User, *, username: str, bell: bool | None) -> Follow:
     """Say whether each new post of someone one follows is a notice; None is the default rule. Raises NotFound."""
     tie = Follow.objects.filter(follower=user, followee=anyone(username)).first()
     if tie is None:
-        raise NotFound(_("You do not follow this person."))
+        raise NotFound(_("You don't follow this person."))
     _ring(tie, bell)
     return tie
 

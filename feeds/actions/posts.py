@@ -37,7 +37,7 @@ def edit_post(user: User, *, post_id: int, **changes: Unpack[PostChanges]) -> Po
     """Change one's own post; `status="published"` publishes a draft. Raises NotFound, NotAllowed, Invalid."""
     post = kept_post(post_id, by=user)
     if post.author_id != user.pk:
-        raise NotAllowed(_("Only its author may edit a post."))
+        raise NotAllowed(_("Only the author can edit a post."))
     edited = set(changes)
     if "title" in changes:
         post.title = _title(changes["title"])
@@ -62,7 +62,7 @@ def delete_post(user: User, *, post_id: int) -> None:
     """Take a post away: its author, the owner of its circle, or staff. Raises NotFound, NotAllowed."""
     post = kept_post(post_id, by=user)
     if post.author_id != user.pk and not may_moderate(user, post):
-        raise NotAllowed(_("You may not delete this post."))
+        raise NotAllowed(_("Only the author or a moderator can delete this post."))
     post.delete()
 
 
@@ -79,13 +79,13 @@ def _circle(slug: str | None) -> Circle | None:
         return None
     circle = Circle.objects.at(slug).first()
     if circle is None:
-        raise Invalid("circle", _("There is no such circle."))
+        raise Invalid("circle", _("This circle doesn't exist."))
     return circle
 
 
 def _status(status: str, *, now: str = Post.Status.DRAFT) -> str:
     if status not in Post.Status.values:
-        raise Invalid("status", _("A post is a draft or published."))
+        raise Invalid("status", _("The status must be “draft” or “published”."))
     if now == Post.Status.PUBLISHED and status != now:
-        raise Invalid("status", _("What is published cannot become a draft again."))
+        raise Invalid("status", _("A published post can't be turned back into a draft."))
     return status

@@ -33,7 +33,7 @@ def revoke_token(user: User, *, token_id: int) -> None:
     """Make a token of one's own worthless. Raises NotFound."""
     deleted, _rows = user.tokens.filter(pk=token_id).delete()
     if not deleted:
-        raise NotFound(_("There is no such token."))
+        raise NotFound(_("This token doesn't exist or has been revoked."))
 
 
 def user_of_token(secret: str) -> User | None:

@@ -22,7 +22,7 @@ def verb(function: Callable[Concatenate[User, P], T]) -> Callable[Concatenate[Us
     @wraps(function)
     def act(user: User, /, *args: P.args, **kwargs: P.kwargs) -> T:
         if not user.is_active:
-            raise NotAllowed(_("This account is closed."))
+            raise NotAllowed(_("This account has been deactivated."))
         with transaction.atomic():
             return function(user, *args, **kwargs)
 

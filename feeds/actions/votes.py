@@ -17,7 +17,7 @@ def vote(user: User, *, entity_type: str, entity_id: int, vote_type: str) -> Vot
     Raises NotFound, NotAllowed, Invalid.
     """
     if vote_type not in Vote.Type.values:
-        raise Invalid("vote_type", _("A vote is “up” or “down”."))
+        raise Invalid("vote_type", _("A vote must be “up” or “down”."))
     refuse_blocked(user, visible_entity(entity_type, entity_id).author_id)
     # Of two first votes at once one inserts; the other waits for the unique key, then finds that row and locks it.
     mine, created = Vote.objects.select_for_update(no_key=True).get_or_create(

@@ -46,4 +46,4 @@ def _refuse_banned(credentials: Credentials) -> None:
     """Raises NotAllowed for one who knows the password of a closed account; nobody else is told that it is closed."""
     banned = User.objects.named(credentials.username).filter(is_active=False).first()
     if banned is not None and banned.check_password(credentials.password):
-        raise NotAllowed(_("This account is closed."))
+        raise NotAllowed(_("This account has been deactivated."))

@@ -21,7 +21,7 @@ def comments(request: OpenRequest, post_id: int, cursor: Optional = None) -> Pag
     """The thread in reading order: each level best first, answers beneath what they answer."""
     post = timeline.readable(request.auth).filter(pk=post_id).first()
     if post is None:
-        raise NotFound(_("There is no such post."))
+        raise NotFound(_("This post doesn't exist or has been deleted."))
     page = threads.comments(post, viewer=request.auth, cursor=cursor)
     return PageOut.of(page, CommentOut.of)
 

@@ -75,7 +75,7 @@ def _shown(post_id: int, viewer: Viewer) -> PostOut:
     try:
         return PostOut.of(timeline.post(post_id, viewer=viewer))
     except Post.DoesNotExist:
-        raise NotFound(_("There is no such post.")) from None
+        raise NotFound(_("This post doesn't exist or has been deleted.")) from None
 
 
 def _known(viewer: Viewer) -> User:

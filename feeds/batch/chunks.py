@@ -83,10 +83,10 @@ def each_chunk(
         course.end()
         if not connection.in_atomic_block:
             connection.close()  # a statement of it may have been cut off half-way
-        raise Interrupted("stopped", after=course.done_up_to(after), results=course.results()) from error
+        raise Interrupted("Stopped", after=course.done_up_to(after), results=course.results()) from error
     except BaseException as error:
         course.end()
-        why = f"{course.failed or 'the work'} failed: {type(error).__name__}: {error}"
+        why = f"{course.failed or 'The work'} failed: {type(error).__name__}: {error}"
         raise ChunkFailed(why, after=course.done_up_to(after), results=course.results()) from error
     return course.results()
 

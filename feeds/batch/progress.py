@@ -33,7 +33,7 @@ class Course(Generic[T]):
         while len(self._under_way) >= fewer_than:
             for future in wait(self._under_way, return_when=FIRST_COMPLETED).done:
                 ids = self._under_way.pop(future)
-                self.failed = f"the chunk from {ids[0]} to {ids[-1]}"
+                self.failed = f"The chunk from {ids[0]} to {ids[-1]}"
                 future.result()
                 self.failed = ""
                 if self._advance is not None:

@@ -30,7 +30,7 @@ def circle(slug: str, *, viewer: Viewer = None) -> Circle:
     """One circle, with the same. Raises NotFound."""
     found = _shown(viewer).at(slug).first()
     if found is None:
-        raise NotFound(_("There is no such circle."))
+        raise NotFound(_("This circle doesn't exist."))
     return found
 
 

@@ -22,7 +22,7 @@ def profile(username: str, *, viewer: Viewer = None) -> User:
     people = people.annotate(follower_count=_count("followee"), following_count=_count("follower"))
     person: User | None = people.annotate(**_ties(signed_in(viewer))).first()
     if person is None:
-        raise NotFound(_("There is no such user."))
+        raise NotFound(_("This user doesn't exist."))
     return person
 
 

@@ -71,7 +71,9 @@ class Circle(models.Model):
         """Raises ValidationError when the slug is kept for a page."""
         super().clean()
         if slugs.normalized(self.slug) in slugs.RESERVED:
-            raise ValidationError({"slug": ValidationError(_("This address is taken; choose another."), code="taken")})
+            raise ValidationError(
+                {"slug": ValidationError(_("This address is already taken. Choose another."), code="taken")}
+            )
 
 
 class Membership(EventSource, models.Model):

@@ -77,9 +77,11 @@ class User(EventSource, AbstractUser):
         """Raises ValidationError when someone else has the name in another case, or it is kept for those who left."""
         super().clean()
         if type(self).objects.named(self.username).exclude(pk=self.pk).exists():
-            raise ValidationError({"username": ValidationError(_("This name is taken."), code="taken")})
+            raise ValidationError(
+                {"username": ValidationError(_("This username is already taken. Choose another."), code="taken")}
+            )
         if folded(self.username).startswith(NAME_OF_THE_GONE) and self.username != f"{NAME_OF_THE_GONE}{self.pk}":
-            raise ValidationError({"username": _("This name is kept for accounts that were deleted.")})
+            raise ValidationError({"username": _("This username is reserved for deleted accounts. Choose another.")})
 
     def save(self, *args: Any, update_fields: Any = None, **kwargs: Any) -> None:
         self.username = normalized(self.username)

@@ -50,14 +50,14 @@ class Votes(Step[Row]):
 
     def build(self, row: Row) -> Vote:
         if (vote_type := value(row, "VoteTypeId")) not in TYPES:
-            raise Skip(f"of VoteTypeId {vote_type or '(none)'}")
+            raise Skip(f"VoteTypeId {vote_type or '(none)'}")
         target = self.targets.get(value(row, "PostId"))
         if target is None:
-            raise Skip("what it belongs to is not there")
+            raise Skip("its post is missing")
         created = moment(row)
         voter = draw(number(row), self.candidates, without=self.voted[target])
         if voter is None:
-            raise Skip("nobody is left to vote")
+            raise Skip("no voter left")
         self.voted[target].add(voter)
         return Vote(
             user_id=voter,

@@ -33,14 +33,14 @@ class Writings(Step[Row]):
         try:
             return self.authors[author]
         except KeyError:
-            raise Skip("its author is not there") from None
+            raise Skip("its author is missing") from None
 
     def target_of(self, external_id: str) -> Target:
         """What it is about. Raises Skip."""
         try:
             return self.targets[external_id]
         except KeyError:
-            raise Skip("what it belongs to is not there") from None
+            raise Skip("its post is missing") from None
 
 
 class Questions(Writings):
@@ -56,7 +56,7 @@ class Questions(Writings):
 
     def build(self, row: Row) -> Post:
         if (post_type := value(row, "PostTypeId")) != QUESTION:
-            raise Skip(f"of PostTypeId {post_type or '(none)'}")
+            raise Skip(f"PostTypeId {post_type or '(none)'}")
         author_id = self.author_of(post_author(row))
         title = " ".join(value(row, "Title").split())
         if not title:

@@ -20,7 +20,7 @@ def is_text(value: str) -> bool:
 def require_text(value: str, *, field: str) -> str:
     """The value as it is. Raises Invalid."""
     if not is_text(value):
-        raise Invalid(field, _("This contains characters that are not text."))
+        raise Invalid(field, _("This contains invalid characters. Remove them and try again."))
     return value
 
 
@@ -41,6 +41,6 @@ def _checked(value: str, *, field: str, most: int, blank: bool) -> str:
     if len(value) > most:
         raise Invalid(
             field,
-            _("This is too long: %(length)s characters, at most %(most)s.") % {"length": len(value), "most": most},
+            _("This is too long: %(length)s characters. Use at most %(most)s.") % {"length": len(value), "most": most},
         )
     return value

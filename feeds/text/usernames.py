@@ -41,5 +41,5 @@ def validate_username(username: str) -> None:
     """Raises ValidationError unless the name is of letters and digits of any script, `_` and `-`."""
     if not _WHOLE.fullmatch(username):
         raise ValidationError(
-            _("A username has 1 to %(most)s letters, digits, “_” or “-”."), code="username", params={"most": MAX_LENGTH}
+            _("Use 1 to %(most)s letters, digits, “_” or “-”."), code="username", params={"most": MAX_LENGTH}
         )

@@ -144,6 +144,6 @@ def test_a_message_that_kills_its_worker_each_time_ends_as_a_dead_letter(case: C
     case.emit([Witnessed(number=number, text="no words" if number == 20 else "") for number in range(41)])
     supervise(case, workers, until=all_final)
     dead = Delivery.objects.get(state="dead")
-    assert "ends its worker" in dead.reason
+    assert "kills its worker" in dead.reason
     assert dead.attempts == subscriptions[dead.subscriber].max_retries + 1
     assert sorted(Mark.objects.values_list("number", flat=True)) == [*range(20), *range(21, 41)]

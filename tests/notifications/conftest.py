@@ -1,4 +1,4 @@
-"""What the tests of notifications share."""
+"""Fixtures of the tests of notifications."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from tests.support.websocket import Server
 
 @pytest.fixture(autouse=True)
 def _no_dead_letters(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A subscriber of notifications that gives up during a test fails it, even if the effect looks right."""
+    """Fail a test in which a subscriber of notifications made a dead letter, even if its effect is right."""
     yield
     if request.node.get_closest_marker("django_db"):
         dead = Delivery.objects.filter(state="dead", subscriber__startswith="notifications.")
@@ -19,7 +19,7 @@ def _no_dead_letters(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def server(transactional_db: None) -> Iterator[Server]:
-    """The ASGI application on an event loop of its own, on committed data."""
+    """The ASGI application on an event loop of its own; it sees committed data."""
     running = Server()
     yield running
     running.stop()

@@ -13,8 +13,8 @@ from tests.chaos.load.crash_points import count_up, crash_if_set
 class CrashPointsAndCounts(Middleware):
     def before_process_message(self, broker: Broker, message: Any) -> None:
         """Count deliveries, and those that the broker marks as made before."""
-        count_up("arrivals", len(message.arrivals))
-        count_up("redelivered", sum(arrival.redelivered for arrival in message.arrivals))
+        count_up("arrivals", len(message.messages))
+        count_up("redelivered", sum(arrival.redelivered for arrival in message.messages))
 
     def before_ack(self, broker: Broker, message: Any) -> None:
         crash_if_set("before the ack")
