@@ -20,7 +20,7 @@ NOTHING_SELECTED = 5
 
 def pytest(*arguments: str, **environment: str) -> int:
     """Run pytest in parallel; returns its exit status."""
-    # More workers than most machines have processors to spare: the long tests wait more than they compute.
+    # More than this machine may have processors: the long tests wait more than they compute.
     workers = os.environ.get("AIRY_TEST_WORKERS", "4")
     command = (sys.executable, "-m", "pytest", "-n", workers, "--dist", "worksteal", *arguments)
     return subprocess.run(command, env=os.environ | environment).returncode
