@@ -60,9 +60,9 @@ def test_several_killers_end_as_dead_letters_and_all_neighbours_are_done(
     # The one that ran alone beside the first run of a killer, and nobody after that.
     assert Delivery.objects.filter(state="done", attempts__gt=1).count() <= len(killers)
     for name in SUBSCRIBERS:
-        counted = Counter(Effect.objects.filter(subscriber=name).values_list("number", flat=True))
+        effects = Counter(Effect.objects.filter(subscriber=name).values_list("number", flat=True))
         expected = set(range(total)) - (set(killers) if name == "moody" else set())
-        assert counted == Counter(expected), name
+        assert effects == Counter(expected), name
     print(f"killers' runs: {runs}, restarts: {restarts}")  # noqa: T201
 
 
