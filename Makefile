@@ -19,8 +19,8 @@ run: .venv/run  ## Everything in one process with demo data, at http://127.0.0.1
 	@DEBUG=on $(BIN)/python manage.py demo
 	@DEBUG=on LOG_LEVEL=$${LOG_LEVEL:-WARNING} $(BIN)/python manage.py up 127.0.0.1:$(PORT)
 
-test: .venv/test check  ## Every check and every test; services that do not answer are named at the end
-	$(BIN)/python -m tests
+test: .venv/test $(if $(ARGS),,check)  ## Every check and test, or a part: make test ARGS="tests/feeds -k hot"; full sizes: ARGS=--slow
+	$(BIN)/python -m tests $(ARGS)
 
 check: .venv/test  ## Format, lint, types, import contracts, migrations, deployment settings
 	$(BIN)/ruff format --check .

@@ -1,4 +1,4 @@
-"""What every test may use, and what becomes of tests whose service is missing."""
+"""Fixtures of all tests; which tests run in which pass, in which order, and which are skipped."""
 
 from __future__ import annotations
 
@@ -21,34 +21,40 @@ from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
 
 from events.brokers.redelivered import turn
+from events.relay.leader import RELAY_LOCK
 from tests.conformance.results import pytest_terminal_summary  # noqa: F401 - a hook
 from tests.environment import MISSING, REQUIRED, SERVICES
 from tests.support.empty_tables import empty_tables
+from tests.support.lanes import in_lanes
+from tests.support.worker_command import worker_command
 
 TransactionTestCase._fixture_teardown = empty_tables
-RELAY_LOCK = (0x61697279, 0x72656C61)
-SEATS = """
+SESSIONS_OF_RELAYS = """
     SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objid = %s
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 #: Fixtures that lead to a database, or to Airy in a process of its own.
-PLACES = {"db", "transactional_db", "site"}
+DATABASE_FIXTURES = {"db", "transactional_db", "site"}
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a missing service skip with the reason, or fail if the service is required.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Tests of a missing service are skipped with the reason, or fail if the service is required.
 
-    Those that need neither a database nor a service are alike in both passes, and run at home. The long ones come
-    first, so that at the end no worker waits for another's.
+    Tests that need neither a database nor a service are alike in both passes, and run at home. For parallel workers
+    the tests are put into an order in which the workers end at about the same time.
     """
-    items.sort(key=lambda item: "/chaos/" not in item.path.as_posix())
     for item in items:
-        if not PLACES & set(item.fixturenames) and not any(map(item.get_closest_marker, ("django_db", *SERVICES))):
+        if not DATABASE_FIXTURES & set(item.fixturenames) and not any(
+            map(item.get_closest_marker, ("django_db", *SERVICES))
+        ):
             item.add_marker(pytest.mark.home)
         for service, why in MISSING.items():
             if item.get_closest_marker(service) and service not in REQUIRED:
                 item.add_marker(pytest.mark.skip(reason=f"needs {service}: {why}"))
+    yield
+    if (workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))) > 1:
+        items[:] = in_lanes(items, workers=workers)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -59,7 +65,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Ends what still holds the database when the last test is over, so that it can be removed."""
+    """Commits need not reach the disk; when the last test is over, ends what still holds the database, so that it can
+    be removed."""
+    if connection.vendor == "postgresql":
+        with django_db_blocker.unblock():
+            with connection.cursor() as cursor:
+                # No test ends this server; the chaos suite ends one of its own, which keeps its promise.
+                cursor.execute(
+                    f"ALTER DATABASE {connection.ops.quote_name(connection.settings_dict['NAME'])}"
+                    " SET synchronous_commit = off"
+                )
+            connection.close_pool()
     yield
     if connection.vendor == "postgresql":
         connection.close()  # the last test may have left it broken
@@ -88,11 +104,11 @@ def _lives(pid: str) -> bool:
     try:
         return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
-        return False  # its parent has just heard of its end
+        return False  # it has just ended, and its parent knows
 
 
 def database_url() -> str:
-    """The test database, as another process is told of it."""
+    """DATABASE_URL of the test database, for another process."""
     config = connection.settings_dict
     if connection.vendor == "sqlite":
         return f"sqlite:///{config['NAME']}"
@@ -100,8 +116,8 @@ def database_url() -> str:
 
 
 class Manage:
-    """Starts `manage.py` in processes of their own, on the test database; each in its own group, so that a kill gets
-    all."""
+    """Starts processes on the test database, such as `manage.py`; each has a group of its own, so that a kill ends its
+    children, too."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -126,19 +142,20 @@ class Manage:
         return process
 
     def worker(self, *, processes: int = 1, threads: int = 4, **environment: str) -> subprocess.Popen:
-        """`manage.py rundramatiq`."""
-        return self("rundramatiq", "--processes", str(processes), "--threads", str(threads), **environment)
+        """A worker, started as `manage.py rundramatiq` starts it, without the first start of Django."""
+        command = worker_command("--processes", str(processes), "--threads", str(threads))
+        return self.start(*command, **environment)
 
     def log(self) -> str:
-        """What the processes said."""
+        """What the processes wrote."""
         log = self._folder / "manage.log"
         return log.read_text(errors="replace") if log.exists() else ""
 
     def has_ended(self, process: subprocess.Popen) -> bool:
-        """Whether a worker is to be started again: it ended, or has not heard for seconds that its child did.
+        """Whether a worker is to be started again: it ended, or its child did ten seconds ago and it did not notice.
 
-        Dramatiq's parent waits for its child to say that it is up. Of one that is killed while it says so, it keeps a
-        lock for ever, and lets no signal through.
+        Dramatiq's parent process waits until its child is up. If the child is killed at that moment, the parent waits
+        for a lock for ever, and takes no signal.
         """
         if process.poll() is not None:
             return True
@@ -156,7 +173,7 @@ class Manage:
         process.wait(30)
 
     def stop(self) -> None:
-        """SIGTERM to all; what does not end in time is killed, and that is a failure."""
+        """SIGTERM to all; a process that does not end within 45 s is killed, and the test fails."""
         running = [process for process in self._started if process.poll() is None]
         for process in running:
             process.terminate()
@@ -170,18 +187,18 @@ class Manage:
 
 @pytest.fixture(autouse=True)
 def no_turn_is_left_taken(eventually: Callable[..., None]) -> Iterator[None]:
-    """Whoever was handed a redelivered message must settle it: no other is handed out in this process until then."""
+    """A redelivered message must be settled: this process handles no other one until then."""
     yield
     eventually(lambda: turn.is_free(None))
 
 
 @pytest.fixture(autouse=True)
 def no_relay_is_left(request: pytest.FixtureRequest, eventually: Callable[..., None]) -> Iterator[None]:
-    """One that outlives its test would be the active one of the next."""
+    """A relay that outlives its test would be the active one of the next test."""
     yield
     if connection.vendor == "postgresql" and "transactional_db" in request.fixturenames:
         with psycopg.connect(database_url(), autocommit=True) as session:
-            eventually(lambda: not session.execute(SEATS, RELAY_LOCK).fetchall())
+            eventually(lambda: not session.execute(SESSIONS_OF_RELAYS, RELAY_LOCK).fetchall())
 
 
 @pytest.fixture

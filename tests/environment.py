@@ -46,6 +46,8 @@ REQUIRED = {name for name in os.environ.get("AIRY_REQUIRE", "").split(",") if na
 
 def set_up() -> None:
     """Point the settings at this run's own places."""
+    # Without .pyc files each of the processes that tests start, a few hundred, would compile the project anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     for name, value in HOME.items():
         os.environ.setdefault(name, value)
     if "postgres" not in MISSING:

@@ -8,11 +8,11 @@ from airy.settings import DATABASES, DRAMATIQ_BROKER, INSTALLED_APPS, VAR_DIR
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.effects", "tests.conformance"]
 if root := os.environ.get("AIRY_TEST_DIRECTORY"):
-    # A worker of the conformance suite on a broker of its own.
+    # A worker of the conformance suite on the broker that the suite brings along.
     DRAMATIQ_BROKER |= {"BROKER": "tests.conformance.directory_broker.DirectoryBroker", "OPTIONS": {"root": root}}
-if os.environ.get("AIRY_TEST_TALLY"):
-    # A worker of the conformance suite writes down what it is handed.
-    DRAMATIQ_BROKER["MIDDLEWARE"] = [*DRAMATIQ_BROKER["MIDDLEWARE"], "tests.conformance.tally.Tally"]
+if os.environ.get("AIRY_TEST_DELIVERY_LOG"):
+    # A worker of the conformance suite logs each message that it receives.
+    DRAMATIQ_BROKER["MIDDLEWARE"] = [*DRAMATIQ_BROKER["MIDDLEWARE"], "tests.conformance.delivery_log.DeliveryLog"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 if DATABASES["default"]["ENGINE"] == "airy.sqlite":
     # Its own file, so that two runs at once do not pull it from under each other.

@@ -1,4 +1,4 @@
-"""Deeds: what somebody does in another window, through the API, while a page is watched."""
+"""Actions of a user through the API, while a page is watched."""
 
 from __future__ import annotations
 

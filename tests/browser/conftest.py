@@ -36,7 +36,7 @@ PATIENCE = 20_000
 playwright.expect.set_options(timeout=PATIENCE)
 
 Page = playwright.Page
-Enter = Callable[..., Page]
+OpenPage = Callable[..., Page]
 
 
 @pytest.fixture(scope="session")
@@ -120,9 +120,10 @@ def site(database: str, tmp_path_factory: pytest.TempPathFactory, request: pytes
     running.stop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[playwright.Browser]:
-    """One browser per module: while it lives, this thread has an event loop, and Django's ORM refuses to work."""
+    """One browser for all tests of this folder, and no others: while it lives, this thread has an event loop, and
+    Django's ORM refuses to work."""
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
         yield browser
@@ -130,7 +131,7 @@ def chromium() -> Iterator[playwright.Browser]:
 
 
 @pytest.fixture
-def windows(chromium: playwright.Browser, site: Site) -> Iterator[Callable[..., playwright.BrowserContext]]:
+def new_window(chromium: playwright.Browser, site: Site) -> Iterator[Callable[..., playwright.BrowserContext]]:
     """Open a window that shares nothing with the others; what a page reports as an error fails the test."""
     opened, complaints = [], []
 
@@ -149,11 +150,11 @@ def windows(chromium: playwright.Browser, site: Site) -> Iterator[Callable[..., 
 
 
 @pytest.fixture
-def enter(windows: Callable[..., playwright.BrowserContext]) -> Enter:
+def open_page(new_window: Callable[..., playwright.BrowserContext]) -> OpenPage:
     """Open a window with somebody new signed in, whose name begins as given; the page has `.name`."""
 
     def somebody(name: str, **options: object) -> Page:
-        context = windows(**options)
+        context = new_window(**options)
         name = f"{name}-{secrets.token_hex(4)}"
         answer = context.request.post("/api/register", data={"username": name, "password": PASSWORD})
         assert answer.status == 201, answer.text()

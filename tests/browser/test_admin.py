@@ -6,34 +6,33 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import PASSWORD, Page, Site
-from tests.browser.test_dress import FAINT
+from tests.browser.test_appearance import FAINT
 
 pytestmark = [pytest.mark.chromium, pytest.mark.home]
 
 PROCESSES = "/admin/events/process/"
 
 
+@pytest.fixture(scope="session")
+def administrator(site: Site) -> str:
+    """The name of an administrator."""
+    name = f"operator-{secrets.token_hex(4)}"
+    command = ("createsuperuser", "--noinput", "--username", name, "--email", "op@example.org")
+    site.manage(*command, DJANGO_SUPERUSER_PASSWORD=PASSWORD)
+    return name
+
+
 @pytest.fixture
-def operator(windows, site: Site):
+def operator(new_window, administrator: str):
     """Opens a window with an administrator signed in."""
 
-    def enter(**options: object) -> Page:
-        name = f"operator-{secrets.token_hex(4)}"
-        site.manage(
-            "createsuperuser",
-            "--noinput",
-            "--username",
-            name,
-            "--email",
-            "op@example.org",
-            DJANGO_SUPERUSER_PASSWORD=PASSWORD,
-        )
-        context = windows(**options)
-        answer = context.request.post("/api/login", data={"username": name, "password": PASSWORD})
+    def open_page(**options: object) -> Page:
+        context = new_window(**options)
+        answer = context.request.post("/api/login", data={"username": administrator, "password": PASSWORD})
         assert answer.ok, answer.text()
         return context.new_page()
 
-    return enter
+    return open_page
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -6,19 +6,19 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.api_actions import BELL, ask, comment, connected, follow, settled, until, write
-from tests.browser.conftest import Enter, Site
+from tests.browser.conftest import OpenPage, Site
 
 pytestmark = pytest.mark.chromium
 
 
 @pytest.fixture
-def alice(enter: Enter) -> Page:
-    return enter("alice")
+def alice(open_page: OpenPage) -> Page:
+    return open_page("alice")
 
 
 @pytest.fixture
-def bob(enter: Enter) -> Page:
-    return enter("bob")
+def bob(open_page: OpenPage) -> Page:
+    return open_page("bob")
 
 
 def test_a_post_rings_the_followers_bell_and_waits_behind_a_button(alice: Page, bob: Page) -> None:

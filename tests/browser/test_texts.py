@@ -4,14 +4,14 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.api_actions import write
-from tests.browser.conftest import Enter
+from tests.browser.conftest import OpenPage
 
 pytestmark = [pytest.mark.chromium, pytest.mark.home]
 
 
 @pytest.fixture
-def alice(enter: Enter) -> Page:
-    return enter("alice")
+def alice(open_page: OpenPage) -> Page:
+    return open_page("alice")
 
 
 def kept(page: Page) -> list[str]:

@@ -11,8 +11,8 @@ pytestmark = [pytest.mark.chromium, pytest.mark.home]
 
 
 @pytest.fixture
-def plain(windows) -> Page:
-    return windows(java_script_enabled=False).new_page()
+def plain(new_window) -> Page:
+    return new_window(java_script_enabled=False).new_page()
 
 
 def register(page: Page, name: str) -> str:

@@ -6,9 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.chaos.load.hears import ECHOED, HEARS
-from tests.chaos.load.traps import noted
-from tests.chaos.world import World
+from tests.chaos.load.crash_points import counted
+from tests.chaos.load.topics import ECHO_EVERY, TOPIC_OF
+from tests.chaos.system import System
 
 #: Moods that end as a dead letter at `load.moody`, and only there.
 DEADLY = ("poison", "hopeless", "killer")
@@ -53,16 +53,16 @@ class Findings:
     wrong: list[str] = field(default_factory=list)
 
 
-def still_open(world: World) -> int:
+def still_open(system: System) -> int:
     """Deliveries without an outcome, and rows in the outbox."""
-    return world.cluster.value(OPEN, *_heard())
+    return system.cluster.value(OPEN, *_subscribers_and_topics())
 
 
-def audit(world: World, *, committed: set[int]) -> Findings:
+def audit(system: System, *, committed: set[int]) -> Findings:
     """Hold the tables against each other and against the writers' own notes."""
     findings = Findings()
 
-    with world.cluster.connect() as session:
+    with system.cluster.connect() as session:
 
         def ask(sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
             return session.execute(sql, parameters or None).fetchall()
@@ -71,7 +71,7 @@ def audit(world: World, *, committed: set[int]) -> Findings:
             if rows:
                 findings.wrong.append(f"{what}: {str(rows)[:1500]}")
 
-        session.execute(EXPECTED, (list(DEADLY), *_heard()))
+        session.execute(EXPECTED, (list(DEADLY), *_subscribers_and_topics()))
         ((findings.events,),) = ask("SELECT count(*) FROM events_storedevent")
         ((findings.deliveries,),) = ask("SELECT count(*) FROM expected")
         ((findings.dead,),) = ask("SELECT count(*) FROM expected WHERE state = 'dead'")
@@ -84,7 +84,7 @@ def audit(world: World, *, committed: set[int]) -> Findings:
         wrong("an effect without a delivery that is done", ask(line + "effects = 1 AND state <> 'done'"))
         wrong("dead, but not by design", ask(line + "state = 'dead' AND NOT deadly"))
         wrong("not dead, but should be", ask(line + "state <> 'dead' AND deadly"))
-        for name in HEARS:
+        for name in TOPIC_OF:
             most = MOST_ATTEMPTS.get(name, 6)
             wrong("too many attempts", ask(line + "subscriber = %s AND attempts > %s", name, most))
         wrong(
@@ -101,14 +101,14 @@ def audit(world: World, *, committed: set[int]) -> Findings:
             ask("SELECT number FROM expected WHERE subscriber = 'load.grouped' GROUP BY 1 HAVING count(*) > 1"),
         )
         echoes = [number for (number,) in ask("SELECT number FROM expected WHERE subscriber = 'load.alone'")]
-        wrong("echoes emitted twice or not at all", sorted(echoes) != sorted(n for n in logged if n % ECHOED == 0))
+        wrong("echoes emitted twice or not at all", sorted(echoes) != sorted(n for n in logged if n % ECHO_EVERY == 0))
         ((tallied,),) = ask("SELECT sum(balance) FROM effects_account")
         wrong("the tally is off by", tallied - len(logged))
         wrong(
             "foreign deliveries",
             ask(
                 "SELECT subscriber, count(*) FROM events_delivery WHERE NOT subscriber = ANY(%s) GROUP BY 1",
-                list(HEARS),
+                list(TOPIC_OF),
             ),
         )
         ((owed,),) = ask("SELECT count(*) FROM events_outboxmessage")
@@ -116,15 +116,15 @@ def audit(world: World, *, committed: set[int]) -> Findings:
     return findings
 
 
-def committed_by_writers(world: World) -> set[int]:
+def committed_by_writers(system: System) -> set[int]:
     """The numbers that the writers saw committed."""
-    return {int(line) for file in world.folder.glob("writer_*.committed") for line in file.read_text().split()}
+    return {int(line) for file in system.folder.glob("writer_*.committed") for line in file.read_text().split()}
 
 
-def runs_of_killer(world: World, number: int) -> int:
+def runs_of_killer(system: System, number: int) -> int:
     """How often a killer killed."""
-    return noted(world.folder, f"killer_{number}")
+    return counted(system.folder, f"killer_{number}")
 
 
-def _heard() -> tuple[list[str], list[str]]:
-    return list(HEARS), list(HEARS.values())
+def _subscribers_and_topics() -> tuple[list[str], list[str]]:
+    return list(TOPIC_OF), list(TOPIC_OF.values())

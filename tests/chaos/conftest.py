@@ -1,4 +1,4 @@
-"""A world of its own for each chaos test."""
+"""A system of its own for each chaos test."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.world import World
-from tests.chaos.world import world as new_world
+from tests.chaos.system import System
+from tests.chaos.system import system as new_system
 from tests.environment import REQUIRED
 from tests.support.servers.process import ServerMissing
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
+def system() -> Iterator[System]:
     """PostgreSQL, RabbitMQ and a supervisor of this test alone; skips, or fails where they are required, without
     their programs."""
     with tempfile.TemporaryDirectory(prefix="airy_chaos_") as folder:
         try:
-            with new_world(Path(folder)) as made:
+            with new_system(Path(folder)) as made:
                 yield made
         except ServerMissing as missing:
             if {"postgres", "rabbitmq"} & REQUIRED:

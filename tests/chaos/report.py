@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.chaos.audit import Findings
-from tests.chaos.heal import healed_by_itself
-from tests.chaos.world import World
+from tests.chaos.repair import repaired_by_itself
+from tests.chaos.system import System
 
 COUNTS = """
     SELECT (SELECT coalesce(max(sequence), 0) FROM events_storedevent), (SELECT count(*) FROM events_storedevent),
@@ -30,15 +30,15 @@ class Figures:
     failed: int
     arrivals: int
     redelivered: int
-    healed: int
+    repaired: int
 
     @classmethod
-    def of(cls, world: World) -> Figures:
+    def of(cls, system: System) -> Figures:
         return cls(
-            *world.cluster.ask(COUNTS)[0],
-            world.counted("arrivals"),
-            world.counted("redelivered"),
-            healed_by_itself(world),
+            *system.cluster.ask(COUNTS)[0],
+            system.counted("arrivals"),
+            system.counted("redelivered"),
+            repaired_by_itself(system),
         )
 
 
@@ -47,7 +47,7 @@ class Report:
 
     def __init__(self) -> None:
         self._spans: dict[str, list[tuple[Figures, Figures, float]]] = defaultdict(list)
-        self.healed: dict[str, int] = defaultdict(int)
+        self.repaired: dict[str, int] = defaultdict(int)
 
     def enter(self, kind: str, before: Figures, after: Figures, seconds: float) -> None:
         """One fault, from before it to the first events done after it."""
@@ -63,7 +63,7 @@ class Report:
             "deliveries",
             "redelivered",
             "failed attempts",
-            "healed",
+            "repaired",
             "lost",
             "doubled",
             "slowest s",
@@ -79,7 +79,7 @@ class Report:
             str(findings.events),
             str(findings.deliveries),
             *(str(self._total(lambda f: f.redelivered)), str(self._total(lambda f: f.failed))),
-            str(sum(self.healed.values()) + self._total(lambda f: f.healed)),
+            str(sum(self.repaired.values()) + self._total(lambda f: f.repaired)),
             str(len(findings.lost)),
             str(len(findings.doubled)),
             f"{max(seconds for spans in self._spans.values() for *_, seconds in spans):.0f}",
@@ -101,7 +101,7 @@ class Report:
             gained(lambda f: f.deliveries),
             gained(lambda f: f.redelivered),
             gained(lambda f: f.failed),
-            self.healed[kind] + gained(lambda f: f.healed),
+            self.repaired[kind] + gained(lambda f: f.repaired),
             within(findings.lost),
             within(findings.doubled),
             f"{max(seconds for *_, seconds in spans):.0f}",

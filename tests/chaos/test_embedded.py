@@ -19,12 +19,12 @@ from events.models import Delivery
 from tests.conftest import Manage
 from tests.effects.events import Rang
 from tests.effects.models import Effect
+from tests.support.effects import SUBSCRIBERS
 
 pytestmark = pytest.mark.home
 
 #: No more events are emitted while so many wait: the load is as high as the machine bears, and not higher.
 UNDER_WAY = 100
-SUBSCRIBERS = ("moody", "in_batches", "alone", "with_await")
 #: Final states by subscriber, straight from the tables.
 ACCOUNTED = """
     SELECT d.subscriber, count(*), count(DISTINCT d.event_id) FROM events_delivery d
@@ -74,7 +74,7 @@ def writing(emitted: list[int]) -> Iterator[None]:
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("command", ["up", "rundramatiq"])
-@pytest.mark.parametrize("kills", [4, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
 def test_kills_at_random_moments_lose_nothing_and_double_nothing(
     manage: Manage, eventually: Callable[..., None], command: str, kills: int
 ) -> None:

@@ -21,9 +21,12 @@ from tests.conformance.directory_broker import DirectoryBroker
 from tests.conformance.features import Features
 from tests.conftest import rabbitmqctl
 
+#: AMQP's code for what is not there.
+QUEUE_MISSING = 404
+
 
 class Candidate(ABC):
-    """A kind of broker. A place is a name that keeps one case's messages from another's."""
+    """A kind of broker. A namespace is a name that keeps one case's messages from another's."""
 
     name: str
     features: Features
@@ -36,15 +39,15 @@ class Candidate(ABC):
         return self.name
 
     @abstractmethod
-    def broker(self, place: str) -> EventBroker:
+    def broker(self, namespace: str) -> EventBroker:
         """A new broker object, as each worker process has one."""
 
     @abstractmethod
-    def environment(self, place: str) -> dict[str, str]:
+    def environment(self, namespace: str) -> dict[str, str]:
         """What makes the settings of a worker process choose this broker."""
 
     @abstractmethod
-    def clean(self, place: str, queues: Iterable[str]) -> None:
+    def clean(self, namespace: str, queues: Iterable[str]) -> None:
         """Remove what a case left at a server."""
 
 
@@ -66,13 +69,13 @@ class Embedded(Candidate):
     def title(self) -> str:
         return f"embedded, {'PostgreSQL' if connection.vendor == 'postgresql' else 'SQLite'}"
 
-    def broker(self, place: str) -> EventBroker:
+    def broker(self, namespace: str) -> EventBroker:
         return EmbeddedBroker()
 
-    def environment(self, place: str) -> dict[str, str]:
+    def environment(self, namespace: str) -> dict[str, str]:
         return {"AIRY_BROKER": "embedded"}
 
-    def clean(self, place: str, queues: Iterable[str]) -> None:
+    def clean(self, namespace: str, queues: Iterable[str]) -> None:
         """Nothing outlives the case."""
 
 
@@ -100,7 +103,7 @@ class Directory(Candidate):
 
 
 class Rabbitmq(Candidate):
-    """One type of RabbitMQ's queues, on this run's own vhost; a place is an exchange."""
+    """One type of RabbitMQ's queues, on this run's own vhost; a namespace is an exchange."""
 
     needs = (pytest.mark.rabbitmq, pytest.mark.postgres)
 
@@ -112,49 +115,54 @@ class Rabbitmq(Candidate):
     def title(self) -> str:
         return f"RabbitMQ {self.name}"
 
-    def broker(self, place: str) -> RabbitmqBroker:
+    def broker(self, namespace: str) -> RabbitmqBroker:
         return RabbitmqBroker(
             **{
                 **dict(settings.DRAMATIQ_BROKER["OPTIONS"]),
                 "vhost": settings.MQ_VHOST,
-                "exchange": place,
+                "exchange": namespace,
                 "queue_type": self.name,
             }
         )
 
-    def environment(self, place: str) -> dict[str, str]:
+    def environment(self, namespace: str) -> dict[str, str]:
         return {
             "AIRY_BROKER": "rabbitmq",
             "MQ_QUEUE_TYPE": self.name,
-            "MQ_EXCHANGE": place,
-            "MQ_QUEUE_PREFIX": f"{place}.",
+            "MQ_EXCHANGE": namespace,
+            "MQ_QUEUE_PREFIX": f"{namespace}.",
         }
 
-    def clean(self, place: str, queues: Iterable[str]) -> None:
-        with closing(self.connect(place)) as server:
+    def clean(self, namespace: str, queues: Iterable[str]) -> None:
+        with closing(self.connect(namespace)) as server:
             channel = server.channel()
             for queue in queues:
                 channel.queue_delete(queue)
-            channel.exchange_delete(place)
+            channel.exchange_delete(namespace)
 
-    def connect(self, place: str) -> Any:
+    def connect(self, namespace: str) -> Any:
         """A connection of another program."""
-        return pika.BlockingConnection(self.broker(place).parameters)
+        return pika.BlockingConnection(self.broker(namespace).parameters)
 
-    def publish(self, place: str, topic: str, body: bytes) -> None:
+    def publish(self, namespace: str, topic: str, body: bytes) -> None:
         """Publish bytes past the outbox, as another program would."""
-        with closing(self.connect(place)) as server:
-            server.channel().basic_publish(place, topic, body)
+        with closing(self.connect(namespace)) as server:
+            server.channel().basic_publish(namespace, topic, body)
 
-    def delete_queue(self, place: str, queue: str) -> None:
+    def delete_queue(self, namespace: str, queue: str) -> None:
         """Take a queue away under its workers."""
-        with closing(self.connect(place)) as server:
+        with closing(self.connect(namespace)) as server:
             server.channel().queue_delete(queue)
 
-    def waiting(self, place: str, queue: str) -> int:
-        """How many messages wait in a queue, those out at workers not counted."""
-        with closing(self.connect(place)) as server:
-            return server.channel().queue_declare(queue, passive=True).method.message_count
+    def waiting(self, namespace: str, queue: str) -> int:
+        """How many messages wait in a queue, those out at workers not counted; none before a worker declared it."""
+        with closing(self.connect(namespace)) as server:
+            try:
+                return server.channel().queue_declare(queue, passive=True).method.message_count
+            except pika.exceptions.ChannelClosedByBroker as closed:
+                if closed.reply_code == QUEUE_MISSING:
+                    return 0
+                raise
 
     def break_connections(self) -> None:
         """Close every connection, the server's side."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.candidates import CANDIDATES, Candidate
-from tests.conformance.rig import Rig
+from tests.conformance.case import Case
 
 
 @pytest.fixture(params=[pytest.param(one, id=one.name, marks=one.needs) for one in CANDIDATES])
@@ -21,15 +21,15 @@ def candidate(request: pytest.FixtureRequest, transactional_db: None) -> Candida
 
 
 @pytest.fixture
-def rig(
+def case(
     candidate: Candidate, tmp_path: Path, eventually: Callable[..., None], request: pytest.FixtureRequest
-) -> Iterator[Rig]:
+) -> Iterator[Case]:
     """The case's broker, workers and counts; the counts go into the table of results."""
-    rig = Rig(candidate, tmp_path, eventually=eventually)
+    case = Case(candidate, tmp_path, eventually=eventually)
     try:
-        yield rig
+        yield case
     finally:
-        rig.close()
-        counts = asdict(rig.figures())
-        request.node.user_properties.append(("conformance", {"broker": candidate.title, "notes": rig.notes, **counts}))
+        case.close()
+        counts = asdict(case.counts())
+        request.node.user_properties.append(("conformance", {"broker": candidate.title, "notes": case.notes, **counts}))
     assert counts["doubled"] == 0, "an effect was doubled"

@@ -2,51 +2,51 @@
 
 from events.bus import RetryAfter
 from events.repair.backlog import Backlog, backlogs
+from tests.conformance.case import Case
 from tests.conformance.events import Noted
-from tests.conformance.rig import Rig
 
 
-def test_a_batch_is_a_list_of_no_more_than_asked_for(rig: Rig) -> None:
+def test_a_batch_is_a_list_of_no_more_than_asked_for(case: Case) -> None:
     sizes: list[int] = []
-    hearer = rig.subscriber(does=lambda events: sizes.append(len(events)), batch=20)
-    ids = rig.emit(rig.notes_of(200))
-    rig.worker_until_the_end(threads=2)
-    rig.expect(hearer, ids)
+    listener = case.subscriber(does=lambda events: sizes.append(len(events)), batch=20)
+    ids = case.emit(case.notes_of(200))
+    case.worker_until_the_end(threads=2)
+    case.expect(listener, ids)
     assert max(sizes) <= 20
     assert sum(sizes) == 200
     assert len(sizes) < 200, "nothing was taken together"
-    rig.note(f"200 messages in {len(sizes)} batches")
+    case.note(f"200 messages in {len(sizes)} batches")
 
 
-def test_a_poison_message_fails_no_batch_but_its_own(rig: Rig) -> None:
+def test_a_poison_message_fails_no_batch_but_its_own(case: Case) -> None:
     def choke(events: list[Noted]) -> None:
         if any(event.number == 33 for event in events):
             raise ValueError("poison")
 
-    hearer = rig.subscriber(does=choke, batch=20, max_retries=1)
-    ids = rig.emit(rig.notes_of(60))
-    rig.worker_until_the_end(threads=2)
-    rig.wait_for(hearer, len(ids))
-    assert sorted(number for _, number in rig.effects(hearer)) == [n for n in range(60) if n != 33]
+    listener = case.subscriber(does=choke, batch=20, max_retries=1)
+    ids = case.emit(case.notes_of(60))
+    case.worker_until_the_end(threads=2)
+    case.wait_for(listener, len(ids))
+    assert sorted(number for _, number in case.effects(listener)) == [n for n in range(60) if n != 33]
 
 
-def test_backlogs_say_how_far_each_subscriber_is_behind(rig: Rig) -> None:
+def test_backlogs_say_how_far_each_subscriber_is_behind(case: Case) -> None:
     def stumble(event: Noted) -> None:
         if event.number == 0:
             raise ValueError("dead at once")
         if event.number == 1:
             raise RetryAfter(3600)
 
-    rash = rig.subscriber(name="rash", does=stumble, max_retries=1, min_backoff=1, max_backoff=2)
-    calm = rig.subscriber(name="calm")
+    rash = case.subscriber(name="rash", does=stumble, max_retries=1, min_backoff=1, max_backoff=2)
+    calm = case.subscriber(name="calm")
 
     def of(name: str) -> Backlog | None:
         return next((one for one in backlogs() if one.name == name), None)
 
-    with rig.work():
-        rig.eventually(lambda: of(rash.name) and of(calm.name))
-    rig.emit(rig.notes_of(30))
+    with case.open_worker():
+        case.eventually(lambda: of(rash.name) and of(calm.name))
+    case.emit(case.notes_of(30))
     assert of(rash.name) == Backlog(rash.name, behind=30, retrying=0, dead=0)
-    rig.worker_until_the_end()
-    rig.eventually(lambda: of(rash.name) == Backlog(rash.name, behind=1, retrying=1, dead=1))
-    rig.eventually(lambda: of(calm.name) == Backlog(calm.name, behind=0, retrying=0, dead=0))
+    case.worker_until_the_end()
+    case.eventually(lambda: of(rash.name) == Backlog(rash.name, behind=1, retrying=1, dead=1))
+    case.eventually(lambda: of(calm.name) == Backlog(calm.name, behind=0, retrying=0, dead=0))

@@ -8,110 +8,117 @@ import pytest
 
 from events.models import Delivery, OutboxMessage, Process
 from events.subscription import subscriptions
+from tests.conformance.case import PATIENCE, Case
 from tests.conformance.events import Noted, Painted, Witnessed
 from tests.conformance.models import Mark
-from tests.conformance.rig import PATIENCE, Rig
 from tests.conformance.sizes import full, small
 from tests.conftest import Manage
 
 
-@pytest.mark.parametrize(("messages", "publishers"), [small(600, 6), full(10_000, 30)])
-def test_broken_connections_lose_nothing(rig: Rig, messages: int, publishers: int) -> None:
+@pytest.mark.parametrize(("messages", "publishers"), [small(300, 6), full(10_000, 30)])
+def test_broken_connections_lose_nothing(case: Case, messages: int, publishers: int) -> None:
     """Broken at a third and at half of the way, with messages in hand; where there is no server, the workers are
     replaced by new ones."""
-    barrier = Barrier(messages // 3, messages // 2)
-    hearer = rig.subscriber(does=barrier.pass_through)
-    workplace = rig.work()
+    barrier = Barrier()
+    listener = case.subscriber(does=barrier.pass_through, group=10)
+    worker = case.open_worker()
     with ThreadPoolExecutor(2) as other:
         publishing = other.submit(
-            rig.publish, rig.notes_of(messages, lines=publishers), publishers=publishers, together=5
+            case.publish, case.notes_of(messages, lines=publishers), publishers=publishers, together=5
         )
-        for _ in barrier.closes_at:
+        for number in (messages // 3, messages // 2):
+            barrier.close_after(number)
             assert barrier.closed.acquire(timeout=600)
-            if rig.features.server:
-                rig.candidate.break_connections()
+            if case.features.server:
+                case.candidate.break_connections()
                 barrier.open.set()
             else:
-                stopping = other.submit(workplace.stop)  # it waits for the message in hand
+                stopping = other.submit(worker.stop)  # it waits for the message in hand
                 barrier.open.set()
                 stopping.result(PATIENCE)
-                workplace = rig.work()
+                worker = case.open_worker()
         ids = publishing.result(900)
     try:
-        rig.expect(hearer, ids)
+        case.expect(listener, ids)
     finally:
-        workplace.stop()
-    if rig.features.server:
-        assert rig.figures().again > 0, "nothing was in hand when the connections broke"
+        worker.stop()
+    if case.features.server:
+        assert case.counts().again > 0, "nothing was in hand when the connections broke"
 
 
 class Barrier:
-    """Lets messages through and closes before some of them, so that those are in hand until it is opened again."""
+    """Lets messages through and closes once, so that the next ones are in hand until it is opened again."""
 
-    def __init__(self, *closes_at: int) -> None:
-        self.closes_at = closes_at
+    def __init__(self) -> None:
         self.open, self.closed = threading.Event(), threading.Semaphore(0)
         self.open.set()
         self._passed, self._counting = 0, threading.Lock()
+        self._limit = 0
+
+    def close_after(self, number: int) -> None:
+        """Close when this many messages have come, those before counted."""
+        with self._counting:
+            self._limit = number
 
     def pass_through(self, event: Noted) -> None:
         with self._counting:
             self._passed += 1
-            if self._passed in self.closes_at:
+            if 0 < self._limit <= self._passed:
+                self._limit = 0  # a worker that ends must not meet it closed a second time
                 self.open.clear()
                 self.closed.release()
         assert self.open.wait(PATIENCE)
 
 
-def test_a_queue_that_was_removed_is_made_again_and_nothing_published_later_is_lost(rig: Rig) -> None:
-    rig.requires("server")
-    hearer = rig.subscriber()
-    rig.worker_until_the_end()
-    ids = rig.emit(rig.notes_of(10))
-    rig.expect(hearer, ids)
-    rig.candidate.delete_queue(rig.place, hearer.queue)
-    ids += rig.emit(rig.notes_of(10, start=10))
-    rig.expect(hearer, ids)
+def test_a_queue_that_was_removed_is_made_again_and_nothing_published_later_is_lost(case: Case) -> None:
+    case.requires("server")
+    listener = case.subscriber()
+    case.worker_until_the_end()
+    ids = case.emit(case.notes_of(10))
+    case.expect(listener, ids)
+    case.candidate.delete_queue(case.namespace, listener.queue)
+    ids += case.emit(case.notes_of(10, start=10))
+    case.expect(listener, ids)
 
 
-def test_what_the_broker_refuses_stays_in_the_outbox(rig: Rig) -> None:
+def test_what_the_broker_refuses_stays_in_the_outbox(case: Case) -> None:
     """A quorum queue takes a first burst beyond its limit, so the limit is reached first. What was published beside the
     refused ones arrives; its whole batch stays and is published again."""
-    rig.requires("server")
+    case.requires("server")
     release = threading.Event()
 
     def hold(event: Noted) -> None:
         assert release.wait(PATIENCE)
 
-    hearer = rig.subscriber(does=hold, group=1)
-    other = rig.subscriber(Painted, name="other")
-    rig.candidate.refuse_more_than(5, queue=hearer.queue)
+    listener = case.subscriber(does=hold, group=1)
+    other = case.subscriber(Painted, name="other")
+    case.candidate.refuse_more_than(5, queue=listener.queue)
     try:
-        rig.worker_until_the_end(threads=1, only=[hearer])
-        rig.worker_until_the_end(threads=1, only=[other])
-        ids = rig.emit(rig.notes_of(20))
-        rig.eventually(lambda: rig.candidate.waiting(rig.place, hearer.queue) >= 5)
-        *more, beside = rig.emit([*rig.notes_of(80, start=20), Painted(number=0)])
-        rig.eventually(lambda: rig.effects(other))
+        case.worker_until_the_end(threads=1, only=[listener])
+        case.worker_until_the_end(threads=1, only=[other])
+        ids = case.emit(case.notes_of(20))
+        case.eventually(lambda: case.candidate.waiting(case.namespace, listener.queue) >= 5)
+        *more, beside = case.emit([*case.notes_of(80, start=20), Painted(number=0)])
+        case.eventually(lambda: case.effects(other))
         assert OutboxMessage.objects.count() > 80
     finally:
-        rig.candidate.refuse_nothing()
+        case.candidate.refuse_nothing()
         release.set()
-    rig.expect(hearer, ids + more)
-    rig.expect(other, [beside])
+    case.expect(listener, ids + more)
+    case.expect(other, [beside])
 
 
 @pytest.fixture
-def workers(rig: Rig, manage: Manage) -> Iterator[Manage]:
+def workers(case: Case, manage: Manage) -> Iterator[Manage]:
     """Starts worker processes on the broker under test."""
     yield manage
     manage.stop()
-    rig.candidate.clean(rig.place, [f"{rig.place}.{name}" for name in subscriptions])
+    case.candidate.clean(case.namespace, [f"{case.namespace}.{name}" for name in subscriptions])
 
 
-def supervise(rig: Rig, workers: Manage, *, until: Callable[[], bool]) -> None:
+def supervise(case: Case, workers: Manage, *, until: Callable[[], bool]) -> None:
     """Start a new worker whenever one has ended, until what is hoped for has come and nothing is owed any more."""
-    environment = rig.candidate.environment(rig.place) | {"AIRY_TEST_TALLY": str(rig.tally)}
+    environment = case.candidate.environment(case.namespace) | {"AIRY_TEST_DELIVERY_LOG": str(case.delivery_log)}
     worker = workers.worker(**environment)
 
     def done() -> bool:
@@ -121,39 +128,39 @@ def supervise(rig: Rig, workers: Manage, *, until: Callable[[], bool]) -> None:
             worker = workers.worker(**environment)
         return until() and not OutboxMessage.objects.exists()
 
-    rig.eventually(done, within=240)
+    case.eventually(done, within=240)
 
 
 def all_final() -> bool:
     return Delivery.objects.exclude(state="retrying").count() == 41
 
 
-def test_a_worker_killed_between_effect_and_acknowledgement_doubles_nothing(rig: Rig, workers: Manage) -> None:
-    rig.emit([Witnessed(number=number, text="last words" if number == 20 else "") for number in range(41)])
-    supervise(rig, workers, until=lambda: all_final() and rig.figures().again > 0)
+def test_a_worker_killed_between_effect_and_acknowledgement_doubles_nothing(case: Case, workers: Manage) -> None:
+    case.emit([Witnessed(number=number, text="last words" if number == 20 else "") for number in range(41)])
+    supervise(case, workers, until=lambda: all_final() and case.counts().again > 0)
     assert sorted(Mark.objects.values_list("number", flat=True)) == list(range(41))
 
 
 @pytest.mark.slow
-def test_a_message_that_kills_its_worker_each_time_ends_as_a_dead_letter(rig: Rig, workers: Manage) -> None:
-    rig.emit([Witnessed(number=number, text="no words" if number == 20 else "") for number in range(41)])
-    supervise(rig, workers, until=all_final)
+def test_a_message_that_kills_its_worker_each_time_ends_as_a_dead_letter(case: Case, workers: Manage) -> None:
+    case.emit([Witnessed(number=number, text="no words" if number == 20 else "") for number in range(41)])
+    supervise(case, workers, until=all_final)
     dead = Delivery.objects.get(state="dead")
     assert "kills its worker" in dead.reason
     assert dead.attempts == subscriptions[dead.subscriber].max_retries + 1
     assert sorted(Mark.objects.values_list("number", flat=True)) == [*range(20), *range(21, 41)]
 
 
-def test_of_two_worker_processes_one_is_killed_and_the_other_finishes(rig: Rig, workers: Manage) -> None:
-    rig.requires("competing", "persistent")
-    environment = rig.candidate.environment(rig.place) | {"AIRY_TEST_TALLY": str(rig.tally)}
+def test_of_two_worker_processes_one_is_killed_and_the_other_finishes(case: Case, workers: Manage) -> None:
+    case.requires("competing", "persistent")
+    environment = case.candidate.environment(case.place) | {"AIRY_TEST_DELIVERY_LOG": str(case.delivery_log)}
     first, _ = [workers.worker(threads=2, **environment) for _ in range(2)]
-    rig.eventually(lambda: Process.objects.alive().filter(kind="worker").count() == 2)
+    case.eventually(lambda: Process.objects.alive().filter(kind="worker").count() == 2)
     count = 400
-    rig.emit([Witnessed(number=number, text="") for number in range(count)])
-    rig.eventually(lambda: Mark.objects.count() > count // 10)
+    case.emit([Witnessed(number=number, text="") for number in range(count)])
+    case.eventually(lambda: Mark.objects.count() > count // 10)
     workers.kill(first)
-    rig.eventually(
+    case.eventually(
         lambda: Delivery.objects.filter(state="done").count() == count and not OutboxMessage.objects.exists()
     )
     assert sorted(Mark.objects.values_list("number", flat=True)) == list(range(count))

@@ -8,7 +8,7 @@ from django.db.models.signals import post_save
 from django.dispatch import receiver
 
 from events.bus import PermanentFailure, RetryAfter, emit, subscriber
-from tests.chaos.load.traps import note
+from tests.chaos.load.crash_points import count_up
 from tests.effects.events import BalanceChanged, Knocked, Rang
 from tests.effects.models import Account, Effect
 
@@ -25,7 +25,7 @@ def moody(event: Rang) -> None:
     if event.mood == "twice" and event.meta.attempt < 3:
         raise ValueError("not yet")
     if event.mood == "killer":
-        note(f"killer_{event.number}", 1)
+        count_up(f"killer_{event.number}", 1)
         os.kill(os.getpid(), signal.SIGKILL)
 
 

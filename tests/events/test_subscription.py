@@ -10,14 +10,13 @@ from events.bus import Event, subscriber
 from events.subscription import subscriptions
 from events.topics import matches
 from tests.effects.events import Rang
+from tests.support.own_subscribers import own_subscribers
 
 
 @pytest.fixture(autouse=True)
 def leave_no_subscribers() -> Iterator[None]:
-    before = dict(subscriptions)
-    yield
-    subscriptions.clear()
-    subscriptions.update(before)
+    with own_subscribers():
+        yield
 
 
 @pytest.mark.parametrize(

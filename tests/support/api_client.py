@@ -18,12 +18,16 @@ PASSWORD = "correct horse 1"
 class Program:
     """Asks the API with JSON bodies. It carries a token, or cookies once it has signed in; CSRF is enforced."""
 
-    def __init__(self, user: User | None = None, **options: Any) -> None:
+    def __init__(
+        self, user: User | None = None, *, client: Any = None, token: str | None = None, **options: Any
+    ) -> None:
         self.user = user
-        self.client = Client(enforce_csrf_checks=True, **options)
+        self.client = client or Client(enforce_csrf_checks=True, **options)
         self._headers = {}
         if user is not None:
-            self._headers["Authorization"] = f"Bearer {actions.create_token(user, name='test')[1]}"
+            token = actions.create_token(user, name="test")[1]
+        if token is not None:
+            self._headers["Authorization"] = f"Bearer {token}"
 
     def get(self, path: str, **query: Any) -> HttpResponse:
         return self.client.get(f"/api{path}", query, headers=self._headers)

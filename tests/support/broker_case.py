@@ -24,6 +24,7 @@ from events.worker.actors import declare_actor
 from events.worker.shutdown import OrderlyShutdown
 from tests.conftest import rabbitmqctl
 from tests.effects.events import Rang
+from tests.support.own_subscribers import own_subscribers
 
 
 def our_broker(**options: Any) -> RabbitmqBroker:
@@ -40,17 +41,13 @@ def our_broker(**options: Any) -> RabbitmqBroker:
 @contextmanager
 def only(broker: EventBroker | None, function: Callable[[Any], None], **options: Any) -> Iterator[Subscription]:
     """A subscriber that nobody else has, on this broker if one is given; there is no other meanwhile."""
-    others = dict(subscriptions)
-    subscriptions.clear()
-    try:
+    with own_subscribers():
+        subscriptions.clear()
         subscriber(Rang, name=f"test.subscriber_{uuid.uuid4().hex[:8]}", **options)(function)
         (subscription,) = subscriptions.values()
         if broker is not None:
             declare_actor(broker, subscription)
         yield subscription
-    finally:
-        subscriptions.clear()
-        subscriptions.update(others)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Windows: browsers as the tests see them, each with somebody signed in or nobody."""
+"""Window: a browser without JavaScript, with a user signed in or nobody."""
 
 from __future__ import annotations
 

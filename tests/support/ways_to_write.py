@@ -1,4 +1,4 @@
-"""Doors: the ways by which a person changes a row, beside the actions: a model's save and the admin."""
+"""The ways to change a row beside the actions: a model's save and the admin."""
 
 from django.db import models
 from django.test import Client

@@ -1,4 +1,4 @@
-"""Tab: a websocket client of the real ASGI application, whose event loop runs in a thread as a server's would."""
+"""Tab: a websocket client of the real ASGI application, whose event loop runs in a thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TrapsAndTally: dramatiq middleware that counts what arrives and dies around the acknowledgement when told to."""
+"""CrashPointsAndCounts: dramatiq middleware that counts what arrives, with crash points around the acknowledgement."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any
 from dramatiq.broker import Broker
 from dramatiq.middleware import Middleware
 
-from tests.chaos.load.traps import die_if, note
+from tests.chaos.load.crash_points import count_up, crash_if_set
 
 
-class TrapsAndTally(Middleware):
+class CrashPointsAndCounts(Middleware):
     def before_process_message(self, broker: Broker, message: Any) -> None:
         """Count deliveries, and those that the broker marks as made before."""
-        note("arrivals", len(message.messages))
-        note("redelivered", sum(arrival.redelivered for arrival in message.messages))
+        count_up("arrivals", len(message.messages))
+        count_up("redelivered", sum(arrival.redelivered for arrival in message.messages))
 
     def before_ack(self, broker: Broker, message: Any) -> None:
-        die_if("before the ack")
+        crash_if_set("before the ack")
 
     def after_ack(self, broker: Broker, message: Any) -> None:
-        die_if("after the ack")
+        crash_if_set("after the ack")
 
     def before_nack(self, broker: Broker, message: Any) -> None:
-        die_if("before the message is given back")
+        crash_if_set("before the message is given back")

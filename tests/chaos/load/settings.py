@@ -6,5 +6,5 @@ from tests.settings import DRAMATIQ_BROKER, INSTALLED_APPS
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.chaos.load"]
 DRAMATIQ_BROKER = DRAMATIQ_BROKER | {
-    "MIDDLEWARE": [*DRAMATIQ_BROKER["MIDDLEWARE"], "tests.chaos.load.middleware.TrapsAndTally"]
+    "MIDDLEWARE": [*DRAMATIQ_BROKER["MIDDLEWARE"], "tests.chaos.load.middleware.CrashPointsAndCounts"]
 }

@@ -9,9 +9,9 @@ from django.db import transaction
 from django.db.models import F
 
 from events.bus import PermanentFailure, emit, subscriber
+from tests.chaos.load.crash_points import count_up, crash_if_set
 from tests.chaos.load.events import Echoed, Struck
-from tests.chaos.load.hears import ECHOED
-from tests.chaos.load.traps import die_if, note
+from tests.chaos.load.topics import ECHO_EVERY
 from tests.effects.models import Account, Effect
 
 RETRIES = {"max_retries": 3, "min_backoff": 100, "max_backoff": 2_000}
@@ -21,10 +21,10 @@ RETRIES = {"max_retries": 3, "min_backoff": 100, "max_backoff": 2_000}
 def grouped(event: Struck) -> None:
     """Shares transactions, and answers some events with one of its own."""
     Effect.objects.create(subscriber="load.grouped", number=event.number, attempt=event.meta.attempt)
-    if event.number % ECHOED == 0:
+    if event.number % ECHO_EVERY == 0:
         emit(Echoed(clock=event.clock, number=event.number))
     if event.number % 2:
-        die_if("in the midst of a group")
+        crash_if_set("in the midst of a group")
 
 
 @subscriber(Struck, batch=200)
@@ -33,7 +33,7 @@ def batched(events: list[Struck]) -> None:
     half = len(events) // 2
     for part in (events[:half], events[half:]):
         Effect.objects.bulk_create([Effect(subscriber="load.batched", number=event.number) for event in part])
-        die_if("in the midst of a batch")
+        crash_if_set("in the midst of a batch")
 
 
 @subscriber("clock.struck")
@@ -57,7 +57,7 @@ def moody(event: Struck) -> None:
         case "hopeless":
             raise PermanentFailure("no use")
         case "killer":
-            note(f"killer_{event.number}", 1)
+            count_up(f"killer_{event.number}", 1)
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -65,12 +65,12 @@ def moody(event: Struck) -> None:
 def alone(event: Echoed) -> None:
     """One event, one transaction; dies with the effect written and not committed, or committed and not acked."""
     Effect.objects.create(subscriber="load.alone", number=event.number, attempt=event.meta.attempt)
-    die_if("effect written")
-    transaction.on_commit(lambda: die_if("effect committed"))
+    crash_if_set("effect written")
+    transaction.on_commit(lambda: crash_if_set("effect committed"))
 
 
 @subscriber(Echoed, atomic=False, group=1, **RETRIES)
 def own_transactions(event: Echoed) -> None:
     """Idempotent by itself, as atomic=False asks: two copies may run at the same time, a unique index decides."""
     Effect.objects.bulk_create([Effect(subscriber="load.own_transactions", number=event.number)], ignore_conflicts=True)
-    die_if("own transaction committed")
+    crash_if_set("own transaction committed")

@@ -17,7 +17,7 @@ import django
 
 #: Numbers of one writer begin here, times its own number.
 APART = 10_000_000
-#: Echoes that one writer waits for at most: each comes after an event and has ECHOED - 1 more before it.
+#: Echoes that one writer waits for at most: each comes after an event and has ECHO_EVERY - 1 more before it.
 WINDOW = 30
 #: The subscribers that take longest: what they have done, all have done or will soon.
 SLOWEST = ("load.alone", "load.own_transactions")
@@ -31,7 +31,7 @@ def main(number: int, rate: float, folder: Path) -> None:
 
     from events.bus import emit
     from tests.chaos.load.events import Struck
-    from tests.chaos.load.hears import ECHOED
+    from tests.chaos.load.topics import ECHO_EVERY
     from tests.effects.models import Effect
 
     stopped = False
@@ -80,7 +80,7 @@ def main(number: int, rate: float, folder: Path) -> None:
                 continue
             committed.writelines(f"{one}\n" for one in numbers)
             committed.flush()
-            under_way.extend(one for one in numbers if one % ECHOED == 0)
+            under_way.extend(one for one in numbers if one % ECHO_EVERY == 0)
             time.sleep(max(0.0, started + position / rate - time.monotonic()))
             if started + position / rate < time.monotonic() - 5:
                 started = time.monotonic() - position / rate  # no rush after an outage

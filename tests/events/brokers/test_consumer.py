@@ -33,8 +33,8 @@ from events.worker.shutdown import OrderlyShutdown
 from tests.conftest import Manage, database_url
 from tests.effects.events import Rang
 from tests.effects.models import Effect
-from tests.events.worker.test_workers import all_done, assert_one_effect_each, ring
 from tests.support.broker_case import only, our_broker, waiting_messages, working
+from tests.support.effects import all_done, assert_one_effect_each, ring
 from tests.support.logs import captured_logs
 
 Eventually = Callable[..., None]
@@ -304,15 +304,16 @@ def test_a_worker_that_ends_gives_back_at_once_what_no_thread_has_begun(eventual
 
 
 @services
+@pytest.mark.parametrize(("ends", "events"), [(2, 100), pytest.param(3, 200, marks=pytest.mark.slow)])
 def test_workers_told_to_end_under_load_lose_nothing_double_nothing_and_cost_no_attempt(
-    manage: Manage, eventually: Eventually
+    manage: Manage, eventually: Eventually, ends: int, events: int
 ) -> None:
     total = 0
-    for _ in range(3):
-        ring(200, start=total)
-        total += 200
+    for _ in range(ends):
+        ring(events, start=total)
+        total += events
         worker = manage.worker()
-        goal = (total - 100) * 4
+        goal = (total - events // 2) * 4
         eventually(lambda goal=goal: Delivery.objects.count() >= goal, within=90)
         worker.send_signal(signal.SIGTERM)
         worker.wait(60)

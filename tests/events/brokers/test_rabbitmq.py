@@ -15,7 +15,7 @@ from events.models import Delivery, OutboxMessage, Process, StoredEvent
 from tests.conftest import Manage, rabbitmqctl
 from tests.effects.events import Rang
 from tests.effects.models import Effect
-from tests.events.worker.test_workers import all_done, assert_one_effect_each, ring
+from tests.support.effects import all_done, assert_one_effect_each, ring
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.postgres]
 
@@ -97,17 +97,18 @@ def test_queues_are_durable_bound_and_prioritised(manage: Manage, eventually: Ev
     assert "airy.effects.in_batches\tbell.*" in bindings
 
 
+@pytest.mark.parametrize("events", [150, pytest.param(400, marks=pytest.mark.slow)])
 def test_connections_closed_by_the_broker_lose_nothing_and_double_nothing(
-    manage: Manage, eventually: Eventually, vhost: str
+    manage: Manage, eventually: Eventually, vhost: str, events: int
 ) -> None:
     manage.worker(processes=2)
     for turn in range(3):
-        ring(400, start=400 * turn)
-        goal = 1600 * turn + 400
+        ring(events, start=events * turn)
+        goal = 4 * events * turn + events
         eventually(lambda goal=goal: Delivery.objects.count() >= goal, within=60)
         rabbitmqctl("close_all_connections", "--vhost", vhost, "a test")
-    eventually(lambda: all_done(1200), within=90)
-    assert_one_effect_each(1200)
+    eventually(lambda: all_done(3 * events), within=90)
+    assert_one_effect_each(3 * events)
 
 
 def test_a_standby_relay_takes_over_from_a_killed_one(manage: Manage, eventually: Eventually) -> None:

@@ -17,7 +17,7 @@ from events.brokers.rabbitmq import RabbitmqBroker
 from events.models import Delivery, OutboxMessage
 from tests.conftest import rabbitmqctl, remove_queues
 from tests.effects.models import Account
-from tests.events.worker.test_workers import ring
+from tests.support.effects import ring
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.postgres]
 

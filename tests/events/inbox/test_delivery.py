@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 from django.db import transaction
 
-from events.bus import Event, RetryAfter, emit, emit_many, subscriber
+from events.bus import Event, RetryAfter, emit, subscriber
 from events.envelope import Envelope, UndecodableError
 from events.inbox.delivery import DeliveryFailedError, process
 from events.inbox.message import ReceivedMessage
@@ -22,17 +22,14 @@ from events.testing import deliver, emitted
 from tests.effects.events import Rang
 from tests.effects.models import Effect
 from tests.effects.subscribers import FAILURES
+from tests.support.effects import ring_moods
 from tests.support.logs import captured_logs
+from tests.support.own_subscribers import own_subscribers
 
 pytestmark = pytest.mark.django_db
 
 #: A message of another publisher, but for the rest of its attributes.
 FOREIGN = b'{"id":"01a209ff-c11a-769e-83f3-dc498197041b","source":"/x","type":"bell.rang",%s}'
-
-
-def ring(*moods: str) -> list[uuid.UUID]:
-    with transaction.atomic():
-        return emit_many([Rang(number=number, mood=mood) for number, mood in enumerate(moods)])
 
 
 def effects(subscriber_name: str) -> list[int]:
@@ -61,7 +58,7 @@ def fail(name: str, *arrivals: ReceivedMessage) -> None:
 
 @pytest.mark.parametrize("times", [1, 2, 3])
 def test_every_subscriber_has_one_effect_per_event_however_often_it_is_delivered(times: int) -> None:
-    ring(*["calm"] * 120)
+    ring_moods(*["calm"] * 120)
     assert deliver(times=times) == 120 * 4
     for name in ("moody", "in_batches", "alone", "with_await"):
         assert effects(name) == list(range(120)), name
@@ -70,7 +67,7 @@ def test_every_subscriber_has_one_effect_per_event_however_often_it_is_delivered
 
 
 def test_a_failing_run_leaves_no_effect_and_is_tried_again() -> None:
-    ring("twice")
+    ring_moods("twice")
     deliver()
     assert list(Effect.objects.filter(subscriber="moody").values_list("number", "attempt")) == [(0, 3)]
     delivery = Delivery.objects.get(subscriber="effects.moody")
@@ -82,7 +79,7 @@ def test_a_failing_run_leaves_no_effect_and_is_tried_again() -> None:
 
 
 def test_spent_retries_make_a_dead_letter_with_reason_bytes_and_tracebacks() -> None:
-    (event_id,) = ring("poison")
+    (event_id,) = ring_moods("poison")
     deliver()
     dead = DeadLetter.objects.get(subscriber="effects.moody")
     assert (dead.event_id, dead.state, dead.attempts, dead.reason) == (event_id, "dead", 3, "ValueError: poison")
@@ -93,26 +90,26 @@ def test_spent_retries_make_a_dead_letter_with_reason_bytes_and_tracebacks() -> 
 
 
 def test_a_permanent_failure_is_not_tried_again() -> None:
-    ring("hopeless")
+    ring_moods("hopeless")
     deliver()
     assert DeadLetter.objects.filter(state="dead", subscriber="effects.moody").get().attempts == 1
 
 
 def test_retry_after_sets_the_time_and_counts() -> None:
-    ring("later")
+    ring_moods("later")
     deliver()
     assert Delivery.objects.get(subscriber="effects.moody").attempts == 3
 
 
 def test_one_poison_subscriber_leaves_the_effects_of_the_others() -> None:
-    ring("poison")
+    ring_moods("poison")
     deliver()
     assert effects("alone") == [0]
     assert effects("with_await") == [0]
 
 
 def test_one_poison_event_leaves_its_neighbours_in_group_and_batch() -> None:
-    ring(*["calm"] * 20, "poison", *["calm"] * 20)
+    ring_moods(*["calm"] * 20, "poison", *["calm"] * 20)
     deliver()
     innocents = [number for number in range(41) if number != 20]
     assert effects("moody") == innocents
@@ -168,7 +165,7 @@ def test_of_another_publisher_only_id_source_type_and_data_are_asked() -> None:
 
 
 def test_what_travels_comes_back_as_it_was() -> None:
-    ring("calm")
+    ring_moods("calm")
     sent = StoredEvent.objects.get().envelope()
     assert Envelope.decode(sent.encode()) == sent
 
@@ -209,18 +206,14 @@ class Echoed(Event, topic="bell.echoed_once", version=1):
 
 
 def test_what_a_subscriber_emits_inherits_correlation_and_names_its_cause() -> None:
-    before = dict(subscriptions)
-    try:
+    with own_subscribers():
 
         @subscriber(Rang)
         def echo(event: Rang) -> None:
             emit(Echoed(number=event.number))
 
-        (event_id,) = ring("calm")
+        (event_id,) = ring_moods("calm")
         deliver()
-    finally:
-        subscriptions.clear()
-        subscriptions.update(before)
     assert emitted(Echoed) == [Echoed(number=0)]
     stored = StoredEvent.objects.get(topic="bell.echoed_once")
     assert (stored.causation_id, stored.correlation_id) == (event_id, event_id)
@@ -236,7 +229,7 @@ def test_not_even_what_ends_a_program_escapes_a_subscriber(
     monkeypatch: pytest.MonkeyPatch, outcome: BaseException
 ) -> None:
     monkeypatch.setitem(FAILURES, "leaving", outcome)
-    ring("calm", "leaving", "calm")
+    ring_moods("calm", "leaving", "calm")
     deliver()
     assert effects("moody") == [0, 2]
     assert DeadLetter.objects.filter(state="dead", subscriber="effects.moody").count() == 1
@@ -274,7 +267,6 @@ def test_a_retry_keeps_its_events_priority() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_failing_callback_after_commit_takes_no_other_along() -> None:
-    before = dict(subscriptions)
     called: list[int] = []
 
     def call(number: int) -> None:
@@ -282,24 +274,20 @@ def test_a_failing_callback_after_commit_takes_no_other_along() -> None:
             raise OSError("the mail server is away")
         called.append(number)
 
-    try:
+    with own_subscribers():
 
         @subscriber(Rang)
         def mail(event: Rang) -> None:
             transaction.on_commit(lambda: call(event.number))
 
-        ring(*["calm"] * 10)
+        ring_moods(*["calm"] * 10)
         deliver()
-    finally:
-        subscriptions.clear()
-        subscriptions.update(before)
     assert sorted(called) == list(range(1, 10))
 
 
 def test_the_callbacks_of_a_run_that_failed_do_not_run() -> None:
-    before = dict(subscriptions)
     called: list[int] = []
-    try:
+    with own_subscribers():
 
         @subscriber(Rang, max_retries=0)
         def telegraph(event: Rang) -> None:
@@ -307,11 +295,8 @@ def test_the_callbacks_of_a_run_that_failed_do_not_run() -> None:
             if event.mood == "poison":
                 raise ValueError("poison")
 
-        ring("calm", "poison", "calm")
+        ring_moods("calm", "poison", "calm")
         deliver()
-    finally:
-        subscriptions.clear()
-        subscriptions.update(before)
     assert sorted(called) == [0, 2]
 
 
@@ -324,7 +309,7 @@ def test_retry_after_takes_a_time_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("level", [logging.INFO, logging.WARNING])
 def test_each_delivery_is_logged_with_event_subscriber_attempt_and_duration(level: int) -> None:
-    ids = ring("calm", "calm", "twice")
+    ids = ring_moods("calm", "calm", "twice")
     with captured_logs(level=level) as lines:
         deliver()
     told = [line for line in lines if line["event"] == "delivered" and line["subscriber"] == "effects.moody"]

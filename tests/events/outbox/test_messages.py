@@ -14,11 +14,12 @@ from django.utils import timezone
 from events.brokers.contract import ROWS_PER_PASS
 from events.brokers.embedded import EmbeddedBroker
 from events.brokers.hand_over_outbox import MAILBOX_CAPACITY, EmbeddedCourier
-from events.bus import emit, emit_many
+from events.bus import emit
 from events.models import Delivery, OutboxMessage, StoredEvent
 from events.subscription import subscriptions
 from tests.conftest import remove_queues
 from tests.effects.events import Rang
+from tests.support.effects import ring
 
 Statement = tuple[str, Any]
 MOODY = "effects.moody"
@@ -34,11 +35,6 @@ def broker(transactional_db: None) -> EmbeddedBroker:
     for subscription in subscriptions.values():
         broker.subscribe(subscription)
     return broker
-
-
-def ring(count: int, **options: Any) -> None:
-    with transaction.atomic():
-        emit_many([Rang(number=number) for number in range(count)], **options)
 
 
 def carry_all(broker: EmbeddedBroker) -> None:

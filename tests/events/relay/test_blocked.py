@@ -21,7 +21,7 @@ from events.subscription import subscriptions
 from tests.conftest import Manage
 from tests.effects.events import Rang
 from tests.effects.models import Effect
-from tests.events.worker.test_workers import all_done, ring
+from tests.support.effects import all_done, ring
 from tests.support.servers.rabbitmq import Node, running_node
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.postgres, pytest.mark.timeout(600)]

@@ -24,7 +24,7 @@ from tests.conftest import Manage, remove_queues
 from tests.effects.events import Rang
 from tests.effects.models import Effect
 from tests.events.relay.test_order import seated, unseat
-from tests.events.worker.test_workers import all_done, ring
+from tests.support.effects import all_done, ring
 
 Eventually = Callable[..., None]
 
@@ -289,9 +289,12 @@ def test_a_retry_comes_when_its_backoff_is_over_not_at_the_next_poll(place: None
 
 @pytest.mark.rabbitmq
 @pytest.mark.postgres
-def test_a_high_priority_overtakes_the_backlog_in_the_broker(manage: Manage, eventually: Eventually) -> None:
+@pytest.mark.parametrize("events", [200, pytest.param(1_000, marks=pytest.mark.slow)])
+def test_a_high_priority_overtakes_the_backlog_in_the_broker(
+    manage: Manage, eventually: Eventually, events: int
+) -> None:
     relay = manage("relay")
-    ring(1_000)
+    ring(events)
     eventually(lambda: not OutboxMessage.objects.exists(), within=90)
     with transaction.atomic():
         emit(Rang(number=-1), priority=9)
@@ -303,8 +306,11 @@ def test_a_high_priority_overtakes_the_backlog_in_the_broker(manage: Manage, eve
     assert place_in_line() < 20
 
 
-def test_a_high_priority_overtakes_the_backlog_in_the_outbox(manage: Manage, eventually: Eventually) -> None:
-    ring(1_000)
+@pytest.mark.parametrize("events", [200, pytest.param(1_000, marks=pytest.mark.slow)])
+def test_a_high_priority_overtakes_the_backlog_in_the_outbox(
+    manage: Manage, eventually: Eventually, events: int
+) -> None:
+    ring(events)
     with transaction.atomic():
         emit(Rang(number=-1), priority=9)
     manage.worker()

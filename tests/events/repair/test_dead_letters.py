@@ -4,9 +4,10 @@ import datetime as dt
 import io
 import json
 import uuid
+from functools import partial
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.db import transaction
 
 from events.bus import emit_many
@@ -15,14 +16,12 @@ from events.repair.dead_letters import ROWS_PER_CHUNK, dead_letters, discard, gr
 from events.testing import deliver
 from tests.effects.events import Rang
 from tests.effects.models import Effect
+from tests.support.command_output import command_output
 
 pytestmark = pytest.mark.django_db
 
 
-def run(*arguments: str) -> str:
-    out = io.StringIO()
-    call_command("dead_letters", *arguments, stdout=out, no_color=True)
-    return out.getvalue()
+run = partial(command_output, "dead_letters")
 
 
 def die(*moods: str) -> list[Delivery]:

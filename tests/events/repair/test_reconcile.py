@@ -4,7 +4,6 @@ import datetime as dt
 import io
 import re
 import threading
-import uuid
 from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import replace
@@ -19,7 +18,7 @@ from pika.exceptions import ChannelClosedByBroker
 
 import events.repair.missing
 import events.worker.services
-from events.bus import emit, emit_many, subscriber, suppressed
+from events.bus import emit, subscriber, suppressed
 from events.models import Delivery, OutboxMessage, StoredEvent, Straggler, Subscription
 from events.repair.announce import announce
 from events.repair.dead_letters import dead_letters, requeue
@@ -31,16 +30,12 @@ from events.worker.services import WorkerServices
 from tests.conftest import Manage, rabbitmqctl, remove_queues
 from tests.effects.events import Rang
 from tests.effects.models import Effect
-from tests.events.worker.test_workers import SUBSCRIBERS, all_done, assert_one_effect_each
+from tests.support.effects import SUBSCRIBERS, all_done, assert_one_effect_each, ring
+from tests.support.own_subscribers import own_subscribers
 
 Eventually = Callable[..., None]
 NONE = dt.timedelta(0)
 ABOUT_BELLS = len(SUBSCRIBERS)
-
-
-def ring(count: int, *, start: int = 0, mood: str = "calm", **options: Any) -> list[uuid.UUID]:
-    with transaction.atomic():
-        return emit_many([Rang(number=number, mood=mood) for number in range(start, start + count)], **options)
 
 
 def looks(times: int = 3, *, patience: dt.timedelta = NONE, reconciler: Reconciler | None = None) -> dict[str, int]:
@@ -137,14 +132,13 @@ def test_a_requeued_dead_letter_far_back_in_the_log_is_watched_like_a_new_one(ho
 
 
 def test_suppressed_events_and_those_before_the_subscription_or_its_pattern_are_not_owed(home: None) -> None:
-    before = dict(subscriptions)
     ring(3)
     deliver()
     Delivery.objects.all().delete()
     Subscription.objects.update(accounted=StoredEvent.objects.newest())
     with transaction.atomic(), suppressed("an import"):
         emit(Rang(number=9))
-    try:
+    with own_subscribers():
 
         @subscriber("account.*", name="effects.late")
         def late(event: Any) -> None: ...
@@ -161,9 +155,6 @@ def test_suppressed_events_and_those_before_the_subscription_or_its_pattern_are_
         assert healed["effects.late"] == 1
         assert healed["effects.moody"] == 2
         assert OutboxMessage.objects.get(subscriber="effects.late").event.data["number"] == 30
-    finally:
-        subscriptions.clear()
-        subscriptions.update(before)
 
 
 def test_a_pass_is_bounded_and_the_next_goes_on(home: None, monkeypatch: pytest.MonkeyPatch) -> None:

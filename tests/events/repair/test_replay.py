@@ -1,23 +1,25 @@
 """Replay: events of the log once more to one subscriber alone."""
 
 import datetime as dt
-import io
 import re
 import time
 import uuid
+from functools import partial
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.db import transaction
 
 from events.bus import emit_many, subscriber, suppressed
 from events.models import Delivery, OutboxMessage, StoredEvent, Straggler
 from events.repair.announce import announce
 from events.repair.replay import Replayed, events_for, replay
-from events.subscription import subscriptions
 from events.testing import deliver
 from tests.effects.events import BalanceChanged, Rang
+from tests.support.command_output import command_output
+from tests.support.effects import ring
+from tests.support.own_subscribers import own_subscribers
 
 pytestmark = pytest.mark.django_db
 
@@ -25,32 +27,23 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def heard() -> Any:
     """What two new subscribers heard, one of them replayable; gone after the test."""
-    before, heard = dict(subscriptions), {"replayable": [], "once": []}
-    suffix = uuid.uuid4().hex[:8]
+    heard: dict[str, Any] = {"replayable": [], "once": []}
+    with own_subscribers():
+        suffix = uuid.uuid4().hex[:8]
 
-    @subscriber(Rang, name=f"effects.replayable_{suffix}", replayable=True)
-    def replayable(event: Rang) -> None:
-        heard["replayable"].append((event.number, event.meta.run))
+        @subscriber(Rang, name=f"effects.replayable_{suffix}", replayable=True)
+        def replayable(event: Rang) -> None:
+            heard["replayable"].append((event.number, event.meta.run))
 
-    @subscriber(Rang, name=f"effects.once_{suffix}")
-    def once(event: Rang) -> None:
-        heard["once"].append((event.number, event.meta.run))
+        @subscriber(Rang, name=f"effects.once_{suffix}")
+        def once(event: Rang) -> None:
+            heard["once"].append((event.number, event.meta.run))
 
-    heard["suffix"] = suffix
-    yield heard
-    subscriptions.clear()
-    subscriptions.update(before)
-
-
-def ring(count: int, *, start: int = 0, mood: str = "calm") -> None:
-    with transaction.atomic():
-        emit_many([Rang(number=number, mood=mood) for number in range(start, start + count)])
+        heard["suffix"] = suffix
+        yield heard
 
 
-def run(*arguments: str) -> str:
-    out = io.StringIO()
-    call_command("replay", *arguments, stdout=out, no_color=True)
-    return out.getvalue()
+run = partial(command_output, "replay")
 
 
 def counted(said: str) -> dict[str, int]:

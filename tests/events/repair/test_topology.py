@@ -1,15 +1,15 @@
 """Topology: what stands at the broker, what the code wants, and what is taken away."""
 
-import io
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import dramatiq
 import pika
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.db import connection
 
 from events.brokers.amqp.queues import MismatchError, _drops_redelivered, declare
@@ -17,26 +17,23 @@ from events.brokers.rabbitmq import RabbitmqBroker
 from events.models import Subscription
 from events.repair.announce import announce, bindings_of
 from events.subscription import subscriptions
+from tests.support.command_output import command_output
 from tests.support.logs import captured_logs
+from tests.support.own_subscribers import own_subscribers
 
 pytestmark = pytest.mark.django_db
 
 
-def run(*arguments: str) -> str:
-    out = io.StringIO()
-    call_command("topology", *arguments, stdout=out, no_color=True)
-    return out.getvalue()
+run = partial(command_output, "topology")
 
 
 def test_what_was_bound_is_remembered_until_it_is_unbound() -> None:
     announce()
-    before, (name, one) = dict(subscriptions), ("effects.moody", subscriptions["effects.moody"])
-    try:
+    name, one = "effects.moody", subscriptions["effects.moody"]
+    with own_subscribers():
         subscriptions[name] = replace(one, patterns=("bell.*",))
         announce()
         announce()
-    finally:
-        subscriptions.update(before)
     assert set(bindings_of(Subscription.objects.get(name=name))[one.queue]) == {"bell.rang", "bell.*"}
 
 

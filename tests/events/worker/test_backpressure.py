@@ -29,7 +29,6 @@ pytestmark = [pytest.mark.rabbitmq, pytest.mark.postgres]
 Eventually = Callable[..., None]
 
 POOL = 4
-EVENTS = 2_000
 NAME = "effects.stand_before_the_gate"
 #: Messages a process may hold for the queue: one in each slot, and one for the next that comes free.
 IN_MEMORY = POOL + 1
@@ -75,12 +74,13 @@ def most_at_once() -> int:
     return most
 
 
+@pytest.mark.parametrize("events", [500, pytest.param(2_000, marks=pytest.mark.slow)])
 def test_a_full_pool_leaves_the_work_in_the_broker_and_the_figures_say_so(
-    manage: Manage, eventually: Eventually, client: Client
+    manage: Manage, eventually: Eventually, client: Client, events: int
 ) -> None:
     client.force_login(UserFactory(is_staff=True, is_superuser=True))
     with transaction.atomic():
-        emit_many([Knocked(number=number) for number in range(EVENTS)])
+        emit_many([Knocked(number=number) for number in range(events)])
     memory: list[float] = []
     seen: set[int] = set()
     with closed_gate():
@@ -96,14 +96,14 @@ def test_a_full_pool_leaves_the_work_in_the_broker_and_the_figures_say_so(
 
         eventually(lambda: beaten(2), within=60)
         assert seen == {POOL}
-        assert waiting_in_broker() == EVENTS - IN_MEMORY
+        assert waiting_in_broker() == events - IN_MEMORY
         assert max(memory) - memory[0] < 10
         process = Process.objects.get(kind="worker")
         assert {"running": POOL, "free": 0, "capacity": POOL}.items() <= process.figures["pool"].items()
         page = strip_tags(client.get("/admin/events/process/").content.decode())
         assert re.search(r"running\W+4\b", page)
         assert re.search(r"free\W+0\b", page)
-    eventually(lambda: Delivery.objects.filter(subscriber=NAME, state="done").count() == EVENTS, within=180)
-    assert sorted(Stay.objects.values_list("number", flat=True)) == list(range(EVENTS))
+    eventually(lambda: Delivery.objects.filter(subscriber=NAME, state="done").count() == events, within=180)
+    assert sorted(Stay.objects.values_list("number", flat=True)) == list(range(events))
     assert most_at_once() == POOL
     eventually(lambda: waiting_in_broker() == 0)

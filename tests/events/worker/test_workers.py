@@ -1,42 +1,25 @@
 """Workers in processes of their own, on whatever broker this run has: embedded at home, RabbitMQ on services."""
 
 import random
-from collections import Counter
 from collections.abc import Callable
 
+import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from events.bus import emit, emit_many
+from events.bus import emit
 from events.models import Attempt, Delivery, OutboxMessage, Process, Subscription
 from tests.conftest import Manage
 from tests.effects.events import Rang
 from tests.effects.models import Effect
-
-SUBSCRIBERS = ("moody", "in_batches", "alone", "with_await")
+from tests.support.effects import all_done, assert_one_effect_each, ring
 
 Eventually = Callable[..., None]
 
 
-def ring(count: int, *, start: int = 0, mood: str = "calm") -> None:
-    with transaction.atomic():
-        emit_many([Rang(number=number, mood=mood) for number in range(start, start + count)])
-
-
-def all_done(events: int) -> bool:
-    final = Delivery.objects.filter(subscriber__startswith="effects.").exclude(state="retrying").count()
-    return final == events * len(SUBSCRIBERS) and not OutboxMessage.objects.exists()
-
-
-def assert_one_effect_each(events: int) -> None:
-    for name in SUBSCRIBERS:
-        counted = Counter(Effect.objects.filter(subscriber=name).values_list("number", flat=True))
-        assert counted == Counter(range(events)), name
-
-
 def test_workers_do_each_event_once_per_subscriber(manage: Manage, eventually: Eventually) -> None:
     ring(300)
-    manage.worker(processes=2)
+    manage("rundramatiq", "--processes", "2", "--threads", "4")
     eventually(lambda: all_done(300), within=60)
     ring(50, start=300)
     eventually(lambda: all_done(350), within=30)
@@ -46,12 +29,15 @@ def test_workers_do_each_event_once_per_subscriber(manage: Manage, eventually: E
     assert Process.objects.alive().filter(kind="worker").count() == 2
 
 
-def test_killed_workers_lose_nothing_and_double_nothing(manage: Manage, eventually: Eventually) -> None:
+@pytest.mark.parametrize(("kills", "events"), [(3, 100), pytest.param(4, 200, marks=pytest.mark.slow)])
+def test_killed_workers_lose_nothing_and_double_nothing(
+    manage: Manage, eventually: Eventually, kills: int, events: int
+) -> None:
     dice = random.Random(7)
     total = 0
-    for _ in range(4):
-        ring(200, start=total)
-        total += 200
+    for _ in range(kills):
+        ring(events, start=total)
+        total += events
         worker = manage.worker()
         goal = dice.randrange(total * 4)
         eventually(lambda goal=goal: Delivery.objects.count() >= goal, within=60)

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from events.bus import emit, suppressed
@@ -274,9 +274,17 @@ def test_a_rank_that_does_not_follow_from_the_votes_is_repaired():
 small = st.integers(min_value=-3, max_value=3)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 2), small, small, small), max_size=5))
-def test_any_drift_is_reported_exactly_and_repaired(damage):
+@pytest.mark.parametrize("examples", [8, pytest.param(100, marks=pytest.mark.slow)])
+def test_any_drift_is_reported_exactly_and_repaired(examples):
+    @settings(max_examples=examples, deadline=None)
+    @given(st.lists(st.tuples(st.booleans(), st.integers(0, 2), small, small, small), max_size=5))
+    def one_example(damage):
+        any_drift_is_reported_exactly_and_repaired(damage)
+
+    one_example()
+
+
+def any_drift_is_reported_exactly_and_repaired(damage):
     with transaction.atomic():
         comments = CommentFactory.create_batch(3)
         rows = {True: [comment.post for comment in comments], False: comments}

@@ -33,9 +33,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 SORTS = ("hot", "top", "controversial")
 #: None is made smaller when it fails: that takes minutes.
-EXAMPLES = settings(
-    max_examples=15, phases=[Phase.generate], deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
-)
+EXAMPLES = settings(phases=[Phase.generate], deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+NUMBERS_OF_EXAMPLES = [5, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
 #: More than there is in any list here.
 ALL = 100
 
@@ -67,11 +66,25 @@ def read_on(
 # Lists
 
 
+def check(examples: int, holds: Callable[..., None], *arguments: Any) -> None:
+    """Call `holds` with the arguments and what hypothesis draws from, for each example."""
+
+    @settings(EXAMPLES, max_examples=examples)
+    @given(data=st.data())
+    def one_example(data):
+        holds(*arguments, data)
+
+    one_example()
+
+
 @pytest.mark.parametrize("period", ["all", "week"])
 @pytest.mark.parametrize("sort", SORTS)
-@EXAMPLES
-@given(data=st.data())
-def test_a_list_is_read_on_as_it_was_whatever_is_voted_written_and_deleted(sort, period, data):
+@pytest.mark.parametrize("examples", NUMBERS_OF_EXAMPLES)
+def test_a_list_is_read_on_as_it_was_whatever_is_voted_written_and_deleted(sort, period, examples):
+    check(examples, a_list_is_read_on_as_it_was, sort, period)
+
+
+def a_list_is_read_on_as_it_was(sort, period, data):
     author, circle = UserFactory(), CircleFactory()
 
     def a_post() -> Post:
@@ -260,9 +273,12 @@ def test_the_pages_that_follow_take_one_query_more_once_something_changed(sort, 
 # Threads
 
 
-@EXAMPLES
-@given(data=st.data())
-def test_a_thread_is_read_on_as_it_was_whatever_is_voted_written_and_deleted(data):
+@pytest.mark.parametrize("examples", NUMBERS_OF_EXAMPLES)
+def test_a_thread_is_read_on_as_it_was_whatever_is_voted_written_and_deleted(examples):
+    check(examples, a_thread_is_read_on_as_it_was)
+
+
+def a_thread_is_read_on_as_it_was(data):
     post, viewer = PostFactory(), UserFactory()
     comments, deleted = [], set()
 

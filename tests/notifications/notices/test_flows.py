@@ -24,7 +24,7 @@ from tests.support.factories import (
     UserFactory,
     VoteFactory,
 )
-from tests.support.notices import notice_of, told
+from tests.support.notices import kinds_of, notice_of
 
 pytestmark = pytest.mark.django_db
 
@@ -34,16 +34,16 @@ LONG_AGO = timezone.now() - timedelta(days=400)
 def test_a_new_user_is_welcomed_once():
     user = UserFactory()
     deliver(times=2)
-    assert told(user, "-") == ["welcome"]
+    assert kinds_of(user, "-") == ["welcome"]
     assert Stream.objects.get(user=user).unread == 1
 
 
 def test_a_follow_notifies_the_followed_user_of_the_follower():
     follow = FollowFactory()
     deliver(times=2)
-    assert told(follow.followee) == ["follow"]
+    assert kinds_of(follow.followee) == ["follow"]
     assert notice_of(follow.followee, "follow").data["names"] == [follow.follower.username]
-    assert told(follow.follower) == []
+    assert kinds_of(follow.follower) == []
 
 
 def test_following_again_and_again_notifies_once():
@@ -52,7 +52,7 @@ def test_following_again_and_again_notifies_once():
     follow.delete()
     FollowFactory(follower=follow.follower, followee=follow.followee)
     deliver()
-    assert told(follow.followee) == ["follow"]
+    assert kinds_of(follow.followee) == ["follow"]
     assert Stream.objects.get(user=follow.followee).seq == 2
 
 
@@ -61,9 +61,9 @@ def test_a_post_notifies_the_followers_whose_bell_is_on():
     default, on, off = (FollowFactory(followee=post_author, bell=bell).follower for bell in (None, True, False))
     post = PostFactory(author=post_author)
     deliver(times=2)
-    assert [told(user) for user in (default, on, off)] == [["post"], ["post"], []]
+    assert [kinds_of(user) for user in (default, on, off)] == [["post"], ["post"], []]
     assert notice_of(on, "post").data["post_id"] == post.pk
-    assert told(post_author) == ["follow"] * 3
+    assert kinds_of(post_author) == ["follow"] * 3
 
 
 def test_above_the_threshold_only_followers_who_switched_the_bell_on_are_notified(settings):
@@ -73,7 +73,7 @@ def test_above_the_threshold_only_followers_who_switched_the_bell_on_are_notifie
     on = FollowFactory(followee=author, bell=True).follower
     PostFactory(author=author)
     deliver()
-    assert [told(user) for user in (*silent, on)] == [[], [], ["post"]]
+    assert [kinds_of(user) for user in (*silent, on)] == [[], [], ["post"]]
 
 
 def test_many_followers_are_notified_in_chunks_by_continuation_events(monkeypatch):
@@ -83,7 +83,7 @@ def test_many_followers_are_notified_in_chunks_by_continuation_events(monkeypatc
     followers = [FollowFactory(followee=author).follower for _ in range(5)]
     PostFactory(author=author)
     deliver(times=2)
-    assert [told(user) for user in followers] == [["post"]] * 5
+    assert [kinds_of(user) for user in followers] == [["post"]] * 5
     assert [event.after_follower_id for event in emitted(BellsContinued)] == [followers[1].pk, followers[3].pk]
 
 
@@ -117,7 +117,7 @@ def test_a_mentioned_follower_is_notified_of_a_post_once_as_a_mention():
     follow = FollowFactory()
     post = PostFactory(author=follow.followee, body=f"Hello @{follow.follower.username}")
     deliver(times=2)
-    assert told(follow.follower) == ["mention"]
+    assert kinds_of(follow.follower) == ["mention"]
     assert notice_of(follow.follower, "mention").data["post_id"] == post.pk
 
 
@@ -125,7 +125,7 @@ def test_a_mention_in_code_notifies_nobody():
     user = UserFactory()
     PostFactory(body=f"`@{user.username}`")
     deliver()
-    assert told(user) == []
+    assert kinds_of(user) == []
 
 
 def test_an_edit_notifies_only_users_mentioned_for_the_first_time():
@@ -136,7 +136,7 @@ def test_an_edit_notifies_only_users_mentioned_for_the_first_time():
     post.body += f" and @{second.username}"
     post.save()
     deliver(times=2)
-    assert told(second) == ["mention"]
+    assert kinds_of(second) == ["mention"]
     assert notice_of(first, "mention").seq == before
 
 
@@ -148,7 +148,7 @@ def test_a_follower_mentioned_by_an_edit_gets_the_mention_instead():
     post.body = f"@{follow.follower.username}"
     post.save()
     deliver(times=2)
-    assert told(follow.follower) == ["mention"]
+    assert kinds_of(follow.follower) == ["mention"]
     assert Stream.objects.get(user=follow.follower).unread == 1
 
 
@@ -159,10 +159,10 @@ def test_a_comment_notifies_each_user_once_and_never_its_author():
     words = f"@{post.author.username} @{parent.author.username} @{called.username}"
     comment = CommentFactory(post=post, parent=parent, content=words)
     deliver(times=2)
-    assert told(post.author) == ["comment", "comment"]
-    assert told(parent.author) == ["reply"]
-    assert told(called) == ["mention"]
-    assert told(comment.author) == []
+    assert kinds_of(post.author) == ["comment", "comment"]
+    assert kinds_of(parent.author) == ["reply"]
+    assert kinds_of(called) == ["mention"]
+    assert kinds_of(comment.author) == []
     assert notice_of(called, "mention").data == {
         "post_id": post.pk,
         "comment_id": comment.pk,
@@ -178,7 +178,7 @@ def test_a_reply_to_a_comment_of_the_posts_author_is_a_reply():
     parent = CommentFactory(post=post, author=post.author)
     CommentFactory(post=post, parent=parent)
     deliver(times=2)
-    assert told(post.author) == ["reply"]
+    assert kinds_of(post.author) == ["reply"]
 
 
 def test_a_reply_to_oneself_notifies_nobody():
@@ -187,7 +187,7 @@ def test_a_reply_to_oneself_notifies_nobody():
     CommentFactory(post=post, parent=parent, author=post.author, content=f"@{post.author.username}")
     VoteFactory(post=post, user=post.author)
     deliver()
-    assert told(post.author) == []
+    assert kinds_of(post.author) == []
 
 
 def test_an_edited_comment_notifies_the_newly_mentioned():
@@ -197,8 +197,8 @@ def test_an_edited_comment_notifies_the_newly_mentioned():
     comment.content = f"@{called.username} @{comment.post.author.username}"
     comment.save()
     deliver(times=2)
-    assert told(called) == ["mention"]
-    assert told(comment.post.author) == ["comment"]
+    assert kinds_of(called) == ["mention"]
+    assert kinds_of(comment.post.author) == ["comment"]
 
 
 def test_upvotes_gather_in_one_notice_that_grows():
@@ -239,7 +239,7 @@ def test_a_downvote_notifies_nobody():
     post = PostFactory()
     VoteFactory(post=post, vote_type="down")
     deliver()
-    assert told(post.author) == []
+    assert kinds_of(post.author) == []
 
 
 def test_a_downvote_changed_to_an_upvote_notifies_the_author_however_old():
@@ -249,7 +249,7 @@ def test_a_downvote_changed_to_an_upvote_notifies_the_author_however_old():
     vote.vote_type = "up"
     vote.save()
     deliver(times=2)
-    assert told(post.author) == ["vote"]
+    assert kinds_of(post.author) == ["vote"]
 
 
 def test_a_vote_taken_back_shrinks_the_notice_which_stays_read():
@@ -267,7 +267,7 @@ def test_a_vote_taken_back_shrinks_the_notice_which_stays_read():
     assert not notice.is_unread
     votes[0].delete()
     deliver(times=2)
-    assert told(post.author) == []
+    assert kinds_of(post.author) == []
     assert Stream.objects.get(user=post.author).unread == 0
 
 
@@ -277,7 +277,7 @@ def test_an_upvote_changed_to_a_downvote_leaves_the_notice():
     vote.vote_type = "down"
     vote.save()
     deliver(times=2)
-    assert told(post.author) == []
+    assert kinds_of(post.author) == []
 
 
 def test_a_withdrawn_vote_notice_comes_back_with_the_next_vote():
@@ -287,7 +287,7 @@ def test_a_withdrawn_vote_notice_comes_back_with_the_next_vote():
     deliver()
     VoteFactory(post=post)
     deliver(times=2)
-    assert told(post.author) == ["vote"]
+    assert kinds_of(post.author) == ["vote"]
     assert notice_of(post.author, "vote").is_unread
 
 
@@ -302,10 +302,10 @@ def test_an_upvote_taken_back_and_repeated_is_shown_again_and_does_not_notify_ag
     for _ in range(2):
         Vote.objects.get().delete()
         deliver(times=2)
-        assert told(post.author) == []
+        assert kinds_of(post.author) == []
         VoteFactory(user=voter, post=post)
         deliver(times=2)
-        assert told(post.author) == ["vote"]
+        assert kinds_of(post.author) == ["vote"]
         assert notice_of(post.author, "vote").is_unread is not read
         assert Stream.objects.get(user=post.author).unread == waiting
 
@@ -314,7 +314,7 @@ def test_votes_on_a_comment_notify_its_author_of_the_comment():
     comment = CommentFactory()
     VoteFactory(comment=comment)
     deliver(times=2)
-    assert told(comment.author) == ["vote"]
+    assert kinds_of(comment.author) == ["vote"]
     assert notice_of(comment.author, "vote").data["comment_id"] == comment.pk
 
 
@@ -322,7 +322,7 @@ def test_the_owner_is_notified_of_new_members_but_not_of_oneself():
     membership = MembershipFactory(circle=CircleFactory())
     deliver(times=2)
     owner = membership.circle.owner
-    assert told(owner) == ["circle"]
+    assert kinds_of(owner) == ["circle"]
     data = notice_of(owner, "circle").data
     assert (data["circle"], data["names"]) == (membership.circle.slug, [membership.user.username])
 
@@ -340,7 +340,7 @@ def test_blocked_and_muted_users_never_notify(silence):
     PostFactory(author=other, body=f"@{user.username}")
     MembershipFactory(circle=CircleFactory(owner=user), user=other)
     deliver()
-    assert told(user) == []
+    assert kinds_of(user) == []
 
 
 def test_of_several_voters_only_the_silenced_ones_are_left_out():
@@ -373,7 +373,7 @@ def test_an_edit_of_an_old_text_notifies_only_the_newly_mentioned():
     post.body += f" @{new.username}"
     post.save()
     deliver()
-    assert (told(known), told(new)) == ([], ["mention"])
+    assert (kinds_of(known), kinds_of(new)) == ([], ["mention"])
 
 
 def test_the_notices_of_a_deleted_post_are_withdrawn():
@@ -383,13 +383,13 @@ def test_the_notices_of_a_deleted_post_are_withdrawn():
     VoteFactory(post=post)
     VoteFactory(comment=comment)
     deliver()
-    assert told(follower) == ["post"]
-    assert told(post.author) == ["follow", "comment", "vote"]
+    assert kinds_of(follower) == ["post"]
+    assert kinds_of(post.author) == ["follow", "comment", "vote"]
     post.delete()
     deliver(times=2)
-    assert told(follower) == []
-    assert told(post.author) == ["follow"]
-    assert told(comment.author) == []
+    assert kinds_of(follower) == []
+    assert kinds_of(post.author) == ["follow"]
+    assert kinds_of(comment.author) == []
     assert Stream.objects.get(user=post.author).unread == 2
 
 
@@ -401,7 +401,7 @@ def test_many_notices_are_withdrawn_in_chunks(monkeypatch):
     deliver()
     post.delete()
     deliver()
-    assert [told(user) for user in followers] == [[]] * 5
+    assert [kinds_of(user) for user in followers] == [[]] * 5
     assert len(emitted(WithdrawalContinued)) == 2
 
 
@@ -413,16 +413,16 @@ def test_the_notices_of_a_deleted_comment_are_withdrawn_and_others_stay():
     deliver()
     parent.delete()
     deliver(times=2)
-    assert told(post.author) == ["comment"]
+    assert kinds_of(post.author) == ["comment"]
     assert notice_of(post.author, "comment").data["comment_id"] == reply.pk
-    assert told(parent.author) == ["reply"]
+    assert kinds_of(parent.author) == ["reply"]
 
 
 def test_a_comment_deleted_before_its_event_is_handled_notifies_nobody():
     comment = CommentFactory()
     comment.delete()
     deliver()
-    assert told(comment.post.author) == []
+    assert kinds_of(comment.post.author) == []
 
 
 def test_every_change_has_a_number_of_its_own():

@@ -1,4 +1,4 @@
-"""World: the servers, the processes on them as a supervisor keeps them, and what may be asked of them."""
+"""System: the servers, the processes on them as a supervisor keeps them, and the questions that a test has."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ import psycopg
 from django.conf import settings
 
 from events.relay.leader import RELAY_LOCK
-from tests.chaos import gate
-from tests.chaos.load.hears import HEARS
-from tests.chaos.load.traps import FOLDER, noted, trap
+from tests.chaos import breakpoints
+from tests.chaos.load.crash_points import FOLDER, counted, crash_point
+from tests.chaos.load.topics import TOPIC_OF
 from tests.support.servers.postgres import Cluster, running_cluster
 from tests.support.servers.rabbitmq import Node, running_node
+from tests.support.worker_command import worker_command
 
 
-class World:
+class System:
     """Keeps processes running by name: what ends without being told to is started again, as a supervisor does."""
 
     def __init__(self, folder: Path, cluster: Cluster, node: Node) -> None:
@@ -30,7 +31,7 @@ class World:
         self.cluster = cluster
         self.node = node
         self.restarts = 0
-        #: The test has not the minutes that the system takes by itself to tell a late delivery from a lost one.
+        #: On if the test does not wait the minutes after which the system takes a late delivery for a lost one.
         self.in_a_hurry = False
         self._commands: dict[str, tuple[str, ...]] = {}
         self._running: dict[str, subprocess.Popen] = {}
@@ -43,18 +44,18 @@ class World:
         self._start(name)
 
     def run(self, name: str, *command: str, within: float = 240.0) -> None:
-        """Run a Python command to its end. Raises AssertionError with its words unless it ends well."""
+        """Run a Python command to its end. Raises AssertionError with the logs unless it ends well."""
         self._commands[name] = command
         self._start(name)
         del self._commands[name]
         self.until(lambda: self.ended(name), what=f"{name} ends", within=within)
-        assert self._running.pop(name).returncode == 0, self.words()
+        assert self._running.pop(name).returncode == 0, self.logs()
 
     def worker(self, name: str, *, processes: int = 1, threads: int = 4) -> None:
-        """Keep a `manage.py rundramatiq` running."""
+        """Keep a worker running, as `manage.py rundramatiq` starts it."""
         sizes = ("--processes", str(processes), "--threads", str(threads))
-        queues = [f"airy.{name}" for name in HEARS]
-        self.keep(name, "manage.py", "rundramatiq", *sizes, "--queues", *queues)
+        queues = [f"airy.{name}" for name in TOPIC_OF]
+        self.keep(name, *worker_command(*sizes, also=("tests.chaos.load.subscribers",)), "--queues", *queues)
 
     def kill(self, name: str) -> None:
         """SIGKILL to a process and its children, at once."""
@@ -82,7 +83,7 @@ class World:
             try:
                 self._running.pop(name).wait(60)
             except subprocess.TimeoutExpired:
-                raise AssertionError(f"{name} did not end on SIGTERM within 60 s:\n{self.words()}") from None
+                raise AssertionError(f"{name} did not end on SIGTERM within 60 s:\n{self.logs()}") from None
 
     def supervise(self) -> None:
         """Start again what has ended."""
@@ -132,7 +133,7 @@ class World:
                 if condition():
                     return
             if time.monotonic() > deadline:
-                raise AssertionError(f"not within {within} s: {what}\n{self.state()}\n{self.words()}")
+                raise AssertionError(f"not within {within} s: {what}\n{self.state()}\n{self.logs()}")
             self.supervise()
             time.sleep(0.1)
 
@@ -145,7 +146,7 @@ class World:
                 WHERE e.sequence > %s AND d.subscriber = name AND d.state <> 'retrying')
         """
         self.until(
-            lambda: self.cluster.value(done, list(HEARS), since) == len(HEARS),
+            lambda: self.cluster.value(done, list(TOPIC_OF), since) == len(TOPIC_OF),
             what=f"events after {since} are done",
             within=within,
         )
@@ -166,27 +167,27 @@ class World:
         self.until(seek, what="a relay is active", within=60)
         return found[0]
 
-    # Traps ----------------------------------------------------------------------------------------------------------
+    # Crash points ----------------------------------------------------------------------------------------------------
 
-    def spring(self, step: str, *, within: float = 60.0) -> None:
-        """Lay a trap in the workers' code and wait until one has died in it."""
-        laid = trap(self.folder, step)
-        laid.touch()
-        self.until(lambda: not laid.exists(), what=f"a worker dies: {step}", within=within)
+    def crash_at(self, step: str, *, within: float = 60.0) -> None:
+        """Set a crash point in the workers' code and wait until a worker has died there."""
+        point = crash_point(self.folder, step)
+        point.touch()
+        self.until(lambda: not point.exists(), what=f"a worker dies: {step}", within=within)
 
-    def kill_at_gate(self, step: str, *, within: float = 60.0) -> str:
-        """Kill whoever comes to this step in the database first; returns its name."""
-        with gate.shut(self.cluster, step) as one:
+    def kill_at_breakpoint(self, step: str, *, within: float = 60.0) -> str:
+        """Kill the first process that comes to this step in the database; returns its name."""
+        with breakpoints.set_breakpoint(self.cluster, step) as one:
             caught: list[str] = []
-            self.until(lambda: caught.append(one.who_waits() or "") or caught[-1], what=step, within=within)
+            self.until(lambda: caught.append(one.waiting_process() or "") or caught[-1], what=step, within=within)
             self.kill(caught[-1])
         return caught[-1]
 
-    # Words ----------------------------------------------------------------------------------------------------------
+    # Figures and logs -----------------------------------------------------------------------------------------------
 
     def counted(self, name: str) -> int:
         """A count of the workers' middleware."""
-        return noted(self.folder, name)
+        return counted(self.folder, name)
 
     def state(self) -> str:
         """What the tables and queues hold."""
@@ -206,20 +207,20 @@ class World:
             queues = str(error)
         return f"log, outbox, of it due, deliveries, of them retrying: {tables}\n{queues}"
 
-    def words(self, *, last: int = 2500) -> str:
-        """The last words of all processes."""
+    def logs(self, *, last: int = 2500) -> str:
+        """The ends of the logs of all processes."""
         logs = sorted(self.folder.glob("*.log"))
         return "\n".join(f"--- {log.name}\n{log.read_text(errors='replace')[-last:]}" for log in logs)
 
 
 @contextmanager
-def world(folder: Path) -> Iterator[World]:
-    """Servers of the suite's own, migrated, with open gates. Raises ServerMissing."""
+def system(folder: Path) -> Iterator[System]:
+    """Servers of the suite's own, migrated, with no breakpoint set. Raises ServerMissing."""
     with running_cluster(folder / "cluster") as cluster, running_node(folder / "node") as node:
-        made = World(folder, cluster, node)
+        made = System(folder, cluster, node)
         try:
             made.run("migrate", "manage.py", "migrate", "--run-syncdb", "--verbosity", "0")
-            gate.build(cluster)
+            breakpoints.install(cluster)
             only = "WHERE subscriber = 'load.own_transactions'"
             cluster.ask(f"CREATE UNIQUE INDEX chaos_own_transactions ON effects_effect (number) {only}")
             cluster.ask("CREATE INDEX chaos_effect ON effects_effect (number, subscriber)")

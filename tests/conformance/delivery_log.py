@@ -1,4 +1,4 @@
-"""Tally: every message that a broker hands to a subscriber, counted before anything is de-duplicated."""
+"""DeliveryLog: every message that a broker hands to a subscriber, counted before anything is de-duplicated."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dramatiq.broker import Broker
 from dramatiq.middleware import Middleware
 
 
-class Handed(NamedTuple):
+class LoggedDelivery(NamedTuple):
     """One message as it was handed out: whom to, and for which attempt."""
 
     subscriber: str
@@ -20,11 +20,11 @@ class Handed(NamedTuple):
     attempt: str
 
 
-class Tally(Middleware):
+class DeliveryLog(Middleware):
     """Appends a line per handed out message to a file, so that what a killed process was handed is counted, too."""
 
     def __init__(self, path: Path | None = None) -> None:
-        self._file = os.open(path or os.environ["AIRY_TEST_TALLY"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self._file = os.open(path or os.environ["AIRY_TEST_DELIVERY_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def before_process_message(self, broker: Broker, message: Any) -> None:
         lines = [
@@ -33,6 +33,8 @@ class Tally(Middleware):
         os.write(self._file, "".join(lines).encode())
 
 
-def counted(path: Path) -> Counter[Handed]:
+def read_log(path: Path) -> Counter[LoggedDelivery]:
     """How often each message was handed out."""
-    return Counter(Handed(*line.split()) for line in path.read_text().splitlines()) if path.exists() else Counter()
+    return (
+        Counter(LoggedDelivery(*line.split()) for line in path.read_text().splitlines()) if path.exists() else Counter()
+    )

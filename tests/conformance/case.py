@@ -1,4 +1,4 @@
-"""Rig: one case's broker with its subscribers, publishers and workers, and what became of them."""
+"""Case: the broker, subscribers, publishers and workers of one test, and the outcomes."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from events.bus import Event, emit_many
 from events.models import Delivery, OutboxMessage
 from events.subscription import Subscription, subscriptions
 from tests.conformance.candidates import Candidate
+from tests.conformance.counts import Counts, counts_in
+from tests.conformance.delivery_log import DeliveryLog
 from tests.conformance.events import Noted
-from tests.conformance.figures import Figures, figures
+from tests.conformance.in_process_worker import InProcessWorker
 from tests.conformance.models import Mark
-from tests.conformance.tally import Tally
-from tests.conformance.workplace import Workplace
 
-#: How long a condition may take on a busy machine, in seconds. What is lost never comes.
+#: Seconds that a condition may take on a busy machine. What is lost never comes.
 PATIENCE = 90.0
 
-Deed = Callable[[Any], object]
+Reaction = Callable[[Any], object]
 
 
-class Rig:
-    """What a case works with. Subscribers leave one Mark per event, in their transaction, then do their deed."""
+class Case:
+    """Subscribers leave one Mark per event, in their transaction, and then call their reaction."""
 
     def __init__(self, candidate: Candidate, folder: Path, *, eventually: Callable[..., None]) -> None:
         self.candidate = candidate
         self.features = candidate.features
         self.eventually = partial(eventually, within=PATIENCE)
-        self.place = f"conformance_{candidate.name}_{uuid.uuid4().hex[:8]}"
-        self.tally = folder / "tally"
+        self.namespace = f"conformance_{candidate.name}_{uuid.uuid4().hex[:8]}"
+        self.delivery_log = folder / "delivery_log"
         self.notes: list[str] = []
         self._own: dict[str, Subscription] = {}
         self._open = ExitStack()
@@ -49,10 +49,10 @@ class Rig:
                 pytest.skip(f"not promised: {feature.replace('_', ' ')}")
 
     def subscriber(
-        self, *what: type[Event] | str, name: str = "hearer", does: Deed | None = None, **options: Any
+        self, *what: type[Event] | str, name: str = "listener", does: Reaction | None = None, **options: Any
     ) -> Subscription:
         """Subscribe; `does` gets what the function gets, after the marks and in the same transaction."""
-        full_name = f"{self.place}.{name}"
+        full_name = f"{self.namespace}.{name}"
 
         def leave_marks(taken: Any) -> None:
             events = taken if options.get("batch") else [taken]
@@ -70,15 +70,18 @@ class Rig:
         subscriptions[full_name] = self._own[full_name] = subscription
         return subscription
 
-    def work(self, *, threads: int = 4, only: Sequence[Subscription] = ()) -> Workplace:
-        """Open a workplace; it is closed at the end of the case at the latest."""
-        return Workplace(
-            self.candidate.broker(self.place), only or self._own.values(), tally=Tally(self.tally), threads=threads
+    def open_worker(self, *, threads: int = 4, only: Sequence[Subscription] = ()) -> InProcessWorker:
+        """Open a worker; it is closed at the end of the case at the latest."""
+        return InProcessWorker(
+            self.candidate.broker(self.namespace),
+            only or self._own.values(),
+            delivery_log=DeliveryLog(self.delivery_log),
+            threads=threads,
         )
 
-    def worker_until_the_end(self, **options: Any) -> Workplace:
-        """A workplace that is closed with the case."""
-        return self._open.enter_context(self.work(**options))
+    def worker_until_the_end(self, **options: Any) -> InProcessWorker:
+        """A worker that is closed with the case."""
+        return self._open.enter_context(self.open_worker(**options))
 
     def emit(self, events: Iterable[Event], **options: Any) -> list[uuid.UUID]:
         """Emit in one transaction; returns the ids."""
@@ -86,7 +89,7 @@ class Rig:
             return emit_many(events, **options)
 
     def notes_of(self, count: int, *, lines: int = 1, start: int = 0, kind: type[Event] = Noted) -> list[Any]:
-        """Events in turn on so many lines."""
+        """Events that take turns on a number of lines."""
         return [kind(line=n % lines, number=n // lines) for n in range(start, start + count)]
 
     def publish(self, events: Sequence[Event], *, publishers: int = 1, together: int = 1) -> list[uuid.UUID]:
@@ -122,9 +125,9 @@ class Rig:
         """Line and number of a subscriber's effects, in their order."""
         return list(Mark.objects.filter(subscriber=subscription.name).order_by("pk").values_list("line", "number"))
 
-    def figures(self) -> Figures:
+    def counts(self) -> Counts:
         """What was counted so far."""
-        return figures(self.tally)
+        return counts_in(self.delivery_log)
 
     def note(self, text: str) -> None:
         """Print a figure below the table of results."""
@@ -137,7 +140,7 @@ class Rig:
         finally:
             for name in self._own:
                 subscriptions.pop(name, None)
-            self.candidate.clean(self.place, [one.queue for one in self._own.values()])
+            self.candidate.clean(self.namespace, [one.queue for one in self._own.values()])
 
 
 def _mark(subscriber: str, event: Any) -> Mark:

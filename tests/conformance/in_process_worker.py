@@ -1,4 +1,4 @@
-"""Workplace: a worker with its relay on threads of this process, as `rundramatiq` runs them in one of its own."""
+"""InProcessWorker: a worker with its relay on threads of this process, as `rundramatiq` runs them in one of its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from events.inbox.time_limit import DeliveryTimeLimit
 from events.subscription import Subscription
 from events.worker.actors import declare_actor
 from events.worker.services import HostServices, WorkerServices
-from tests.conformance.tally import Tally
+from tests.conformance.delivery_log import DeliveryLog
 
 
 @cache
@@ -37,14 +37,14 @@ def middleware_of_a_worker() -> Iterator[Middleware]:
             yield type(one)()
 
 
-class Workplace:
+class InProcessWorker:
     """Works for the given subscribers until it is stopped; the process's task pool stays open for the next one."""
 
     def __init__(
-        self, broker: EventBroker, subscriptions: Iterable[Subscription], *, tally: Tally, threads: int
+        self, broker: EventBroker, subscriptions: Iterable[Subscription], *, delivery_log: DeliveryLog, threads: int
     ) -> None:
         self.broker = broker
-        for middleware in (*middleware_of_a_worker(), tally):
+        for middleware in (*middleware_of_a_worker(), delivery_log):
             broker.add_middleware(middleware)
         for subscription in subscriptions:
             declare_actor(broker, subscription)
@@ -63,12 +63,12 @@ class Workplace:
             self._relay = None
 
     def stop(self, *, timeout: float = 30.0) -> None:
-        """Finish what runs and end; what waits is left to the next workplace."""
+        """Finish what runs and end; what waits is left to the next worker."""
         self.stop_relay()
         self._worker.stop(timeout=int(timeout * 1000))
         self.broker.close()
 
-    def __enter__(self) -> Workplace:
+    def __enter__(self) -> InProcessWorker:
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -1,4 +1,4 @@
-"""Figures: what is counted in every case, as numbers and with nothing de-duplicated."""
+"""Counts: what is counted in every case, as numbers and with nothing de-duplicated."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.conformance.delivery_log import read_log
 from tests.conformance.models import Mark
-from tests.conformance.tally import counted
 
 
 @dataclass(frozen=True)
-class Figures:
+class Counts:
     """handed: messages given to subscribers; again: of those, given before for the same attempt; doubled: effects on
     an event beyond the first; inversions: effects after a later one of the same line."""
 
@@ -22,9 +22,9 @@ class Figures:
     inversions: int
 
 
-def figures(tally: Path) -> Figures:
+def counts_in(delivery_log: Path) -> Counts:
     """The figures of all that happened in the case."""
-    handed = counted(tally)
+    handed = read_log(delivery_log)
     lines: dict[tuple[str, int], list[int]] = {}
     effects: Counter[tuple[str, object]] = Counter()
     for subscriber, event_id, line, number in Mark.objects.order_by("pk").values_list(
@@ -32,7 +32,7 @@ def figures(tally: Path) -> Figures:
     ):
         effects[subscriber, event_id] += 1
         lines.setdefault((subscriber, line), []).append(number)
-    return Figures(
+    return Counts(
         handed=handed.total(),
         again=handed.total() - len(handed),
         doubled=effects.total() - len(effects),

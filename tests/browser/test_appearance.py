@@ -1,10 +1,10 @@
-"""Dress: pages fit a phone, can be worked by keyboard, and have enough contrast in light and in dark."""
+"""Appearance: pages fit a phone, can be worked by keyboard, and have enough contrast in light and in dark."""
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.api_actions import comment, write
-from tests.browser.conftest import Enter
+from tests.browser.conftest import OpenPage
 
 pytestmark = [pytest.mark.chromium, pytest.mark.home]
 
@@ -33,8 +33,8 @@ FAINT = """() => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_fits_a_phone_and_is_legible(enter: Enter, scheme: str) -> None:
-    page = enter("alice", viewport={"width": 360, "height": 740}, color_scheme=scheme)
+def test_every_page_fits_a_phone_and_is_legible(open_page: OpenPage, scheme: str) -> None:
+    page = open_page("alice", viewport={"width": 360, "height": 740}, color_scheme=scheme)
     post = write(page, "W" * 200, "https://example.org/" + "x" * 300 + "\n\n| a | b |\n|---|---|\n|" + "y" * 90 + "|z|")
     parent = None
     for number in range(12):
@@ -47,8 +47,8 @@ def test_every_page_fits_a_phone_and_is_legible(enter: Enter, scheme: str) -> No
         assert page.evaluate(FAINT) == [], address
 
 
-def test_the_keyboard_reaches_the_content_first(enter: Enter) -> None:
-    page = enter("alice")
+def test_the_keyboard_reaches_the_content_first(open_page: OpenPage) -> None:
+    page = open_page("alice")
     page.goto("/")
     page.keyboard.press("Tab")
     skip = page.get_by_role("link", name="Skip to content")
@@ -58,8 +58,8 @@ def test_the_keyboard_reaches_the_content_first(enter: Enter) -> None:
     expect(page.locator("#main")).to_be_focused()
 
 
-def test_what_can_be_filled_in_or_pressed_has_a_name(enter: Enter) -> None:
-    page = enter("alice")
+def test_what_can_be_filled_in_or_pressed_has_a_name(open_page: OpenPage) -> None:
+    page = open_page("alice")
     post = write(page, "A post")
     comment(page, post, "A comment")
     unnamed = """() => [...document.querySelectorAll("a, button, summary, input:not([type=hidden]), textarea, select")]
@@ -71,8 +71,8 @@ def test_what_can_be_filled_in_or_pressed_has_a_name(enter: Enter) -> None:
         assert page.locator("main h1").count() == 1, address
 
 
-def test_a_chinese_browser_reads_chinese_and_may_switch(enter: Enter) -> None:
-    page = enter("李雷", locale="zh-CN")
+def test_a_chinese_browser_reads_chinese_and_may_switch(open_page: OpenPage) -> None:
+    page = open_page("李雷", locale="zh-CN")
     page.goto("/notifications")
     expect(page.get_by_role("heading", name="通知")).to_be_visible()
     expect(page.get_by_text("欢迎来到 Airy！")).to_be_visible()

@@ -1,7 +1,7 @@
-"""Gate: stops the first process that reaches a step in the database, so that a fault can meet it exactly there.
+"""Breakpoint: stops the first process that reaches a step in the database, so that a fault can meet it exactly there.
 
-Triggers ask at each step whether the gate is shut; who comes to a shut gate waits for a lock that the suite holds. So
-no code of the system under test knows of it, and nothing is left to chance.
+Triggers look at each step whether a breakpoint is set; the process that reaches it waits for a lock that the suite
+holds. The system under test has no code for this, and nothing is left to chance.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ STEPS = {
 }
 
 FUNCTION = f"""
-    CREATE TABLE chaos_gate (step text PRIMARY KEY);
-    CREATE FUNCTION chaos_pass() RETURNS trigger LANGUAGE plpgsql AS $$
+    CREATE TABLE chaos_breakpoint (step text PRIMARY KEY);
+    CREATE FUNCTION chaos_wait() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        IF EXISTS (SELECT FROM chaos_gate WHERE step = TG_ARGV[0])
+        IF EXISTS (SELECT FROM chaos_breakpoint WHERE step = TG_ARGV[0])
            AND current_setting('application_name') NOT IN ('suite', 'writer') THEN
             PERFORM pg_advisory_xact_lock_shared({LOCK});
         END IF;
@@ -36,25 +36,25 @@ FUNCTION = f"""
 """
 
 
-def build(cluster: Cluster) -> None:
-    """Put up all gates, open."""
+def install(cluster: Cluster) -> None:
+    """Make the triggers of all steps; no breakpoint is set."""
     with cluster.connect() as session:
         session.execute(FUNCTION)
         for number, (step, where) in enumerate(STEPS.items()):
             kind = "CONSTRAINT TRIGGER" if "DEFERRED" in where else "TRIGGER"
-            session.execute(f"CREATE {kind} chaos_{number} {where} EXECUTE FUNCTION chaos_pass('{step}')")
+            session.execute(f"CREATE {kind} chaos_{number} {where} EXECUTE FUNCTION chaos_wait('{step}')")
 
 
-class Gate:
-    """One shut gate."""
+class Breakpoint:
+    """A breakpoint that is set."""
 
     def __init__(self, cluster: Cluster, step: str) -> None:
         self._session = cluster.connect()
         self._session.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
-        self._session.execute("INSERT INTO chaos_gate VALUES (%s)", (step,))
+        self._session.execute("INSERT INTO chaos_breakpoint VALUES (%s)", (step,))
 
-    def who_waits(self) -> str | None:
-        """The application name of one that stands before it."""
+    def waiting_process(self) -> str | None:
+        """The application name of a process that waits at it."""
         row = self._session.execute(
             "SELECT application_name FROM pg_stat_activity JOIN pg_locks USING (pid)"
             " WHERE locktype = 'advisory' AND objid = %s AND NOT granted ORDER BY application_name LIMIT 1",
@@ -62,17 +62,17 @@ class Gate:
         ).fetchone()
         return row[0] if row else None
 
-    def open(self) -> None:
-        """Let all through."""
-        self._session.execute("DELETE FROM chaos_gate")
+    def remove(self) -> None:
+        """Let every process go on."""
+        self._session.execute("DELETE FROM chaos_breakpoint")
         self._session.close()
 
 
 @contextmanager
-def shut(cluster: Cluster, step: str) -> Iterator[Gate]:
-    """Shut the gate at a step while inside."""
-    gate = Gate(cluster, step)
+def set_breakpoint(cluster: Cluster, step: str) -> Iterator[Breakpoint]:
+    """A breakpoint at a step, removed on leaving."""
+    one = Breakpoint(cluster, step)
     try:
-        yield gate
+        yield one
     finally:
-        gate.open()
+        one.remove()

@@ -1,4 +1,4 @@
-"""Traps: a file per step. The first process that reaches the step takes the file away and dies there and then."""
+"""Crash points: a file per step. The first process that reaches the step removes the file and is killed there."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from pathlib import Path
 FOLDER = "AIRY_CHAOS_FOLDER"
 
 
-def die_if(step: str) -> None:
-    """End this process with SIGKILL if a trap is laid at this step; each trap springs once."""
+def crash_if_set(step: str) -> None:
+    """End this process with SIGKILL if a crash point is set at this step; each works once."""
     folder = os.environ.get(FOLDER)
     if folder is None:
         return
     try:
-        os.unlink(trap(Path(folder), step))
+        os.unlink(crash_point(Path(folder), step))
     except FileNotFoundError:
         return
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def trap(folder: Path, step: str) -> Path:
-    """Where the trap of a step lies."""
-    return folder / f"{step.replace(' ', '_')}.trap"
+def crash_point(folder: Path, step: str) -> Path:
+    """The file that sets the crash point of a step."""
+    return folder / f"{step.replace(' ', '_')}.crash"
 
 
-def note(name: str, count: int) -> None:
+def count_up(name: str, count: int) -> None:
     """Add to a count that outlives this process: the length of a file."""
     if count and (folder := os.environ.get(FOLDER)):
         file = os.open(Path(folder) / f"{name}.count", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -36,7 +36,7 @@ def note(name: str, count: int) -> None:
             os.close(file)
 
 
-def noted(folder: Path, name: str) -> int:
+def counted(folder: Path, name: str) -> int:
     """What was counted so far."""
     file = folder / f"{name}.count"
     return file.stat().st_size if file.exists() else 0
