@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError
 from django.utils.translation import gettext as _
 
-from feeds.actions.verb import verb
+from feeds.actions.action import verb
 from feeds.errors import Invalid, Taken
 from feeds.models import User
 from feeds.text import cleaning as texts

@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from feeds.actions.finding import anyone
-from feeds.actions.verb import verb
+from feeds.actions.action import verb
+from feeds.actions.lookups import anyone
 from feeds.errors import Invalid
 from feeds.models import Block, Follow, Mute, User
 

@@ -8,8 +8,8 @@ from django.db import IntegrityError
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
-from feeds.actions.finding import circle_at
-from feeds.actions.verb import verb
+from feeds.actions.action import verb
+from feeds.actions.lookups import circle_at
 from feeds.errors import Invalid, Taken
 from feeds.models import Circle, Membership, User
 from feeds.text import cleaning as texts

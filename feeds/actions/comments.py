@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.utils.translation import gettext as _
 
-from feeds.actions.finding import may_moderate, refuse_blocked, visible_comment, visible_post
-from feeds.actions.verb import verb
+from feeds.actions.action import verb
+from feeds.actions.lookups import may_moderate, refuse_blocked, visible_comment, visible_post
 from feeds.errors import Invalid, NotAllowed, NotFound
 from feeds.models import Comment, User
 from feeds.text import cleaning as texts

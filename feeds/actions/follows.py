@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.utils.translation import gettext as _
 
-from feeds.actions.finding import anyone, person, refuse_blocked
-from feeds.actions.verb import verb
+from feeds.actions.action import verb
+from feeds.actions.lookups import anyone, person, refuse_blocked
 from feeds.errors import Invalid, NotFound
 from feeds.models import Follow, User
 

@@ -6,8 +6,8 @@ from typing import TypedDict, Unpack
 
 from django.utils.translation import gettext as _
 
-from feeds.actions.finding import kept_post, may_moderate
-from feeds.actions.verb import verb
+from feeds.actions.action import verb
+from feeds.actions.lookups import kept_post, may_moderate
 from feeds.errors import Invalid, NotAllowed
 from feeds.models import Circle, Post, User
 from feeds.text import cleaning as texts

@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from feeds.actions.verb import verb
+from feeds.actions.action import verb
 from feeds.errors import NotFound
 from feeds.models import ApiToken, User
 from feeds.text import cleaning as texts

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.utils.translation import gettext as _
 
-from feeds.actions.finding import refuse_blocked, visible_entity
-from feeds.actions.verb import verb
+from feeds.actions.action import verb
+from feeds.actions.lookups import refuse_blocked, visible_entity
 from feeds.errors import Invalid
 from feeds.models import User, Vote
 

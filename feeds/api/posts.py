@@ -5,7 +5,7 @@ from ninja import Router, Status
 from ninja.errors import AuthenticationError
 
 from feeds import actions
-from feeds.actions.finding import anyone, circle_at
+from feeds.actions.lookups import anyone, circle_at
 from feeds.api.auth import ANYBODY, OpenRequest, Request
 from feeds.api.schemas.posts import PostIn, PostOut, PostPatch
 from feeds.api.schemas.posts import Status as PostStatus

@@ -2,7 +2,7 @@
 
 from ninja import Router
 
-from feeds.actions.finding import anyone, circle_at
+from feeds.actions.lookups import anyone, circle_at
 from feeds.api.auth import ANYBODY, OpenRequest
 from feeds.api.schemas.posts import HitOut
 from feeds.api.schemas.shape import Optional, PageOut

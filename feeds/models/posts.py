@@ -10,8 +10,8 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from feeds.models.retained import Retained
 from feeds.models.row_by_row import RowByRow
+from feeds.models.soft_delete import Retained
 
 if TYPE_CHECKING:
     from feeds.models.users import User

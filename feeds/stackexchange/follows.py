@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from feeds.models import Follow
+from feeds.stackexchange.fields import Skip
 from feeds.stackexchange.graph import Edge, Graph, is_edge
 from feeds.stackexchange.report import Report
 from feeds.stackexchange.step import Step
 from feeds.stackexchange.survey import Survey
-from feeds.stackexchange.values import Skip
 
 
 class Follows(Step[Edge]):

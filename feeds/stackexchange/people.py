@@ -11,12 +11,12 @@ from django.db import models
 from rich.progress import Progress
 
 from feeds.models import ImportedRow, User
-from feeds.stackexchange import names
+from feeds.stackexchange import usernames
 from feeds.stackexchange.dump import Dump
+from feeds.stackexchange.fields import Skip, by_number, moment, number, value
 from feeds.stackexchange.report import Report
 from feeds.stackexchange.step import Step
 from feeds.stackexchange.survey import Survey
-from feeds.stackexchange.values import Skip, by_number, moment, number, value
 from feeds.text.usernames import folded
 
 
@@ -53,14 +53,14 @@ class Authors(Step[Person]):
                 yield person
         others = sorted(self.survey.since.keys() - found, key=by_number)
         for author in self.progress.track(others, description="Authors"):
-            yield Person(author, names.display_name(author), self.survey.since[author])
+            yield Person(author, usernames.display_name(author), self.survey.since[author])
 
     def key(self, row: Person) -> str:
         return row.external_id
 
     def look_up(self, rows: dict[str, Person]) -> None:
-        self.usernames = names.free_usernames(
-            {key: names.username(person.name, external_id=key) for key, person in rows.items()}
+        self.usernames = usernames.free_usernames(
+            {key: usernames.username(person.name, external_id=key) for key, person in rows.items()}
         )
 
     def build(self, row: Person) -> User:
@@ -94,8 +94,8 @@ class Nodes(Step[str]):
         self.authors = {
             node: users[author] for node, author in pairs.items() if author in users and users[author] not in taken
         }
-        own = {node: names.username(f"wiki-{node}", external_id=node) for node in rows if node not in self.authors}
-        self.usernames = names.free_usernames(own)
+        own = {node: usernames.username(f"wiki-{node}", external_id=node) for node in rows if node not in self.authors}
+        self.usernames = usernames.free_usernames(own)
 
     def build(self, row: str) -> models.Model:
         if row in self.authors:

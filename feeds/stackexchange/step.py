@@ -12,8 +12,8 @@ from django.db.models import F
 
 from feeds.models import ImportedRow
 from feeds.signals import tell_of_new
+from feeds.stackexchange.fields import Skip
 from feeds.stackexchange.report import Report, Tally
-from feeds.stackexchange.values import Skip
 
 #: Rows per transaction.
 SIZE = 500

@@ -10,8 +10,8 @@ from heapq import nsmallest
 from django.utils import timezone
 
 from feeds.stackexchange.dump import Dump, Row
+from feeds.stackexchange.fields import Skip, by_number, comment_author, moment, post_author, value
 from feeds.stackexchange.graph import Graph
-from feeds.stackexchange.values import Skip, by_number, comment_author, moment, post_author, value
 
 QUESTION, ANSWER = "1", "2"
 DAY = dt.timedelta(days=1)

@@ -8,10 +8,10 @@ from hashlib import blake2b
 
 from feeds.models import ImportedRow, Vote
 from feeds.stackexchange.dump import Dump, Row
+from feeds.stackexchange.fields import Skip, by_number, moment, number, value
 from feeds.stackexchange.report import Report
 from feeds.stackexchange.step import Step
 from feeds.stackexchange.targets import Target, targets
-from feeds.stackexchange.values import Skip, by_number, moment, number, value
 
 TYPES = {"2": Vote.Type.UP, "3": Vote.Type.DOWN}
 

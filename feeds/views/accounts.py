@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from feeds import actions, limits
 from feeds.forms import LoginForm, RegisterForm
-from feeds.views.entrances import address_back, go_back, spend
+from feeds.views.access import address_back, go_back, spend
 from feeds.views.posts import PAGES
 
 

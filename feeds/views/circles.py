@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST
 from feeds import actions
 from feeds.forms import CircleForm
 from feeds.lists import circles as directory
-from feeds.views.entrances import UserRequest, go_back, signed_in
+from feeds.views.access import UserRequest, go_back, signed_in
 from feeds.views.lists import Listing
 from feeds.views.posts import PAGES
 

@@ -8,12 +8,12 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
 from feeds import actions
-from feeds.actions.finding import visible_comment
+from feeds.actions.lookups import visible_comment
 from feeds.errors import NotAllowed
 from feeds.forms import CommentForm, ReplyForm
 from feeds.models import Comment
 from feeds.views import posts
-from feeds.views.entrances import UserRequest, signed_in
+from feeds.views.access import UserRequest, signed_in
 from feeds.views.posts import PAGES
 
 

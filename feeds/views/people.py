@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST
 from feeds import actions
 from feeds.errors import Invalid
 from feeds.lists.profiles import profile
-from feeds.views.entrances import UserRequest, go_back, signed_in
+from feeds.views.access import UserRequest, go_back, signed_in
 from feeds.views.lists import Listing
 
 #: What the buttons of a person's page do.

@@ -11,13 +11,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from feeds import actions
-from feeds.actions.finding import may_moderate
+from feeds.actions.lookups import may_moderate
 from feeds.errors import NotAllowed
 from feeds.forms import PostForm, ReplyForm
 from feeds.lists import posts as timeline
 from feeds.lists import threads
 from feeds.models import Circle, Post
-from feeds.views.entrances import UserRequest, address_back, signed_in
+from feeds.views.access import UserRequest, address_back, signed_in
 
 PAGES = require_http_methods(["GET", "HEAD", "POST"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from feeds.actions.finding import anyone, circle_at
+from feeds.actions.lookups import anyone, circle_at
 from feeds.search.search import search as find
 
 

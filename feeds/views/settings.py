@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST
 from feeds import actions
 from feeds.forms import AccountForm, ActionForm, ConfirmedForm, PasswordForm, TokenForm
 from feeds.models import User
-from feeds.views.entrances import UserRequest, signed_in
+from feeds.views.access import UserRequest, signed_in
 
 
 @signed_in

@@ -6,7 +6,7 @@ from django.http import HttpResponse
 from django.views.decorators.http import require_POST
 
 from feeds import actions
-from feeds.views.entrances import UserRequest, go_back, signed_in
+from feeds.views.access import UserRequest, go_back, signed_in
 
 
 @require_POST

@@ -23,7 +23,7 @@ from feeds.home_feed import fanout, trimming
 from feeds.home_feed import recipients as readers
 from feeds.lists import posts as timeline
 from feeds.models import FeedEntry, Post, PulledPost, SearchDocument, User
-from feeds.models.retained import Retained
+from feeds.models.soft_delete import Retained
 from feeds.search.search import search
 from tests.support.factories import CircleFactory, FollowFactory, MembershipFactory, PostFactory, UserFactory
 

@@ -8,7 +8,7 @@ from events.event import catalogue
 from events.testing import deliver, emitted
 from feeds import actions, events
 from feeds.models import Comment, Follow, Membership, Post, Uncounted, User, Vote
-from tests.feeds.changes import CHANGES, Change
+from tests.feeds.topic_cases import CHANGES, Change
 from tests.support.at_once import at_once
 from tests.support.factories import (
     CommentFactory,

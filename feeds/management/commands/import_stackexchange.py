@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from feeds.stackexchange.dump import BadDump
-from feeds.stackexchange.importing import import_dump
+from feeds.stackexchange.import_dump import import_dump
 
 
 class Command(BaseCommand):

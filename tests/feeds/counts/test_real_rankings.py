@@ -22,7 +22,7 @@ from feeds.lists import posts as timeline
 from feeds.lists.threads import comments
 from feeds.models import EntityCounts, ImportedRow, Post
 from feeds.search.search import search
-from feeds.stackexchange.importing import import_dump
+from feeds.stackexchange.import_dump import import_dump
 from tests.support.factories import PostFactory
 
 DUMP = os.environ.get("AIRY_DUMP")

@@ -5,7 +5,7 @@ import pytest
 from events.testing import deliver
 from feeds.lists.pagination import BadCursorError
 from feeds.models import SearchDocument
-from feeds.models.retained import Retained
+from feeds.models.soft_delete import Retained
 from feeds.search.query import terms_of
 from feeds.search.search import index_posts, remove, search
 from feeds.search.snippets import snippet

@@ -3,7 +3,7 @@
 import pytest
 from django.core.management import CommandError, call_command
 
-from tests.feeds.stackexchange.dumps import graph, question, user, write
+from tests.feeds.stackexchange.dump_files import graph, question, user, write
 
 pytestmark = pytest.mark.django_db
 

@@ -3,9 +3,20 @@
 import pytest
 
 from feeds.models import Comment, Follow, Post, User, Vote
-from feeds.stackexchange.names import username
+from feeds.stackexchange.usernames import username
 from feeds.stackexchange.votes import candidates, draw
-from tests.feeds.stackexchange.dumps import adds_up, answer, became, comment, graph, load, question, user, vote, write
+from tests.feeds.stackexchange.dump_files import (
+    adds_up,
+    answer,
+    became,
+    comment,
+    graph,
+    load,
+    question,
+    user,
+    vote,
+    write,
+)
 from tests.support.factories import UserFactory
 
 pytestmark = pytest.mark.django_db

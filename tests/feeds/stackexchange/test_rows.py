@@ -10,7 +10,7 @@ from events.testing import deliver, emitted
 from feeds.events import CommentCreated, PostPublished, UserFollowed, UserRegistered, VoteCreated
 from feeds.models import Comment, EntityCounts, FeedEntry, Follow, Post, Uncounted, User, Vote
 from notifications.models import Notification
-from tests.feeds.stackexchange.dumps import (
+from tests.feeds.stackexchange.dump_files import (
     DAY,
     adds_up,
     answer,

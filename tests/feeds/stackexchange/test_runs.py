@@ -6,7 +6,7 @@ from django.core.management import CommandError, call_command
 from events.models import StoredEvent
 from feeds.models import Comment, Follow, ImportedRow, Post, User, Vote
 from feeds.stackexchange import step
-from tests.feeds.stackexchange.dumps import adds_up, answer, became, comment, graph, load, question, vote, write
+from tests.feeds.stackexchange.dump_files import adds_up, answer, became, comment, graph, load, question, vote, write
 
 MODELS = (User, Follow, Post, Comment, Vote, ImportedRow, StoredEvent)
 

@@ -13,8 +13,8 @@ from feeds.stackexchange.graph import Graph
 from feeds.stackexchange.people import Authors, Nodes
 from feeds.stackexchange.report import Report
 from feeds.stackexchange.survey import Survey
+from feeds.stackexchange.texts import Answers, Comments, Questions
 from feeds.stackexchange.votes import Votes
-from feeds.stackexchange.writings import Answers, Comments, Questions
 
 
 def import_dump(folder: Path, *, source: str, graph: Path | None = None, progress: Progress) -> Report:

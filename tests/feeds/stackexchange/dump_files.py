@@ -9,7 +9,7 @@ from xml.sax.saxutils import quoteattr
 from rich.progress import Progress
 
 from feeds.models import ImportedRow
-from feeds.stackexchange.importing import import_dump
+from feeds.stackexchange.import_dump import import_dump
 from feeds.stackexchange.report import Report
 
 COLUMNS = {

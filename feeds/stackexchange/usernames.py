@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 
 from feeds.models import User
 from feeds.models.users import NAME_OF_THE_GONE
-from feeds.stackexchange.values import NAMED
+from feeds.stackexchange.fields import NAMED
 from feeds.text.usernames import MAX_LENGTH, PATTERN, folded, normalized, validate_username
 
 ALLOWED = re.compile(PATTERN)

@@ -22,7 +22,7 @@ from feeds.home_feed import recipients as readers
 from feeds.lists import posts as timeline
 from feeds.models import EntityCounts, SearchDocument, Uncounted, User
 from feeds.search.search import search
-from tests.feeds.model import Model, ModelComment, ModelPost
+from tests.feeds.reference_model import Model, ModelComment, ModelPost
 from tests.support.factories import CircleFactory, UserFactory
 
 PEOPLE, ALL = 4, 100

@@ -8,12 +8,12 @@ from typing import Any
 
 from feeds.models import Comment, Post
 from feeds.stackexchange.dump import Dump, Row
+from feeds.stackexchange.fields import Skip, comment_author, moment, number, post_author, text, value
 from feeds.stackexchange.markup import to_markdown
 from feeds.stackexchange.report import Report
 from feeds.stackexchange.step import Step
 from feeds.stackexchange.survey import ANSWER, QUESTION
 from feeds.stackexchange.targets import Target, targets
-from feeds.stackexchange.values import Skip, comment_author, moment, number, post_author, text, value
 
 
 class Writings(Step[Row]):
