@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """An action cannot be done. `message` is for the person who tried."""
 
     def __init__(self, message: str) -> None:
@@ -11,15 +11,15 @@ class Refused(Exception):
         self.message = str(message)
 
 
-class NotFound(Refused):
+class NotFoundError(RefusedError):
     """There is no such thing, or it is not for this person to know of (404)."""
 
 
-class NotAllowed(Refused):
+class NotAllowedError(RefusedError):
     """This person may not do that (403)."""
 
 
-class Invalid(Refused):
+class InvalidError(RefusedError):
     """A value that cannot be taken; `field` names it (422)."""
 
     def __init__(self, field: str, message: str) -> None:
@@ -27,5 +27,5 @@ class Invalid(Refused):
         self.field = field
 
 
-class Taken(Invalid):
+class TakenError(InvalidError):
     """A value that must be one's own, and someone else has it (409)."""

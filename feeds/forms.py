@@ -10,7 +10,7 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.utils.translation import gettext_lazy as _
 
 from feeds.actions.circles import DESCRIPTION_LENGTH, NAME_LENGTH, SLUG_LENGTH
-from feeds.errors import Invalid
+from feeds.errors import InvalidError
 from feeds.models import Circle, Comment, Post, User
 from feeds.text.usernames import MAX_LENGTH
 
@@ -26,7 +26,7 @@ class ActionForm(forms.Form):
             return None
         try:
             return action(*args, **self.cleaned_data, **more)
-        except Invalid as refusal:
+        except InvalidError as refusal:
             self.add_error(refusal.field if refusal.field in self.fields else None, refusal.message)
             return None
 

@@ -10,7 +10,7 @@ from django.db import IntegrityError
 from django.utils.translation import gettext as _
 
 from feeds.actions.action import verb
-from feeds.errors import Invalid, Taken
+from feeds.errors import InvalidError, TakenError
 from feeds.models import User
 from feeds.text import cleaning as texts
 from feeds.text.usernames import normalized
@@ -25,7 +25,7 @@ class AccountChanges(TypedDict, total=False):
 
 
 def register(*, username: str, password: str, email: str = "") -> User:
-    """Open an account. Raises Invalid, and Taken for a name that someone has in whatever case."""
+    """Open an account. Raises InvalidError, and TakenError for a name that someone has in whatever case."""
     user = User()
     _change(user, username=username, email=email, password=password)
     _save(user)
@@ -34,7 +34,7 @@ def register(*, username: str, password: str, email: str = "") -> User:
 
 @verb
 def change_account(user: User, **changes: Unpack[AccountChanges]) -> User:
-    """Change name, address or password of one's own. Raises Invalid, Taken."""
+    """Change name, address or password of one's own. Raises InvalidError, TakenError."""
     _change(user, **changes)
     _save(user, update_fields=set(changes))
     return user
@@ -57,7 +57,7 @@ def _change(user: User, **changes: Unpack[AccountChanges]) -> None:
         try:
             validate_password(password, user)
         except ValidationError as error:
-            raise Invalid("password", " ".join(error.messages)) from None
+            raise InvalidError("password", " ".join(error.messages)) from None
         user.set_password(password)
     try:
         user.full_clean(exclude=["password", "username_folded"])
@@ -69,10 +69,10 @@ def _save(user: User, *, update_fields: set[str] | None = None) -> None:
     try:
         user.save(update_fields=update_fields)
     except IntegrityError:
-        raise Taken("username", _("This name is taken.")) from None
+        raise TakenError("username", _("This name is taken.")) from None
 
 
-def _refusal(error: ValidationError) -> Invalid:
+def _refusal(error: ValidationError) -> InvalidError:
     field, problems = next(iter(error.error_dict.items()))
     taken = any(problem.code in {"unique", "taken"} for problem in problems)
-    return (Taken if taken else Invalid)(field, " ".join(error.message_dict[field]))
+    return (TakenError if taken else InvalidError)(field, " ".join(error.message_dict[field]))

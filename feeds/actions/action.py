@@ -9,7 +9,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from feeds.errors import NotAllowed
+from feeds.errors import NotAllowedError
 from feeds.models import User
 
 P = ParamSpec("P")
@@ -17,12 +17,12 @@ T = TypeVar("T")
 
 
 def verb(function: Callable[Concatenate[User, P], T]) -> Callable[Concatenate[User, P], T]:
-    """Let a user do this, all of it or nothing. Raises NotAllowed for one who is banned or gone."""
+    """Let a user do this, all of it or nothing. Raises NotAllowedError for one who is banned or gone."""
 
     @wraps(function)
     def act(user: User, /, *args: P.args, **kwargs: P.kwargs) -> T:
         if not user.is_active:
-            raise NotAllowed(_("This account is closed."))
+            raise NotAllowedError(_("This account is closed."))
         with transaction.atomic():
             return function(user, *args, **kwargs)
 

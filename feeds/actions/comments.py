@@ -6,30 +6,30 @@ from django.utils.translation import gettext as _
 
 from feeds.actions.action import verb
 from feeds.actions.lookups import may_moderate, refuse_blocked, visible_comment, visible_post
-from feeds.errors import Invalid, NotAllowed, NotFound
+from feeds.errors import InvalidError, NotAllowedError, NotFoundError
 from feeds.models import Comment, User
 from feeds.text import cleaning as texts
 
 
 @verb
 def comment(user: User, *, post_id: int, content: str, parent_id: int | None = None) -> Comment:
-    """Answer a post or, with `parent_id`, a comment of it. Raises NotFound, NotAllowed, Invalid."""
+    """Answer a post or, with `parent_id`, a comment of it. Raises NotFoundError, NotAllowedError, InvalidError."""
     post = visible_post(post_id)
     parent = None
     if parent_id is not None:
         parent = Comment.objects.filter(pk=parent_id, post=post, deleted_at=None).first()
         if parent is None:
-            raise Invalid("parent_id", _("The comment that this answers is not there."))
+            raise InvalidError("parent_id", _("The comment that this answers is not there."))
     refuse_blocked(user, post.author_id, *([parent.author_id] if parent else []))
     return Comment.objects.create(post=post, author=user, parent=parent, content=_content(content))
 
 
 @verb
 def edit_comment(user: User, *, comment_id: int, content: str) -> Comment:
-    """Change one's own comment. Raises NotFound, NotAllowed, Invalid."""
+    """Change one's own comment. Raises NotFoundError, NotAllowedError, InvalidError."""
     written = visible_comment(comment_id)
     if written.author_id != user.pk:
-        raise NotAllowed(_("Only its author may edit a comment."))
+        raise NotAllowedError(_("Only its author may edit a comment."))
     written.content = _content(content)
     written.save(update_fields=["content"])
     return written
@@ -37,12 +37,12 @@ def edit_comment(user: User, *, comment_id: int, content: str) -> Comment:
 
 @verb
 def delete_comment(user: User, *, comment_id: int) -> None:
-    """Take a comment away: its author, the owner of the circle, or staff. Raises NotFound, NotAllowed."""
+    """Take a comment away: its author, the owner of the circle, or staff. Raises NotFoundError, NotAllowedError."""
     written = Comment.objects.filter(pk=comment_id, deleted_at=None).select_related("post__circle").first()
     if written is None:
-        raise NotFound(_("There is no such comment."))
+        raise NotFoundError(_("There is no such comment."))
     if written.author_id != user.pk and not may_moderate(user, written.post):
-        raise NotAllowed(_("You may not delete this comment."))
+        raise NotAllowedError(_("You may not delete this comment."))
     written.deleted_by_id = user.pk
     written.delete()
 

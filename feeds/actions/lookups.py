@@ -1,11 +1,11 @@
-"""Finding: what an action is about, or NotFound; and whom it is refused to."""
+"""Lookups: the rows an action is about. Each raises NotFoundError when there is no such row for this user."""
 
 from __future__ import annotations
 
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from feeds.errors import Invalid, NotAllowed, NotFound
+from feeds.errors import InvalidError, NotAllowedError, NotFoundError
 from feeds.models import Block, Circle, Comment, Entity, Post, User
 
 
@@ -13,7 +13,7 @@ def visible_post(post_id: int) -> Post:
     """A post that everyone sees."""
     post = Post.objects.visible().filter(pk=post_id).first()
     if post is None:
-        raise NotFound(_("There is no such post."))
+        raise NotFoundError(_("There is no such post."))
     return post
 
 
@@ -21,7 +21,7 @@ def kept_post(post_id: int, *, by: User) -> Post:
     """A post that is not deleted; a draft only for its author."""
     post = Post.objects.filter(pk=post_id, deleted_at=None).select_related("circle").first()
     if post is None or not (post.is_visible or post.author_id == by.pk):
-        raise NotFound(_("There is no such post."))
+        raise NotFoundError(_("There is no such post."))
     return post
 
 
@@ -29,7 +29,7 @@ def visible_comment(comment_id: int) -> Comment:
     """A comment that everyone sees."""
     comment = Comment.objects.visible().filter(pk=comment_id).first()
     if comment is None:
-        raise NotFound(_("There is no such comment."))
+        raise NotFoundError(_("There is no such comment."))
     return comment
 
 
@@ -39,14 +39,14 @@ def visible_entity(entity_type: str, entity_id: int) -> Post | Comment:
         return visible_post(entity_id)
     if entity_type == Entity.COMMENT:
         return visible_comment(entity_id)
-    raise Invalid("entity_type", _("Posts and comments can be voted on, nothing else."))
+    raise InvalidError("entity_type", _("Posts and comments can be voted on, nothing else."))
 
 
 def person(username: str) -> User:
     """A user who is neither banned nor gone."""
     user: User | None = User.objects.active().named(username).first()
     if user is None:
-        raise NotFound(_("There is no such user."))
+        raise NotFoundError(_("There is no such user."))
     return user
 
 
@@ -54,7 +54,7 @@ def anyone(username: str) -> User:
     """A user, banned ones too: ties to them can be cut."""
     user: User | None = User.objects.named(username).first()
     if user is None:
-        raise NotFound(_("There is no such user."))
+        raise NotFoundError(_("There is no such user."))
     return user
 
 
@@ -62,17 +62,17 @@ def circle_at(slug: str) -> Circle:
     """A circle."""
     circle = Circle.objects.at(slug).first()
     if circle is None:
-        raise NotFound(_("There is no such circle."))
+        raise NotFoundError(_("There is no such circle."))
     return circle
 
 
 def refuse_blocked(user: User, *author_ids: int) -> None:
-    """Raises NotAllowed for one whom any of these authors has blocked, or who has blocked any of them."""
+    """Raises NotAllowedError for one whom any of these authors has blocked, or who has blocked any of them."""
     either_way = Q(user__in=author_ids, target=user) | Q(user=user, target__in=author_ids)
     block = Block.objects.filter(either_way).first()
     if block is not None:
         own = block.user_id == user.pk
-        raise NotAllowed(_("You have blocked this person.") if own else _("This person has blocked you."))
+        raise NotAllowedError(_("You have blocked this person.") if own else _("This person has blocked you."))
 
 
 def may_moderate(user: User, post: Post) -> bool:

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from feeds.actions.action import verb
 from feeds.actions.lookups import kept_post, may_moderate
-from feeds.errors import Invalid, NotAllowed
+from feeds.errors import InvalidError, NotAllowedError
 from feeds.models import Circle, Post, User
 from feeds.text import cleaning as texts
 
@@ -26,7 +26,7 @@ class PostChanges(TypedDict, total=False):
 def create_post(
     user: User, *, title: str, body: str = "", circle: str | None = None, status: str = Post.Status.PUBLISHED
 ) -> Post:
-    """Publish a post, or keep it as a draft; `circle` is a slug. Raises Invalid."""
+    """Publish a post, or keep it as a draft; `circle` is a slug. Raises InvalidError."""
     return Post.objects.create(
         author=user, title=_title(title), body=_body(body), circle=_circle(circle), status=_status(status)
     )
@@ -34,10 +34,10 @@ def create_post(
 
 @verb
 def edit_post(user: User, *, post_id: int, **changes: Unpack[PostChanges]) -> Post:
-    """Change one's own post; `status="published"` publishes a draft. Raises NotFound, NotAllowed, Invalid."""
+    """Change one's own post; `status="published"` publishes a draft. Raises NotFoundError, NotAllowedError, InvalidError."""
     post = kept_post(post_id, by=user)
     if post.author_id != user.pk:
-        raise NotAllowed(_("Only its author may edit a post."))
+        raise NotAllowedError(_("Only its author may edit a post."))
     edited = set(changes)
     if "title" in changes:
         post.title = _title(changes["title"])
@@ -53,16 +53,16 @@ def edit_post(user: User, *, post_id: int, **changes: Unpack[PostChanges]) -> Po
 
 
 def publish_post(user: User, *, post_id: int) -> Post:
-    """Show one's own draft to everyone. Raises NotFound, NotAllowed."""
+    """Show one's own draft to everyone. Raises NotFoundError, NotAllowedError."""
     return edit_post(user, post_id=post_id, status=Post.Status.PUBLISHED)
 
 
 @verb
 def delete_post(user: User, *, post_id: int) -> None:
-    """Take a post away: its author, the owner of its circle, or staff. Raises NotFound, NotAllowed."""
+    """Take a post away: its author, the owner of its circle, or staff. Raises NotFoundError, NotAllowedError."""
     post = kept_post(post_id, by=user)
     if post.author_id != user.pk and not may_moderate(user, post):
-        raise NotAllowed(_("You may not delete this post."))
+        raise NotAllowedError(_("You may not delete this post."))
     post.delete()
 
 
@@ -79,13 +79,13 @@ def _circle(slug: str | None) -> Circle | None:
         return None
     circle = Circle.objects.at(slug).first()
     if circle is None:
-        raise Invalid("circle", _("There is no such circle."))
+        raise InvalidError("circle", _("There is no such circle."))
     return circle
 
 
 def _status(status: str, *, now: str = Post.Status.DRAFT) -> str:
     if status not in Post.Status.values:
-        raise Invalid("status", _("A post is a draft or published."))
+        raise InvalidError("status", _("A post is a draft or published."))
     if now == Post.Status.PUBLISHED and status != now:
-        raise Invalid("status", _("What is published cannot become a draft again."))
+        raise InvalidError("status", _("What is published cannot become a draft again."))
     return status

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from feeds.actions.action import verb
-from feeds.errors import NotFound
+from feeds.errors import NotFoundError
 from feeds.models import ApiToken, User
 from feeds.text import cleaning as texts
 
@@ -22,7 +22,7 @@ RESOLUTION = dt.timedelta(minutes=10)
 
 @verb
 def create_token(user: User, *, name: str) -> tuple[ApiToken, str]:
-    """A new token and its secret, which can be had only now. Raises Invalid."""
+    """A new token and its secret, which can be had only now. Raises InvalidError."""
     name = texts.line(name, field="name", most=100)
     secret = PREFIX + secrets.token_urlsafe(32)
     return ApiToken.objects.create(user=user, name=name, digest=ApiToken.digest_of(secret)), secret
@@ -30,10 +30,10 @@ def create_token(user: User, *, name: str) -> tuple[ApiToken, str]:
 
 @verb
 def revoke_token(user: User, *, token_id: int) -> None:
-    """Make a token of one's own worthless. Raises NotFound."""
+    """Make a token of one's own worthless. Raises NotFoundError."""
     deleted, _rows = user.tokens.filter(pk=token_id).delete()
     if not deleted:
-        raise NotFound(_("There is no such token."))
+        raise NotFoundError(_("There is no such token."))
 
 
 def user_of_token(secret: str) -> User | None:

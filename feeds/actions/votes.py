@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 
 from feeds.actions.action import verb
 from feeds.actions.lookups import refuse_blocked, visible_entity
-from feeds.errors import Invalid
+from feeds.errors import InvalidError
 from feeds.models import User, Vote
 
 
@@ -14,10 +14,10 @@ from feeds.models import User, Vote
 def vote(user: User, *, entity_type: str, entity_id: int, vote_type: str) -> Vote:
     """Vote "up" or "down" on a "post" or "comment"; the same again changes nothing.
 
-    Raises NotFound, NotAllowed, Invalid.
+    Raises NotFoundError, NotAllowedError, InvalidError.
     """
     if vote_type not in Vote.Type.values:
-        raise Invalid("vote_type", _("A vote is “up” or “down”."))
+        raise InvalidError("vote_type", _("A vote is “up” or “down”."))
     refuse_blocked(user, visible_entity(entity_type, entity_id).author_id)
     # Of two first votes at once one inserts; the other waits for the unique key, then finds that row and locks it.
     mine, created = Vote.objects.select_for_update(no_key=True).get_or_create(
@@ -31,6 +31,6 @@ def vote(user: User, *, entity_type: str, entity_id: int, vote_type: str) -> Vot
 
 @verb
 def retract_vote(user: User, *, entity_type: str, entity_id: int) -> None:
-    """Take a vote back, if there is one. Raises NotFound, Invalid."""
+    """Take a vote back, if there is one. Raises NotFoundError, InvalidError."""
     visible_entity(entity_type, entity_id)
     Vote.objects.on(entity_type, entity_id).filter(user=user).delete()

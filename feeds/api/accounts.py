@@ -10,7 +10,7 @@ from feeds import actions, limits
 from feeds.api.auth import Request, stranger
 from feeds.api.schemas.accounts import AccountOut, Credentials, Registration
 from feeds.api.throttle import PerAddress
-from feeds.errors import NotAllowed
+from feeds.errors import NotAllowedError
 from feeds.models import User
 
 router = Router(tags=["accounts"])
@@ -43,7 +43,7 @@ def sign_out(request: Request) -> Status[None]:
 
 
 def _refuse_banned(credentials: Credentials) -> None:
-    """Raises NotAllowed for one who knows the password of a closed account; nobody else is told that it is closed."""
+    """Raises NotAllowedError for one who knows the password of a closed account; nobody else is told that it is closed."""
     banned = User.objects.named(credentials.username).filter(is_active=False).first()
     if banned is not None and banned.check_password(credentials.password):
-        raise NotAllowed(_("This account is closed."))
+        raise NotAllowedError(_("This account is closed."))

@@ -14,7 +14,7 @@ from ninja.security import APIKeyCookie, HttpBearer
 from ninja.utils import check_csrf
 
 from feeds.actions import user_of_token
-from feeds.errors import NotAllowed
+from feeds.errors import NotAllowedError
 from feeds.lists.visibility import Viewer
 from feeds.models import ApiToken, User
 
@@ -58,7 +58,7 @@ class Session(APIKeyCookie):
                 _refuse_banned(User.objects.filter(pk=user_id))
             return None
         if check_csrf(request):
-            raise NotAllowed(_("The CSRF token is missing or wrong: send the csrftoken cookie as X-CSRFToken."))
+            raise NotAllowedError(_("The CSRF token is missing or wrong: send the csrftoken cookie as X-CSRFToken."))
         return request.user
 
 
@@ -70,7 +70,7 @@ def anonymous(request: HttpRequest) -> AnonymousUser:
 def stranger(request: HttpRequest) -> AnonymousUser:
     """One who is about to sign in. A program needs no CSRF token for that; a page of another site may not do it."""
     if not _origin.is_ours(request):
-        raise NotAllowed(_("Another site may not sign anybody in here."))
+        raise NotAllowedError(_("Another site may not sign anybody in here."))
     return AnonymousUser()
 
 
@@ -87,6 +87,6 @@ ANYBODY = [*SIGNED_IN, anonymous]
 
 
 def _refuse_banned(claimed: QuerySet[User]) -> None:
-    """Raises NotAllowed when a session or token is that of a user who was banned since."""
+    """Raises NotAllowedError when a session or token is that of a user who was banned since."""
     if claimed.filter(is_active=False).exists():
-        raise NotAllowed(_("This account is closed."))
+        raise NotAllowedError(_("This account is closed."))

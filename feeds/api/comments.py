@@ -7,7 +7,7 @@ from feeds import actions
 from feeds.api.auth import ANYBODY, OpenRequest, Request
 from feeds.api.schemas.comments import CommentIn, CommentOut, CommentPatch
 from feeds.api.schemas.shape import Optional, PageOut
-from feeds.errors import NotFound
+from feeds.errors import NotFoundError
 from feeds.lists import posts as timeline
 from feeds.lists import threads
 from feeds.lists.presentation import present_comments
@@ -21,7 +21,7 @@ def comments(request: OpenRequest, post_id: int, cursor: Optional = None) -> Pag
     """The thread in reading order: each level best first, answers beneath what they answer."""
     post = timeline.readable(request.auth).filter(pk=post_id).first()
     if post is None:
-        raise NotFound(_("There is no such post."))
+        raise NotFoundError(_("There is no such post."))
     page = threads.comments(post, viewer=request.auth, cursor=cursor)
     return PageOut.of(page, CommentOut.of)
 

@@ -10,7 +10,7 @@ from feeds.api.auth import ANYBODY, OpenRequest, Request
 from feeds.api.schemas.posts import PostIn, PostOut, PostPatch
 from feeds.api.schemas.posts import Status as PostStatus
 from feeds.api.schemas.shape import Optional, PageOut
-from feeds.errors import NotFound
+from feeds.errors import NotFoundError
 from feeds.lists import posts as timeline
 from feeds.lists.visibility import Viewer, signed_in
 from feeds.models import Post, User
@@ -75,7 +75,7 @@ def _shown(post_id: int, viewer: Viewer) -> PostOut:
     try:
         return PostOut.of(timeline.post(post_id, viewer=viewer))
     except Post.DoesNotExist:
-        raise NotFound(_("There is no such post.")) from None
+        raise NotFoundError(_("There is no such post.")) from None
 
 
 def _known(viewer: Viewer) -> User:

@@ -22,7 +22,7 @@ DEADLOCK_RETRIES = 10
 DEADLOCKS = {"40P01", "40001"}
 
 
-class BrokenOff(BaseException):
+class StoppedEarlyError(BaseException):
     """The work ended early; nothing of it is under way any more, and a chunk that failed has left nothing.
 
     `after` is where to go on: all up to it is done. `results` are those of all chunks that are done, later ones
@@ -35,11 +35,11 @@ class BrokenOff(BaseException):
         self.results = results
 
 
-class ChunkFailed(BrokenOff, Exception):
+class ChunkFailedError(StoppedEarlyError, Exception):
     """A chunk failed; its error is the cause of this one."""
 
 
-class Interrupted(BrokenOff, KeyboardInterrupt):
+class ChunksInterruptedError(StoppedEarlyError, KeyboardInterrupt):
     """Ctrl-C came."""
 
 
@@ -65,7 +65,7 @@ def each_chunk(
     whose rows no other thread sees. A chunk that loses a deadlock runs again.
     advance: told how many more are done, in the calling thread.
 
-    Raises ValueError for a number of jobs out of range; ChunkFailed for the first that fails and Interrupted on Ctrl-C,
+    Raises ValueError for a number of jobs out of range; ChunkFailedError for the first that fails and ChunksInterruptedError on Ctrl-C,
     when what was under way has ended.
     """
     jobs = checked_jobs(jobs)
@@ -83,11 +83,11 @@ def each_chunk(
         course.end()
         if not connection.in_atomic_block:
             connection.close()  # a statement of it may have been cut off half-way
-        raise Interrupted("stopped", after=course.done_up_to(after), results=course.results()) from error
+        raise ChunksInterruptedError("stopped", after=course.done_up_to(after), results=course.results()) from error
     except BaseException as error:
         course.end()
         why = f"{course.failed or 'the work'} failed: {type(error).__name__}: {error}"
-        raise ChunkFailed(why, after=course.done_up_to(after), results=course.results()) from error
+        raise ChunkFailedError(why, after=course.done_up_to(after), results=course.results()) from error
     return course.results()
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from django.db.models import Count, F, Q, QuerySet, Value
 
-from feeds.batch.chunks import BrokenOff, each_chunk
+from feeds.batch.chunks import StoppedEarlyError, each_chunk
 from feeds.batch.progress import Advance
 from feeds.counts import counting
 from feeds.counts.counting import Delta
@@ -76,7 +76,7 @@ def recount(
         one_chunk = partial(_recount_chunk, entity_type, repair=repair, settle=settle)
         try:
             found = each_chunk(rows, one_chunk, jobs=jobs, after=first, advance=advance)
-        except BrokenOff as stop:
+        except StoppedEarlyError as stop:
             stop.after = Position(entity_type, stop.after)
             stop.results = [*drifts, *chain(*stop.results)]
             raise

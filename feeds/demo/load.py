@@ -22,19 +22,19 @@ UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 Entry = dict[str, Any]
 
 
-class NotEmpty(Exception):
+class NamesTakenError(Exception):
     """Somebody has the names of the demo's people already."""
 
 
 def load_demo() -> bool:
-    """Load everything in one transaction; False if that was done before. Raises NotEmpty."""
+    """Load everything in one transaction; False if that was done before. Raises NamesTakenError."""
     contents = tomllib.loads(CONTENTS.read_text(encoding="utf-8"))
     with transaction.atomic():
         if ImportedRow.objects.filter(source="demo").exists():
             return False
         names = [person["name"] for person in contents["people"]]
         if taken := list(User.objects.named(ADMINISTRATOR, *names).values_list("username", flat=True)):
-            raise NotEmpty(", ".join(taken))
+            raise NamesTakenError(", ".join(taken))
         Scene().build(contents)
         ImportedRow.objects.create(source="demo", kind="demo", external_id="1", object_id=1)
     return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import Exists, F, OuterRef, Value
 from django.utils.translation import gettext as _
 
-from feeds.errors import NotFound
+from feeds.errors import NotFoundError
 from feeds.lists.pagination import SIZE, Page, cursor_after, key_of, page_of
 from feeds.lists.visibility import Viewer, signed_in
 from feeds.models import Circle, Membership
@@ -27,10 +27,10 @@ def suggested(viewer: Viewer = None, *, size: int = 5) -> list[Circle]:
 
 
 def circle(slug: str, *, viewer: Viewer = None) -> Circle:
-    """One circle, with the same. Raises NotFound."""
+    """One circle, with the same. Raises NotFoundError."""
     found = _shown(viewer).at(slug).first()
     if found is None:
-        raise NotFound(_("There is no such circle."))
+        raise NotFoundError(_("There is no such circle."))
     return found
 
 

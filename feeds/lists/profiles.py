@@ -8,7 +8,7 @@ from django.db.models import BooleanField, Count, Exists, IntegerField, OuterRef
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 
-from feeds.errors import NotFound
+from feeds.errors import NotFoundError
 from feeds.lists.visibility import Viewer, signed_in
 from feeds.models import Block, Follow, Mute, User
 
@@ -16,13 +16,13 @@ from feeds.models import Block, Follow, Mute, User
 def profile(username: str, *, viewer: Viewer = None) -> User:
     """A user with `follower_count following_count` and, of the viewer, `is_followed bell is_blocked is_muted`.
 
-    Raises NotFound, also for one who is banned or gone.
+    Raises NotFoundError, also for one who is banned or gone.
     """
     people = User.objects.active().named(username)
     people = people.annotate(follower_count=_count("followee"), following_count=_count("follower"))
     person: User | None = people.annotate(**_ties(signed_in(viewer))).first()
     if person is None:
-        raise NotFound(_("There is no such user."))
+        raise NotFoundError(_("There is no such user."))
     return person
 
 

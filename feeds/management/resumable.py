@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from feeds.batch.chunks import BrokenOff, Interrupted
+from feeds.batch.chunks import ChunksInterruptedError, StoppedEarlyError
 from feeds.batch.concurrency import checked_jobs
 
 #: What shells call the end by Ctrl-C.
@@ -34,10 +34,10 @@ def resumable() -> Iterator[None]:
     """Say where to go on when the work inside is broken off."""
     try:
         yield
-    except BrokenOff as stop:
+    except StoppedEarlyError as stop:
         raise CommandError(
             f"{stop}; what is done stays, and the same command goes on from there with --after {stop.after}",
-            returncode=BY_INTERRUPT if isinstance(stop, Interrupted) else 1,
+            returncode=BY_INTERRUPT if isinstance(stop, ChunksInterruptedError) else 1,
         ) from stop
 
 

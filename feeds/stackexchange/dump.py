@@ -24,12 +24,12 @@ OPTIONAL = {"Users": ("Id", "DisplayName", "CreationDate")}
 UNREADABLE = (UnicodeDecodeError, csv.Error, ElementTree.ParseError)
 
 
-class BadDump(Exception):
+class BadDumpError(Exception):
     """A dump, or a graph, that cannot be read; the message says what to do."""
 
 
 class Dump:
-    """A folder with Posts, Comments, Votes and perhaps Users, each as .csv or .xml. Raises BadDump."""
+    """A folder with Posts, Comments, Votes and perhaps Users, each as .csv or .xml. Raises BadDumpError."""
 
     def __init__(self, folder: Path, *, progress: Progress) -> None:
         self._progress = progress
@@ -43,7 +43,7 @@ class Dump:
         return table in self._paths
 
     def rows(self, table: str, *, label: str) -> Iterator[Row]:
-        """The rows of a table, read as they are asked for, under a progress bar of this label. Raises BadDump."""
+        """The rows of a table, read as they are asked for, under a progress bar of this label. Raises BadDumpError."""
         path = self._paths[table]
         try:
             if path.suffix.lower() == ".csv":
@@ -63,7 +63,7 @@ class Dump:
             parsing = ElementTree.iterparse(file, events=("start", "end"))
             _, root = next(parsing)
             if root.tag != table.lower():
-                raise BadDump(f"{path} holds <{root.tag}>, not <{table.lower()}>; is it that file of the dump?")
+                raise BadDumpError(f"{path} holds <{root.tag}>, not <{table.lower()}>; is it that file of the dump?")
             for event, element in parsing:
                 if event == "end" and element is not root:
                     yield dict(element.attrib)
@@ -77,19 +77,19 @@ class Dump:
         except UNREADABLE as error:
             raise _damaged(path, error) from error
         if missing := [column for column in columns if column not in header]:
-            raise BadDump(
+            raise BadDumpError(
                 f"{path} lacks the column(s) {', '.join(missing)}; its first line must name {', '.join(columns)} "
                 "(others may stand between them): export it again with these"
             )
 
 
-def _damaged(path: Path, error: Exception) -> BadDump:
-    return BadDump(f"{path} is damaged, or not in UTF-8: {error}; extract it anew from the archive")
+def _damaged(path: Path, error: Exception) -> BadDumpError:
+    return BadDumpError(f"{path} is damaged, or not in UTF-8: {error}; extract it anew from the archive")
 
 
 def _find_tables(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
-        raise BadDump(f"{folder} is no folder; name the one that holds {_files()}")
+        raise BadDumpError(f"{folder} is no folder; name the one that holds {_files()}")
     files = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_file()}
     found = {}
     for table in (*COLUMNS, *OPTIONAL):
@@ -97,7 +97,7 @@ def _find_tables(folder: Path) -> dict[str, Path]:
         if path is not None:
             found[table] = path
         elif table in COLUMNS:
-            raise BadDump(f"{folder} has neither {table}.csv nor {table}.xml; an import needs {_files()}")
+            raise BadDumpError(f"{folder} has neither {table}.csv nor {table}.xml; an import needs {_files()}")
     return found
 
 

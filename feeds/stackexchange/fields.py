@@ -13,7 +13,7 @@ NUMBER = re.compile(r"-?\d{1,18}")
 NAMED = "name:"
 
 
-class Skip(Exception):
+class SkippedRowError(Exception):
     """A row that is not taken; `reason` is counted."""
 
     def __init__(self, reason: str) -> None:
@@ -32,38 +32,38 @@ def text(row: Row, column: str) -> str:
 
 
 def number(row: Row) -> str:
-    """The row's own id. Raises Skip."""
+    """The row's own id. Raises SkippedRowError."""
     found = value(row, "Id")
     if not found:
-        raise Skip("no Id")
+        raise SkippedRowError("no Id")
     return found
 
 
 def moment(row: Row, column: str = "CreationDate") -> dt.datetime:
-    """A date; a dump's are UTC. Raises Skip."""
+    """A date; a dump's are UTC. Raises SkippedRowError."""
     try:
         found = dt.datetime.fromisoformat(value(row, column).removesuffix(" UTC"))
     except ValueError:
-        raise Skip(f"{column} is no date") from None
+        raise SkippedRowError(f"{column} is no date") from None
     return found if found.tzinfo else found.replace(tzinfo=dt.UTC)
 
 
 def author(row: Row, *, number: str, name: str) -> str:
-    """Who wrote a row: by number or, if the account is gone and the name was kept, by name. Raises Skip."""
+    """Who wrote a row: by number or, if the account is gone and the name was kept, by name. Raises SkippedRowError."""
     if found := value(row, number):
         return found
     if found := value(row, name):
         return f"{NAMED}{found[:200]}"
-    raise Skip("no author")
+    raise SkippedRowError("no author")
 
 
 def post_author(row: Row) -> str:
-    """Who wrote a question or an answer. Raises Skip."""
+    """Who wrote a question or an answer. Raises SkippedRowError."""
     return author(row, number="OwnerUserId", name="OwnerDisplayName")
 
 
 def comment_author(row: Row) -> str:
-    """Who wrote a comment. Raises Skip."""
+    """Who wrote a comment. Raises SkippedRowError."""
     return author(row, number="UserId", name="UserDisplayName")
 
 

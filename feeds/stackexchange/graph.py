@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from feeds.stackexchange.dump import BadDump
+from feeds.stackexchange.dump import BadDumpError
 
 #: Two nodes, or what stands in a line instead.
 Edge = tuple[str, ...]
@@ -21,7 +21,7 @@ class Graph:
         self._path = path
         self._progress = progress
         if not path.is_file():
-            raise BadDump(
+            raise BadDumpError(
                 f"{path} is no file; --graph takes a text file with two nodes, A and B, in a line: A follows B"
             )
 
@@ -33,7 +33,7 @@ class Graph:
                     if line.strip() and not line.startswith("#"):
                         yield tuple(line.replace(",", " ").split())
         except UnicodeDecodeError as error:
-            raise BadDump(f"{self._path} is not in UTF-8: {error}") from error
+            raise BadDumpError(f"{self._path} is not in UTF-8: {error}") from error
 
     def in_degrees(self, *, label: str) -> Counter[str]:
         """Every node, with the number of those who follow it."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from django.db import IntegrityError
 from rich.progress import Progress
 
-from feeds.stackexchange.dump import BadDump, Dump
+from feeds.stackexchange.dump import BadDumpError, Dump
 from feeds.stackexchange.follows import Follows
 from feeds.stackexchange.graph import Graph
 from feeds.stackexchange.people import Authors, Nodes
@@ -21,7 +21,7 @@ def import_dump(folder: Path, *, source: str, graph: Path | None = None, progres
     """Load what is not here yet; `source` tells the dumps apart whose ids mean different rows.
 
     Every row's event is emitted now and says what happened then: dates are the dump's, and subscribers that tell
-    people of news go by them. Raises BadDump.
+    people of news go by them. Raises BadDumpError.
     """
     dump = Dump(folder, progress=progress)
     edges = Graph(graph, progress=progress) if graph else None
@@ -36,7 +36,7 @@ def import_dump(folder: Path, *, source: str, graph: Path | None = None, progres
             written(source, report, dump=dump).run()
         Votes(source, report, dump=dump).run()
     except IntegrityError as error:
-        raise BadDump(
+        raise BadDumpError(
             f"something else wrote the same rows at the same time ({error}). Is {source!r} being imported elsewhere? "
             "When that has ended, start this again: it goes on where it stopped"
         ) from error

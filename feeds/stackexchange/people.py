@@ -13,7 +13,7 @@ from rich.progress import Progress
 from feeds.models import ImportedRow, User
 from feeds.stackexchange import usernames
 from feeds.stackexchange.dump import Dump
-from feeds.stackexchange.fields import Skip, by_number, moment, number, value
+from feeds.stackexchange.fields import SkippedRowError, by_number, moment, number, value
 from feeds.stackexchange.report import Report
 from feeds.stackexchange.step import Step
 from feeds.stackexchange.survey import Survey
@@ -44,7 +44,7 @@ class Authors(Step[Person]):
             for row in self.dump.rows("Users", label="Users"):
                 try:
                     person = Person(number(row), value(row, "DisplayName"), moment(row))
-                except Skip as skip:
+                except SkippedRowError as skip:
                     self.tally.read += 1
                     self.tally.skipped[skip.reason] += 1
                     continue

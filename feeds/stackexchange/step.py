@@ -12,7 +12,7 @@ from django.db.models import F
 
 from feeds.models import ImportedRow
 from feeds.signals import tell_of_new
-from feeds.stackexchange.fields import Skip
+from feeds.stackexchange.fields import SkippedRowError
 from feeds.stackexchange.report import Report, Tally
 
 #: Rows per transaction.
@@ -39,7 +39,7 @@ class Step(ABC, Generic[R]):
 
     @abstractmethod
     def key(self, row: R) -> str:
-        """The id that the source has for a row. Raises Skip."""
+        """The id that the source has for a row. Raises SkippedRowError."""
 
     @abstractmethod
     def look_up(self, rows: dict[str, R]) -> None:
@@ -47,7 +47,7 @@ class Step(ABC, Generic[R]):
 
     @abstractmethod
     def build(self, row: R) -> models.Model:
-        """The row as it is to be here: a new one, or one that is here already and is only noted. Raises Skip."""
+        """The row as it is to be here: a new one, or one that is here already and is only noted. Raises SkippedRowError."""
 
     def run(self) -> None:
         """Load what is not here yet."""
@@ -77,8 +77,8 @@ class Step(ABC, Generic[R]):
             try:
                 key = self.key(row)
                 if len(key) > ImportedRow.EXTERNAL_ID_LENGTH:
-                    raise Skip("the Id is too long")
-            except Skip as skip:
+                    raise SkippedRowError("the Id is too long")
+            except SkippedRowError as skip:
                 self.tally.skipped[skip.reason] += 1
                 continue
             if key in rows:
@@ -90,7 +90,7 @@ class Step(ABC, Generic[R]):
         for key, row in rows.items():
             try:
                 yield key, self.build(row)
-            except Skip as skip:
+            except SkippedRowError as skip:
                 self.tally.skipped[skip.reason] += 1
 
     def _write(self, built: dict[str, models.Model]) -> None:

@@ -10,7 +10,7 @@ from heapq import nsmallest
 from django.utils import timezone
 
 from feeds.stackexchange.dump import Dump, Row
-from feeds.stackexchange.fields import Skip, by_number, comment_author, moment, post_author, value
+from feeds.stackexchange.fields import SkippedRowError, by_number, comment_author, moment, post_author, value
 from feeds.stackexchange.graph import Graph
 
 QUESTION, ANSWER = "1", "2"
@@ -34,7 +34,7 @@ class Survey:
         for row in rows:
             try:
                 author, when = who(row), moment(row)
-            except Skip:
+            except SkippedRowError:
                 continue  # its own step counts it
             self.activity[author] += 1
             if author not in self.since or when < self.since[author]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from feeds.models import Comment, Post
 from feeds.stackexchange.dump import Dump, Row
-from feeds.stackexchange.fields import Skip, comment_author, moment, number, post_author, text, value
+from feeds.stackexchange.fields import SkippedRowError, comment_author, moment, number, post_author, text, value
 from feeds.stackexchange.markup import to_markdown
 from feeds.stackexchange.report import Report
 from feeds.stackexchange.step import Step
@@ -29,18 +29,18 @@ class Writings(Step[Row]):
         return number(row)
 
     def author_of(self, author: str) -> int:
-        """The user who wrote it. Raises Skip."""
+        """The user who wrote it. Raises SkippedRowError."""
         try:
             return self.authors[author]
         except KeyError:
-            raise Skip("its author is not there") from None
+            raise SkippedRowError("its author is not there") from None
 
     def target_of(self, external_id: str) -> Target:
-        """What it is about. Raises Skip."""
+        """What it is about. Raises SkippedRowError."""
         try:
             return self.targets[external_id]
         except KeyError:
-            raise Skip("what it belongs to is not there") from None
+            raise SkippedRowError("what it belongs to is not there") from None
 
 
 class Questions(Writings):
@@ -56,11 +56,11 @@ class Questions(Writings):
 
     def build(self, row: Row) -> Post:
         if (post_type := value(row, "PostTypeId")) != QUESTION:
-            raise Skip(f"of PostTypeId {post_type or '(none)'}")
+            raise SkippedRowError(f"of PostTypeId {post_type or '(none)'}")
         author_id = self.author_of(post_author(row))
         title = " ".join(value(row, "Title").split())
         if not title:
-            raise Skip("no title")
+            raise SkippedRowError("no title")
         times = _times(row)
         if len(title) > Post.TITLE_LENGTH:
             title = f"{title[: Post.TITLE_LENGTH - 1]}…"
@@ -114,13 +114,13 @@ def _authors(rows: Mapping[str, Row], who: Any) -> Iterable[str]:
     for row in rows.values():
         try:
             yield who(row)
-        except Skip:
+        except SkippedRowError:
             continue  # `build` counts it
 
 
 def _content(content: str) -> str:
     if not content:
-        raise Skip("no text")
+        raise SkippedRowError("no text")
     return content
 
 

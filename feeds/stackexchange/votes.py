@@ -8,7 +8,7 @@ from hashlib import blake2b
 
 from feeds.models import ImportedRow, Vote
 from feeds.stackexchange.dump import Dump, Row
-from feeds.stackexchange.fields import Skip, by_number, moment, number, value
+from feeds.stackexchange.fields import SkippedRowError, by_number, moment, number, value
 from feeds.stackexchange.report import Report
 from feeds.stackexchange.step import Step
 from feeds.stackexchange.targets import Target, targets
@@ -50,14 +50,14 @@ class Votes(Step[Row]):
 
     def build(self, row: Row) -> Vote:
         if (vote_type := value(row, "VoteTypeId")) not in TYPES:
-            raise Skip(f"of VoteTypeId {vote_type or '(none)'}")
+            raise SkippedRowError(f"of VoteTypeId {vote_type or '(none)'}")
         target = self.targets.get(value(row, "PostId"))
         if target is None:
-            raise Skip("what it belongs to is not there")
+            raise SkippedRowError("what it belongs to is not there")
         created = moment(row)
         voter = draw(number(row), self.candidates, without=self.voted[target])
         if voter is None:
-            raise Skip("nobody is left to vote")
+            raise SkippedRowError("nobody is left to vote")
         self.voted[target].add(voter)
         return Vote(
             user_id=voter,

@@ -13,7 +13,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from feeds import limits
 from feeds.limits import Limit
 from feeds.models import User
-from feeds.views.refusals import TooOften
+from feeds.views.refusals import TooOftenError
 
 View = Callable[..., HttpResponse]
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
@@ -42,9 +42,9 @@ def signed_in(view: View) -> View:
 
 
 def spend(limit: Limit, client: str) -> None:
-    """Count one more. Raises TooOften."""
+    """Count one more. Raises TooOftenError."""
     if (wait := limit.spend(client)) is not None:
-        raise TooOften(wait)
+        raise TooOftenError(wait)
 
 
 def address_back(request: HttpRequest, default: str = "/") -> str:

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from feeds import actions
 from feeds.actions.lookups import visible_comment
-from feeds.errors import NotAllowed
+from feeds.errors import NotAllowedError
 from feeds.forms import CommentForm, ReplyForm
 from feeds.models import Comment
 from feeds.views import posts
@@ -42,7 +42,7 @@ def edit_comment(request: UserRequest, comment_id: int) -> HttpResponse:
     """`/comments/{id}/edit`: change one's own comment."""
     written = visible_comment(comment_id)
     if written.author_id != request.user.pk:
-        raise NotAllowed(_("Only its author may edit a comment."))
+        raise NotAllowedError(_("Only its author may edit a comment."))
     form = CommentForm(request.POST or None, initial={"content": written.content})
     key = f"comment:edit:{comment_id}"
     if request.method == "POST" and (saved := form.act(actions.edit_comment, request.user, comment_id=comment_id)):

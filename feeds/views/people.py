@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from feeds import actions
-from feeds.errors import Invalid
+from feeds.errors import InvalidError
 from feeds.lists.profiles import profile
 from feeds.views.access import UserRequest, go_back, signed_in
 from feeds.views.lists import Listing
@@ -45,6 +45,6 @@ def tie(request: UserRequest, username: str) -> HttpResponse:
         raise Http404
     try:
         verb(request.user, username=username)
-    except Invalid as refusal:
+    except InvalidError as refusal:
         messages.error(request, refusal.message)
     return go_back(request, reverse("feeds:person", args=[username]))

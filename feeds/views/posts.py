@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods
 
 from feeds import actions
 from feeds.actions.lookups import may_moderate
-from feeds.errors import NotAllowed
+from feeds.errors import NotAllowedError
 from feeds.forms import PostForm, ReplyForm
 from feeds.lists import posts as timeline
 from feeds.lists import threads
@@ -61,7 +61,7 @@ def edit_post(request: UserRequest, post_id: int) -> HttpResponse:
     """`/posts/{id}/edit`: change one's own post, or publish a draft."""
     written = find(request, post_id)
     if written.author_id != request.user.pk:
-        raise NotAllowed(_("Only its author may edit a post."))
+        raise NotAllowedError(_("Only its author may edit a post."))
     initial = {"title": written.title, "body": written.body, "circle": written.circle and written.circle.slug}
     form = PostForm(request.POST or None, user=request.user, circle=written.circle, initial=initial)
     key = f"post:{post_id}"

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from feeds.errors import Invalid, NotAllowed, NotFound, Refused
+from feeds.errors import InvalidError, NotAllowedError, NotFoundError, RefusedError
 from feeds.lists.pagination import BadCursorError
 
-STATUS: dict[type[Exception], int] = {NotFound: 404, BadCursorError: 404, NotAllowed: 403, Invalid: 422}
+STATUS: dict[type[Exception], int] = {NotFoundError: 404, BadCursorError: 404, NotAllowedError: 403, InvalidError: 422}
 
 
-class TooOften(Refused):
+class TooOftenError(RefusedError):
     """Somebody does something too often (429); in `wait` seconds it may be done again."""
 
     def __init__(self, wait: int) -> None:
@@ -32,13 +32,13 @@ class RefusalMiddleware:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """The page for a refusal; None for any other exception."""
-        if isinstance(error, TooOften):
+        if isinstance(error, TooOftenError):
             response = render(request, "429.html", {"wait": error.wait}, status=429)
             response["Retry-After"] = str(error.wait)
             return response
         for kind, status in STATUS.items():
             if isinstance(error, kind):
-                why = error.message if isinstance(error, Refused) else ""
+                why = error.message if isinstance(error, RefusedError) else ""
                 template = "404.html" if status == 404 else "403.html"
                 return render(request, template, {"why": why}, status=status)
         return None

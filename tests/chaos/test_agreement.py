@@ -13,7 +13,7 @@ from django.test import Client
 
 from events.testing import deliver
 from feeds import actions
-from feeds.errors import Refused
+from feeds.errors import RefusedError
 from feeds.models import Circle, Comment, Post, User, Vote
 from tests.support import agreement
 from tests.support.factories import CircleFactory, PostFactory, UserFactory
@@ -134,7 +134,7 @@ def disturb(seconds: float) -> None:
             while not until() and not errors:
                 try:
                     act()
-                except (Refused, Post.DoesNotExist, Comment.DoesNotExist, Vote.DoesNotExist):
+                except (RefusedError, Post.DoesNotExist, Comment.DoesNotExist, Vote.DoesNotExist):
                     continue  # another thread was faster; a refusal changes nothing
         except BaseException as error:  # noqa: BLE001 - raised below, in the test's own thread
             errors.append(error)

@@ -17,7 +17,7 @@ from events.models import Delivery, OutboxMessage
 from events.subscription import subscriptions
 from events.testing import run, take
 from feeds import actions
-from feeds.errors import Refused
+from feeds.errors import RefusedError
 from feeds.home_feed import recipients as readers
 from feeds.lists import posts as timeline
 from feeds.models import EntityCounts, SearchDocument, Uncounted, User
@@ -76,7 +76,7 @@ class Community(RuleBasedStateMachine):
         self.actor, answer, refusal = user_id, None, None
         try:
             answer = action(User.objects.get(pk=user_id), **arguments)
-        except Refused as refused:
+        except RefusedError as refused:
             refusal = refused
         allowed = may and user_id not in self.model.closed
         assert (refusal is None) == allowed, f"{action.__name__}: {refusal!r}, the model says {allowed}"

@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from feeds.demo.load import ADMINISTRATOR, PASSWORD, NotEmpty, load_demo, people
+from feeds.demo.load import ADMINISTRATOR, PASSWORD, NamesTakenError, load_demo, people
 
 
 class Command(BaseCommand):
@@ -16,7 +16,7 @@ class Command(BaseCommand):
             raise CommandError("the demo's people have a password that everyone knows; load them with DEBUG=on only")
         try:
             loaded = load_demo()
-        except NotEmpty as taken:
+        except NamesTakenError as taken:
             self.stdout.write(f"The demo data was not loaded: these names are taken already: {taken}")
             return
         self.stdout.write("The demo data is loaded." if loaded else "The demo data is there.")

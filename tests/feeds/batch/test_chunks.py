@@ -16,7 +16,7 @@ from events.pool import TaskPool, current_task
 from events.testing import deliver
 from feeds.batch import chunks
 from feeds.batch import concurrency as jobs
-from feeds.batch.chunks import ChunkFailed, Interrupted, each_chunk
+from feeds.batch.chunks import ChunkFailedError, ChunksInterruptedError, each_chunk
 from feeds.counts import recount
 from feeds.counts.recount import Position
 from feeds.home_feed import rebuild
@@ -152,7 +152,7 @@ def test_a_failing_chunk_stops_the_handing_out_and_says_where_to_go_on(users):
         return ids
 
     with pytest.raises(
-        ChunkFailed, match=rf"the chunk from {users[4]} to {users[5]} failed: ValueError: a bad row"
+        ChunkFailedError, match=rf"the chunk from {users[4]} to {users[5]} failed: ValueError: a bad row"
     ) as stop:
         each_chunk(everyone(), work, jobs=1)
     assert isinstance(stop.value.__cause__, ValueError)
@@ -176,7 +176,7 @@ def test_what_is_under_way_when_a_chunk_fails_is_finished_and_nothing_new_begun(
         User.objects.filter(pk__in=ids).update(email="done@example.org")
         return ids
 
-    with pytest.raises(ChunkFailed) as stop:
+    with pytest.raises(ChunkFailedError) as stop:
         each_chunk(everyone(), work, jobs=3)
     assert stop.value.after == users[1]
     assert stop.value.results == [users[:2], users[4:6]]
@@ -192,7 +192,7 @@ def test_going_on_from_there_does_the_rest(users):
 @pytest.mark.parametrize("at_once", [1, pytest.param(3, marks=pytest.mark.postgres)])
 def test_ctrl_c_ends_the_work_and_says_where_to_go_on(users, at_once):
     interrupt = Interrupting(users[6])
-    with pytest.raises(Interrupted) as stop:
+    with pytest.raises(ChunksInterruptedError) as stop:
         each_chunk(everyone(), interrupt, jobs=at_once)
     assert isinstance(stop.value, KeyboardInterrupt)
     results = flat(stop.value.results)
@@ -214,7 +214,7 @@ def test_ctrl_c_asks_a_long_chunk_to_stop_where_it_is_safe(users, monkeypatch):
     cancel = chunks.Course.cancel
     monkeypatch.setattr(chunks.Course, "cancel", lambda course: (cancel(course), stopped.set()))
     monkeypatch.setattr(rebuild.retraction, "retract_unwanted", retract)
-    with pytest.raises(Interrupted) as stop:
+    with pytest.raises(ChunksInterruptedError) as stop:
         rebuild.rebuild_feeds(everyone(), jobs=3)
     assert stop.value.after == 0
     assert stop.value.results == []
@@ -358,7 +358,7 @@ def test_the_drifts_of_a_recount_that_breaks_off_are_not_lost_and_the_rest_is_fo
         return chunk(entity_type, ids, **options)
 
     monkeypatch.setattr(recount, "_recount_chunk", fails_once)
-    with pytest.raises(ChunkFailed) as stop:
+    with pytest.raises(ChunkFailedError) as stop:
         recount.recount()
     monkeypatch.undo()
     assert stop.value.after == Position("comment", comments[3])
