@@ -119,12 +119,12 @@ def questions() -> dict[str, str]:
 
 def ours(query: str, page: int) -> Ask:
     """Ours; the cursor of the page is fetched outside of the clock."""
-    from feeds.search.search import search
+    from feeds.search.search import search_posts
 
     cursor = None
     for _ in range(page - 1):
-        cursor = search(query, cursor=cursor, size=PAGE).next_cursor
-    return lambda: search(query, cursor=cursor, size=PAGE).items
+        cursor = search_posts(query, cursor=cursor, size=PAGE).next_cursor
+    return lambda: search_posts(query, cursor=cursor, size=PAGE).items
 
 
 def peers(query: str, page: int) -> Iterator[tuple[str, Ask]]:

@@ -1,10 +1,10 @@
-"""Errors: why an action is refused. Each is shown to the person, and a page or the API has one answer for each."""
+"""Errors: why an action is refused. Pages and the API answer each class with one status, and with its message."""
 
 from __future__ import annotations
 
 
 class RefusedError(Exception):
-    """An action cannot be done. `message` is for the person who tried."""
+    """The action is refused. message: the reason, in the language of the user."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -12,15 +12,15 @@ class RefusedError(Exception):
 
 
 class NotFoundError(RefusedError):
-    """There is no such thing, or it is not for this person to know of (404)."""
+    """It does not exist, or this user must not know that it does (404)."""
 
 
 class NotAllowedError(RefusedError):
-    """This person may not do that (403)."""
+    """This user has no permission for it (403)."""
 
 
 class InvalidError(RefusedError):
-    """A value that cannot be taken; `field` names it (422)."""
+    """A value is not valid (422). field: its name."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -28,4 +28,4 @@ class InvalidError(RefusedError):
 
 
 class TakenError(InvalidError):
-    """A value that must be one's own, and someone else has it (409)."""
+    """A value must be unique, and another user or circle has it (409). field: its name."""

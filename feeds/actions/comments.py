@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from django.utils.translation import gettext as _
 
-from feeds.actions.action import verb
+from feeds.actions.action import action
 from feeds.actions.lookups import may_moderate, refuse_blocked, visible_comment, visible_post
 from feeds.errors import InvalidError, NotAllowedError, NotFoundError
 from feeds.models import Comment, User
-from feeds.text import cleaning as texts
+from feeds.text.cleaning import clean_text
 
 
-@verb
+@action
 def comment(user: User, *, post_id: int, content: str, parent_id: int | None = None) -> Comment:
-    """Answer a post or, with `parent_id`, a comment of it. Raises NotFoundError, NotAllowedError, InvalidError."""
+    """Comment on a post or, with `parent_id`, reply to a comment on it.
+
+    Raises NotFoundError, NotAllowedError, InvalidError.
+    """
     post = visible_post(post_id)
     parent = None
     if parent_id is not None:
@@ -24,9 +27,9 @@ def comment(user: User, *, post_id: int, content: str, parent_id: int | None = N
     return Comment.objects.create(post=post, author=user, parent=parent, content=_content(content))
 
 
-@verb
+@action
 def edit_comment(user: User, *, comment_id: int, content: str) -> Comment:
-    """Change one's own comment. Raises NotFoundError, NotAllowedError, InvalidError."""
+    """Change the user's own comment. Raises NotFoundError, NotAllowedError, InvalidError."""
     written = visible_comment(comment_id)
     if written.author_id != user.pk:
         raise NotAllowedError(_("Only its author may edit a comment."))
@@ -35,9 +38,12 @@ def edit_comment(user: User, *, comment_id: int, content: str) -> Comment:
     return written
 
 
-@verb
+@action
 def delete_comment(user: User, *, comment_id: int) -> None:
-    """Take a comment away: its author, the owner of the circle, or staff. Raises NotFoundError, NotAllowedError."""
+    """Delete a comment: allowed to its author, the owner of the circle, and staff.
+
+    Raises NotFoundError, NotAllowedError.
+    """
     written = Comment.objects.filter(pk=comment_id, deleted_at=None).select_related("post__circle").first()
     if written is None:
         raise NotFoundError(_("There is no such comment."))
@@ -48,4 +54,4 @@ def delete_comment(user: User, *, comment_id: int) -> None:
 
 
 def _content(content: str) -> str:
-    return texts.text(content, field="content", most=Comment.CONTENT_LENGTH)
+    return clean_text(content, field="content", max_length=Comment.CONTENT_LENGTH)

@@ -10,7 +10,7 @@ from feeds.models import Block, Circle, Comment, Entity, Post, User
 
 
 def visible_post(post_id: int) -> Post:
-    """A post that everyone sees."""
+    """A post that everyone sees. Raises NotFoundError."""
     post = Post.objects.visible().filter(pk=post_id).first()
     if post is None:
         raise NotFoundError(_("There is no such post."))
@@ -18,7 +18,7 @@ def visible_post(post_id: int) -> Post:
 
 
 def kept_post(post_id: int, *, by: User) -> Post:
-    """A post that is not deleted; a draft only for its author."""
+    """A post that is not deleted; a draft only if `by` is its author. Raises NotFoundError."""
     post = Post.objects.filter(pk=post_id, deleted_at=None).select_related("circle").first()
     if post is None or not (post.is_visible or post.author_id == by.pk):
         raise NotFoundError(_("There is no such post."))
@@ -26,7 +26,7 @@ def kept_post(post_id: int, *, by: User) -> Post:
 
 
 def visible_comment(comment_id: int) -> Comment:
-    """A comment that everyone sees."""
+    """A comment that everyone sees. Raises NotFoundError."""
     comment = Comment.objects.visible().filter(pk=comment_id).first()
     if comment is None:
         raise NotFoundError(_("There is no such comment."))
@@ -34,7 +34,7 @@ def visible_comment(comment_id: int) -> Comment:
 
 
 def visible_entity(entity_type: str, entity_id: int) -> Post | Comment:
-    """What is voted on."""
+    """A post or comment that everyone sees. Raises NotFoundError, and InvalidError for an unknown entity type."""
     if entity_type == Entity.POST:
         return visible_post(entity_id)
     if entity_type == Entity.COMMENT:
@@ -42,32 +42,32 @@ def visible_entity(entity_type: str, entity_id: int) -> Post | Comment:
     raise InvalidError("entity_type", _("Posts and comments can be voted on, nothing else."))
 
 
-def person(username: str) -> User:
-    """A user who is neither banned nor gone."""
+def active_user(username: str) -> User:
+    """A user who is neither banned nor deleted. Raises NotFoundError."""
     user: User | None = User.objects.active().named(username).first()
     if user is None:
         raise NotFoundError(_("There is no such user."))
     return user
 
 
-def anyone(username: str) -> User:
-    """A user, banned ones too: ties to them can be cut."""
+def any_user(username: str) -> User:
+    """A user, also a banned one: a follow, block or mute of them can be ended. Raises NotFoundError."""
     user: User | None = User.objects.named(username).first()
     if user is None:
         raise NotFoundError(_("There is no such user."))
     return user
 
 
-def circle_at(slug: str) -> Circle:
-    """A circle."""
-    circle = Circle.objects.at(slug).first()
+def circle_with_slug(slug: str) -> Circle:
+    """A circle. Raises NotFoundError."""
+    circle = Circle.objects.with_slug(slug).first()
     if circle is None:
         raise NotFoundError(_("There is no such circle."))
     return circle
 
 
 def refuse_blocked(user: User, *author_ids: int) -> None:
-    """Raises NotAllowedError for one whom any of these authors has blocked, or who has blocked any of them."""
+    """Raises NotAllowedError if there is a block, in either direction, between the user and one of these authors."""
     either_way = Q(user__in=author_ids, target=user) | Q(user=user, target__in=author_ids)
     block = Block.objects.filter(either_way).first()
     if block is not None:
@@ -76,5 +76,5 @@ def refuse_blocked(user: User, *author_ids: int) -> None:
 
 
 def may_moderate(user: User, post: Post) -> bool:
-    """Whether a user may delete what others wrote here: staff, and the owner of the circle."""
+    """Whether a user may delete the post, and comments on it: staff, and the owner of its circle."""
     return user.is_staff or (post.circle is not None and post.circle.owner_id == user.pk)

@@ -1,4 +1,4 @@
-"""Auth: who asks, told by an API token, by the session cookie, or nobody."""
+"""Auth: the user of a request, by API token or session cookie."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from feeds.models import ApiToken, User
 
 
 class Request(HttpRequest):
-    """A request of somebody signed in."""
+    """A request of a user."""
 
     auth: User
 
 
 class OpenRequest(HttpRequest):
-    """A request of anybody."""
+    """A request of a user or of a visitor who is not signed in."""
 
     auth: Viewer
 
@@ -44,12 +44,12 @@ class Token(HttpBearer):
 
 
 class Session(APIKeyCookie):
-    """The session cookie, for browsers; what changes something needs the CSRF token, too."""
+    """The session cookie, for browsers. A request that writes needs the CSRF token as well."""
 
     param_name = settings.SESSION_COOKIE_NAME
 
     def _get_key(self, request: HttpRequest) -> str | None:
-        # Not as inherited: a stranger is to hear 401, and only one who is signed in that the CSRF token is missing.
+        # The inherited method checks the CSRF token first. Here a visitor gets 401, and only a user can miss the token.
         return request.COOKIES.get(self.param_name)
 
     def authenticate(self, request: HttpRequest, key: str | None) -> User | None:
@@ -63,30 +63,32 @@ class Session(APIKeyCookie):
 
 
 def anonymous(request: HttpRequest) -> AnonymousUser:
-    """Anybody else, who may read."""
+    """A visitor who is not signed in."""
     return AnonymousUser()
 
 
-def stranger(request: HttpRequest) -> AnonymousUser:
-    """One who is about to sign in. A program needs no CSRF token for that; a page of another site may not do it."""
-    if not _origin.is_ours(request):
+def visitor_of_this_site(request: HttpRequest) -> AnonymousUser:
+    """A visitor who signs in or registers. A program needs no CSRF token for that. Raises NotAllowedError for a page of
+    another site.
+    """
+    if not _origin.is_this_site(request):
         raise NotAllowedError(_("Another site may not sign anybody in here."))
     return AnonymousUser()
 
 
 class _Origin(CsrfViewMiddleware):
-    """Django's rule which sites are this one. Browsers name the site whose page sends something, programs do not."""
+    """Django's check of the Origin header, which browsers send with the site of the page, and programs do not."""
 
-    def is_ours(self, request: HttpRequest) -> bool:
+    def is_this_site(self, request: HttpRequest) -> bool:
         return "Origin" not in request.headers or self._origin_verified(request)  # type: ignore[attr-defined]
 
 
 _origin = _Origin(HttpResponse)
 SIGNED_IN = [Token(), Session()]
-ANYBODY = [*SIGNED_IN, anonymous]
+USER_OR_VISITOR = [*SIGNED_IN, anonymous]
 
 
 def _refuse_banned(claimed: QuerySet[User]) -> None:
-    """Raises NotAllowedError when a session or token is that of a user who was banned since."""
+    """Raises NotAllowedError if one of these users, of a session or token, is banned."""
     if claimed.filter(is_active=False).exists():
         raise NotAllowedError(_("This account is closed."))

@@ -1,4 +1,7 @@
-"""What feeds remembers, one noun per file."""
+"""Models: the tables of feeds, one noun per file, and the queries on them as QuerySets.
+
+Saving or deleting a row emits its events (`feeds.signals`) in the same transaction, in whatever process does it.
+"""
 
 from feeds.models.blocks import Block, Mute
 from feeds.models.circles import Circle, Membership

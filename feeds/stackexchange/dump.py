@@ -1,4 +1,4 @@
-"""Dump: the tables of a folder, read row by row, in the CSV form or in the official XML form."""
+"""Dump: a folder of tables, as CSV or as the official XML, read row by row."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from rich.progress import Progress
 
 Row = Mapping[str, str]
 
-#: The columns an import cannot do without, by table. What the XML form leaves out of a row is empty.
+#: The columns that an import needs, by table. The XML form leaves out empty ones.
 COLUMNS = {
     "Posts": ("Id", "PostTypeId", "ParentId", "CreationDate", "OwnerUserId", "Title", "Body"),
     "Comments": ("Id", "PostId", "CreationDate", "UserId", "Text"),
     "Votes": ("Id", "PostId", "VoteTypeId", "CreationDate"),
 }
-#: A table that a dump may lack; without it people are named by their numbers.
+#: A table that a dump may lack; without it users are named by their ids.
 OPTIONAL = {"Users": ("Id", "DisplayName", "CreationDate")}
 
 UNREADABLE = (UnicodeDecodeError, csv.Error, ElementTree.ParseError)
 
 
 class BadDumpError(Exception):
-    """A dump, or a graph, that cannot be read; the message says what to do."""
+    """A dump, or a graph, cannot be read; the message says what to do."""
 
 
 class Dump:
@@ -39,11 +39,11 @@ class Dump:
                 self._require_columns(table, path)
 
     def has(self, table: str) -> bool:
-        """Whether an optional table is there."""
+        """Whether the dump has an optional table."""
         return table in self._paths
 
     def rows(self, table: str, *, label: str) -> Iterator[Row]:
-        """The rows of a table, read as they are asked for, under a progress bar of this label. Raises BadDumpError."""
+        """The rows of a table, read one by one, with a progress bar of this label. Raises BadDumpError."""
         path = self._paths[table]
         try:
             if path.suffix.lower() == ".csv":

@@ -1,4 +1,4 @@
-"""Follows: the edges of a graph. A → B is "A follows B", since before the first post."""
+"""Follows: the edges of a graph. A → B is "A follows B", from before the first post."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from feeds.stackexchange.survey import Survey
 
 
 class Follows(Step[Edge]):
-    """All edges."""
+    """Each edge becomes a follow."""
 
     kind, label = "follow", "follows"
 

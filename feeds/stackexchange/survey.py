@@ -1,4 +1,4 @@
-"""Survey: what must be known of a whole dump before its first row goes in: counts only."""
+"""Survey: a first pass over the dump, for data that the import of the first row needs already."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ DAY = dt.timedelta(days=1)
 
 
 class Survey:
-    """The authors of a dump, what they wrote and since when; the nodes of a graph, and which of them are authors."""
+    """The authors of a dump, and the nodes of a graph.
+
+    activity: number of texts by author. since: time of the first text by author. before: a day before the first text.
+    nodes: by number of followers. author_of: the author that a node is matched with.
+    """
 
     def __init__(self, dump: Dump, graph: Graph | None) -> None:
         self.activity: Counter[str] = Counter()
@@ -35,13 +39,13 @@ class Survey:
             try:
                 author, when = who(row), moment(row)
             except SkippedRowError:
-                continue  # its own step counts it
+                continue  # the step that imports the row counts it
             self.activity[author] += 1
             if author not in self.since or when < self.since[author]:
                 self.since[author] = when
 
     def _most_active(self, most: int) -> list[str]:
-        """The authors by activity, the most active first."""
+        """The authors with the most texts, at most `most`, the most active first."""
         return nsmallest(most, self.activity, key=lambda author: (-self.activity[author], by_number(author)))
 
 

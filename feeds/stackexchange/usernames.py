@@ -1,4 +1,4 @@
-"""Names: usernames out of what people are called in a dump."""
+"""Usernames: make free usernames of the display names in a dump."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from itertools import count
 from django.core.exceptions import ValidationError
 
 from feeds.models import User
-from feeds.models.users import NAME_OF_THE_GONE
-from feeds.stackexchange.fields import NAMED
-from feeds.text.usernames import MAX_LENGTH, PATTERN, folded, normalized, validate_username
+from feeds.models.users import DELETED_NAME_PREFIX
+from feeds.stackexchange.fields import NAME_PREFIX
+from feeds.text.usernames import MAX_USERNAME_LENGTH, USERNAME_PATTERN, folded, normalized_username, validate_username
 
-ALLOWED = re.compile(PATTERN)
-#: The account that acts for a site itself.
+ALLOWED = re.compile(USERNAME_PATTERN)
+#: The id of the account that acts for the site itself.
 COMMUNITY = "-1"
-#: A name that others have gets a number up to this one; after that its own id, which nobody else has.
-TRIED = 9
+#: A taken name gets a number, from 2 to this one; after that its own id, which is unique.
+HIGHEST_SUFFIX = 9
 
 
-def username(display_name: str, *, external_id: str) -> str:
-    """The username nearest to a name: what it may not hold becomes a hyphen; without any, one by the id."""
-    name = "".join(char if ALLOWED.fullmatch(f"a{char}") else " " for char in normalized(display_name))
-    name = "-".join(name.split())[:MAX_LENGTH].strip("-")
-    if not name or folded(name).startswith(NAME_OF_THE_GONE) or not _is_valid(name):
-        return f"se-{'community' if external_id == COMMUNITY else external_id}"[:MAX_LENGTH]
+def username_of(display_name: str, *, external_id: str) -> str:
+    """The name with hyphens for the characters that a username cannot have; one made of the id if none are left."""
+    name = "".join(char if ALLOWED.fullmatch(f"a{char}") else " " for char in normalized_username(display_name))
+    name = "-".join(name.split())[:MAX_USERNAME_LENGTH].strip("-")
+    if not name or folded(name).startswith(DELETED_NAME_PREFIX) or not _is_valid(name):
+        return f"se-{'community' if external_id == COMMUNITY else external_id}"[:MAX_USERNAME_LENGTH]
     return name
 
 
 def display_name(author: str) -> str:
-    """What someone is called who is known by name alone."""
-    return author.removeprefix(NAMED) if author.startswith(NAMED) else ""
+    """The display name of an author without an id; empty for an author with one."""
+    return author.removeprefix(NAME_PREFIX) if author.startswith(NAME_PREFIX) else ""
 
 
 def free_usernames(wanted: Mapping[str, str]) -> dict[str, str]:
-    """A username for each external id, the wanted one or, if it is taken, that with something behind."""
+    """A free username for each external id: the wanted one or, if it is taken, the wanted one with a suffix."""
     open_ids = {external_id: _variants(name, external_id) for external_id, name in wanted.items()}
     given: dict[str, str] = {}
     used: set[str] = set()
@@ -52,16 +52,16 @@ def free_usernames(wanted: Mapping[str, str]) -> dict[str, str]:
 
 def _variants(name: str, external_id: str) -> Iterator[str]:
     yield name
-    for tried in range(2, TRIED + 1):
-        yield _with(name, f"-{tried}")
+    for number in range(2, HIGHEST_SUFFIX + 1):
+        yield _with(name, f"-{number}")
     own = "".join(char for char in external_id if ALLOWED.fullmatch(f"a{char}"))[-12:]
     yield _with(name, f"-{own}")
-    for tried in count(2):
-        yield _with(name, f"-{own}-{tried}")
+    for number in count(2):
+        yield _with(name, f"-{own}-{number}")
 
 
 def _with(name: str, suffix: str) -> str:
-    return f"{name[: MAX_LENGTH - len(suffix)]}{suffix}"
+    return f"{name[: MAX_USERNAME_LENGTH - len(suffix)]}{suffix}"
 
 
 def _is_valid(name: str) -> bool:
@@ -69,4 +69,4 @@ def _is_valid(name: str) -> bool:
         validate_username(name)
     except ValidationError:
         return False
-    return normalized(name) == name
+    return normalized_username(name) == name

@@ -1,4 +1,4 @@
-"""Refusals: what a page answers when an action or a read says no."""
+"""Refusals: the pages for refused requests: 403, 404 and 429."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STATUS: dict[type[Exception], int] = {NotFoundError: 404, BadCursorError: 404, N
 
 
 class TooOftenError(RefusedError):
-    """Somebody does something too often (429); in `wait` seconds it may be done again."""
+    """A client exceeded a limit (429). wait: seconds until it is allowed again."""
 
     def __init__(self, wait: int) -> None:
         super().__init__("")
@@ -22,7 +22,7 @@ class TooOftenError(RefusedError):
 
 
 class RefusalMiddleware:
-    """Turns the refusals that a page lets through into pages that say why."""
+    """Turns a RefusedError or BadCursorError that a view raises into a page with the reason."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
@@ -31,7 +31,7 @@ class RefusalMiddleware:
         return self._get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        """The page for a refusal; None for any other exception."""
+        """The page; None for any other exception."""
         if isinstance(error, TooOftenError):
             response = render(request, "429.html", {"wait": error.wait}, status=429)
             response["Retry-After"] = str(error.wait)

@@ -1,4 +1,4 @@
-"""Votes: up, down, taken back."""
+"""Votes: vote on posts and comments."""
 
 from __future__ import annotations
 

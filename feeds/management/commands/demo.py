@@ -1,4 +1,4 @@
-"""`manage.py demo`: load the demo data once, and say whom one can sign in as."""
+"""`manage.py demo`: load the demo data once, and print the names to sign in with."""
 
 from typing import Any
 

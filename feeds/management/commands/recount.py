@@ -1,4 +1,4 @@
-"""`manage.py recount`: compare the counts with the votes and comments, and put right what has drifted."""
+"""`manage.py recount`: compare the counts with the votes and comments, and correct those that differ."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Accounts and tokens: who one is, and what is refused."""
+"""The actions of accounts and tokens: what they change, and what they refuse."""
 
 import pytest
 from django.contrib.auth import authenticate

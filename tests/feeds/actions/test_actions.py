@@ -1,4 +1,4 @@
-"""Votes, follows, blocks and circles: what one can do, also twice and at once, and what is refused."""
+"""The actions of votes, follows, blocks and circles: repeated, at the same time, and refused."""
 
 import pytest
 from django.db import IntegrityError

@@ -1,4 +1,4 @@
-"""Posts and comments: what one may write, edit and delete, and what is refused."""
+"""The actions of posts and comments: who may write, edit and delete, and what is refused."""
 
 import pytest
 

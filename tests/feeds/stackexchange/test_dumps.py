@@ -1,4 +1,4 @@
-"""What an import says of folders and files that are no dump."""
+"""The messages for folders and files that are not a dump."""
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -9,7 +9,7 @@ pytestmark = pytest.mark.django_db
 
 
 def refusal(*arguments: object) -> str:
-    """What the command says on refusing."""
+    """The error message of the command."""
     with pytest.raises(CommandError) as refused:
         call_command("import_stackexchange", *map(str, arguments))
     return str(refused.value)
