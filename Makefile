@@ -35,7 +35,12 @@ format: .venv/test  ## Put the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+messages: .venv/run  ## Collect the texts to translate and compile the translations (needs gettext)
+	DEBUG=on $(BIN)/python manage.py makemessages --locale zh_Hans --no-obsolete --no-wrap --add-location file \
+		--ignore benchmarks --ignore examples --ignore tests --ignore var
+	DEBUG=on $(BIN)/python manage.py compilemessages --ignore .venv
+
 bench: .venv/test  ## The benchmarks beside their peers, small
 	$(BIN)/python -m benchmarks
 
-.PHONY: help run test check format bench
+.PHONY: help run test check format messages bench

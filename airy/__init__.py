@@ -1,0 +1,4 @@
+"""Airy: the project. Its settings, addresses and pages; the only package that imports every app.
+
+Runs in every process. Writes no table.
+"""

@@ -1,4 +1,4 @@
-"""The JSON API under /api/: who may ask, how often, and how errors are answered; the routers are the apps' own."""
+"""API: the JSON API under /api/: authentication, limits and answers to errors; the routers are those of the apps."""
 
 from typing import Any
 
@@ -14,20 +14,22 @@ from feeds.api.throttle import Throttle
 from notifications.api import router as notifications
 
 DESCRIPTION = """
-Programs send `Authorization: Bearer <token>`, browsers their session cookie and, to change something, the CSRF token.
-Everyone may read what is public. A list is a page `{"items": […], "next_cursor": …}`; ask with `cursor` for the next.
-Errors are `{"detail": "…"}`: 401 sign in, 403 not allowed, 404 not there, 409 taken, 413 too large, 422 not valid
-(with `fields`), 429 too often (with `Retry-After`).
-PUT and DELETE of a vote, follow, membership, block, mute may be repeated.
+Programs send `Authorization: Bearer <token>`. Browsers send the session cookie and, to change something,
+the CSRF token.
+Anyone can read public content. A list is a page `{"items": […], "next_cursor": …}`; send `cursor` to get the next page.
+Errors are `{"detail": "…"}`: 401 not signed in, 403 not allowed, 404 not found, 409 already taken, 413 too large,
+422 not valid (with `fields`), 429 too many requests (with `Retry-After`).
+You can safely repeat PUT and DELETE of a vote, follow, membership, block or mute.
 """
 
 REFUSED = {"$ref": "#/components/schemas/Problem"}
 
 
 class Api(NinjaAPI):
-    """django-ninja's, whose description tells of every route that it may refuse, and how."""
+    """django-ninja's API, whose OpenAPI document has a 4XX answer for every route."""
 
     def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
+        """The OpenAPI document."""
         schema = super().get_openapi_schema(**options)
         schema["components"]["schemas"]["Problem"] = Problem.model_json_schema()
         for operation in (one for path in schema["paths"].values() for one in path.values()):

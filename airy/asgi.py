@@ -6,19 +6,19 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "airy.settings")
 
 from django.core.asgi import get_asgi_application
 
-http = get_asgi_application()  # sets Django up: what is imported below needs it
+http = get_asgi_application()  # sets up Django, which the imports below need
 
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter
 
-from airy.origins import OwnPages
+from airy.origins import SameSiteOnly
 from notifications.live.draining import lifespan
 from notifications.live.routing import websockets
 
 application = ProtocolTypeRouter(
     {
         "http": http,
-        "websocket": OwnPages(AuthMiddlewareStack(websockets)),
+        "websocket": SameSiteOnly(AuthMiddlewareStack(websockets)),
         "lifespan": lifespan,
     }
 )

@@ -1,4 +1,4 @@
-"""Headers: what browsers are told to allow on our pages. Everything is ours: no other site, nothing inline."""
+"""Headers: the content security policy of all pages: nothing from other sites, no inline script."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-#: Inline style is for one thing: the alignment of table cells, which Markdown may set.
+#: Inline style is allowed for the alignment of table cells, which Markdown sets.
 POLICY = "; ".join(
     (
         "default-src 'self'",
@@ -22,7 +22,7 @@ POLICY = "; ".join(
 
 
 class ContentSecurityPolicy:
-    """Middleware: every page carries the policy, but Django's own pages of errors under DEBUG."""
+    """Middleware: adds the policy to every page, except to Django's own error pages under DEBUG."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response

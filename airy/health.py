@@ -1,4 +1,4 @@
-"""Health: does this process live, and can it serve?"""
+"""Health: whether this process answers, and whether it can serve."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 
-#: Set once all migrations were found applied: the code of a process knows no more of them later.
+#: True once all migrations were found applied: a running process gets no new ones.
 _migrated = False
 
 
 @never_cache
 def healthz(request: HttpRequest) -> JsonResponse:
-    """The process answers; nothing else is asked, so that a broken database does not get it killed."""
+    """200: the process answers. Reads nothing else: a broken database is no reason to kill the process."""
     return JsonResponse({"healthy": True})
 
 
 @never_cache
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 when the database answers and its migrations are applied, else 503; what is wrong is for staff."""
+    """200 if the database answers and all migrations are applied, else 503. Staff also get the result of each check."""
     checks = {"database": _database()}
     if checks["database"] == "ok":
         checks["migrations"] = _migrations()
     ready = set(checks.values()) == {"ok"}
-    told = {"checks": checks} if checks["database"] == "ok" and _by_staff(request) else {}
-    return JsonResponse({"ready": ready, **told}, status=200 if ready else 503)
+    details = {"checks": checks} if checks["database"] == "ok" and _by_staff(request) else {}
+    return JsonResponse({"ready": ready, **details}, status=200 if ready else 503)
 
 
 def _database() -> str:
@@ -47,7 +47,7 @@ def _migrations() -> str:
 
 
 def unapplied_migrations() -> list[str]:
-    """The migrations that the database still wants."""
+    """The migrations that are not applied to the database."""
     executor = MigrationExecutor(connection)
     return [str(migration) for migration, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())]
 

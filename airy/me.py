@@ -1,4 +1,4 @@
-"""Me: one's own account as the API shows it, with what waits to be read."""
+"""Me: the user's own account in the API, with the number of unread notices."""
 
 from django.contrib.auth import logout, update_session_auth_hash
 from django.utils.translation import gettext as _
@@ -15,7 +15,7 @@ router = Router(tags=["accounts"])
 
 
 class MeOut(AccountOut):
-    """One's own account, and how many notices are unread."""
+    """The user's own account, and the number of unread notices."""
 
     unread: int
 
@@ -56,4 +56,4 @@ def _me(user: User) -> MeOut:
 
 def _require_password(user: User, password: str, *, field: str) -> None:
     if not user.check_password(password):
-        raise InvalidError(field, _("The password is wrong."))
+        raise InvalidError(field, _("Wrong password."))

@@ -1,4 +1,4 @@
-"""Origins: which pages may open a websocket here. A browser names the site of the page, a program names none."""
+"""Origins: which pages may open a websocket here."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from typing import Any
 from channels.security.websocket import WebsocketDenier
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpResponse
-from django.middleware.csrf import CsrfViewMiddleware
+
+from feeds.origins import is_from_this_site
 
 Application = Callable[[Any, Any, Any], Awaitable[Any]]
-#: A handshake is an HTTP request.
+#: A handshake is an HTTP request: the scheme of its address by that of the websocket.
 SCHEMES = {"ws": "http", "wss": "https"}
 
 
-class OwnPages:
-    """Lets in the pages of this site and of CSRF_TRUSTED_ORIGINS, asked for by a name in ALLOWED_HOSTS.
+class SameSiteOnly:
+    """ASGI middleware: refuses the handshakes of pages of other sites.
 
-    A cookie goes with every page's handshake, so that otherwise any site could read along.
+    A browser sends the session cookie with the handshake of any page, so that any site could read the user's notices.
     """
 
     def __init__(self, application: Application) -> None:
         self._application = application
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
-        application = self._application if may_open(scope) else WebsocketDenier()
+        application = self._application if is_allowed(scope) else WebsocketDenier()
         return await application(scope, receive, send)
 
 
-def may_open(scope: dict[str, Any]) -> bool:
-    """Whether a handshake is a program's, or that of a page which Django would take a form from."""
+def is_allowed(scope: dict[str, Any]) -> bool:
+    """Whether a handshake is for a host of ALLOWED_HOSTS, and from a page of this site or from a program."""
     scheme = SCHEMES.get(scope.get("scheme", "ws"), "http")
     request = ASGIRequest({**scope, "method": "GET", "scheme": scheme}, io.BytesIO())
     try:
         request.get_host()
     except DisallowedHost:
         return False
-    return "Origin" not in request.headers or CsrfViewMiddleware(HttpResponse)._origin_verified(request)  # type: ignore[attr-defined]
+    return is_from_this_site(request)

@@ -1,16 +1,19 @@
-"""Refusals: how the API says no. Whatever is wrong, the answer is JSON with a `detail` for people."""
+"""Refusals of the API: an error becomes an answer in JSON, with a `detail` that people can read.
+
+The pages' own are in `feeds.views.refusals`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import iscoroutinefunction
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.decorators import sync_and_async_middleware
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
@@ -18,11 +21,73 @@ from ninja.errors import HttpError, ValidationError
 from feeds.errors import InvalidError, NotAllowedError, NotFoundError, RefusedError, TakenError
 from feeds.lists.pagination import BadCursorError
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
 STATUSES: dict[type[RefusedError], int] = {NotFoundError: 404, NotAllowedError: 403, InvalidError: 422, TakenError: 409}
 
 
+class FieldMessage:
+    """What the client reads of an invalid field. limits: the placeholders of the text, each with its key in `ctx`."""
+
+    def __init__(self, text: StrOrPromise, **limits: str) -> None:
+        self.text = text
+        self.limits = limits
+
+
+WHOLE_NUMBER = FieldMessage(gettext_lazy("This must be a whole number."))
+TRUE_OR_FALSE = FieldMessage(gettext_lazy("This must be true or false."))
+NUMBER = FieldMessage(gettext_lazy("This must be a number."))
+OBJECT = FieldMessage(gettext_lazy("This must be an object."))
+#: The message for each type of pydantic's errors.
+FIELD_MESSAGES = {
+    "missing": FieldMessage(gettext_lazy("This field is required.")),
+    "extra_forbidden": FieldMessage(gettext_lazy("Unknown field.")),
+    "string_type": FieldMessage(gettext_lazy("This must be a string.")),
+    "string_unicode": FieldMessage(gettext_lazy("This contains invalid characters. Remove them and try again.")),
+    "string_too_long": FieldMessage(
+        gettext_lazy("This is too long. Use at most %(most)s characters."), most="max_length"
+    ),
+    "string_too_short": FieldMessage(
+        gettext_lazy("This is too short. Use at least %(least)s characters."), least="min_length"
+    ),
+    "int_type": WHOLE_NUMBER,
+    "int_parsing": WHOLE_NUMBER,
+    "int_from_float": WHOLE_NUMBER,
+    "int_parsing_size": WHOLE_NUMBER,
+    "float_type": NUMBER,
+    "float_parsing": NUMBER,
+    "finite_number": NUMBER,
+    "bool_type": TRUE_OR_FALSE,
+    "bool_parsing": TRUE_OR_FALSE,
+    "list_type": FieldMessage(gettext_lazy("This must be a list.")),
+    "dict_type": OBJECT,
+    "model_type": OBJECT,
+    "model_attributes_type": OBJECT,
+    "literal_error": FieldMessage(gettext_lazy("This must be one of: %(choices)s."), choices="expected"),
+    "greater_than_equal": FieldMessage(gettext_lazy("This must be at least %(least)s."), least="ge"),
+    "greater_than": FieldMessage(gettext_lazy("This must be greater than %(bound)s."), bound="gt"),
+    "less_than_equal": FieldMessage(gettext_lazy("This must be at most %(most)s."), most="le"),
+    "less_than": FieldMessage(gettext_lazy("This must be less than %(bound)s."), bound="lt"),
+}
+#: The message for each status of an answer that brings none.
+STATUS_MESSAGES = {
+    400: gettext_lazy("The request could not be understood."),
+    401: gettext_lazy("Sign in, or send an API token."),
+    403: gettext_lazy("You don't have permission to do this."),
+    404: gettext_lazy("There is nothing at this address."),
+    405: gettext_lazy("This method is not allowed at this address."),
+    409: gettext_lazy("This conflicts with the current state."),
+    413: gettext_lazy("The request body is too large."),
+    415: gettext_lazy("This content type is not supported."),
+    422: gettext_lazy("The request contains values that are not valid."),
+    429: gettext_lazy("Too many requests. Try again later."),
+    503: gettext_lazy("The service is unavailable right now. Try again later."),
+}
+
+
 def answer_refusals(api: NinjaAPI) -> None:
-    """Let the API answer every error of ours and of django-ninja's."""
+    """Register the handlers for our errors, for those of django-ninja and for any other."""
     api.add_exception_handler(RefusedError, _refused)
     api.add_exception_handler(ValidationError, _not_understood)
     api.add_exception_handler(BadCursorError, _bad_cursor)
@@ -33,13 +98,13 @@ def answer_refusals(api: NinjaAPI) -> None:
 
 @sync_and_async_middleware
 def json_under_api(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
-    """Middleware: what is refused under /api/ outside of the API's own views (unknown address, crash…) is JSON, too."""
+    """Middleware: an error under /api/ that the API's views did not answer (unknown address, crash …) is JSON, too."""
     if iscoroutinefunction(get_response):
 
-        async def answer_soon(request: HttpRequest) -> HttpResponse:
+        async def answer_async(request: HttpRequest) -> HttpResponse:
             return _as_json(request, await get_response(request))
 
-        return answer_soon
+        return answer_async
 
     def answer(request: HttpRequest) -> HttpResponse:
         return _as_json(request, get_response(request))
@@ -67,111 +132,62 @@ def _refused(request: HttpRequest, error: RefusedError | type[RefusedError]) -> 
 
 
 def _bad_cursor(request: HttpRequest, error: Any) -> HttpResponse:
-    words = _("This cursor does not belong to this list; leave it out to start from the first page.")
-    return _answer(422, f"cursor: {words}", cursor=words)
+    message = _("This cursor is not valid for this list. Leave it out to start from the first page.")
+    return _answer(422, f"cursor: {message}", cursor=message)
 
 
 def _not_understood(request: HttpRequest, error: Any) -> HttpResponse:
     if any(problem["loc"][0] == "path" for problem in error.errors):
         return _answer(404, _phrase(404))
-    fields = {_field(problem): _words(problem) for problem in error.errors}
+    fields = {_field(problem): _field_message(problem) for problem in error.errors}
     if "" in fields:
-        return _answer(422, _("The body must be a JSON object."))
-    return _answer(422, "; ".join(f"{field}: {words}" for field, words in fields.items()), **fields)
+        return _answer(422, _("The request body must be a JSON object."))
+    return _answer(422, "; ".join(f"{field}: {message}" for field, message in fields.items()), **fields)
 
 
 def _field(problem: dict[str, Any]) -> str:
-    """The name by which the client sent a value; empty for the body as a whole."""
+    """The name of the invalid field as the client sent it; empty for the body as a whole."""
     where, _parameter, *names = problem["loc"]
     return ".".join(map(str, names if where == "body" else problem["loc"][1:]))
 
 
-def _words(problem: dict[str, Any]) -> str:
-    context = problem.get("ctx", {})
-    match problem["type"]:
-        case "missing":
-            return _("This is needed.")
-        case "extra_forbidden":
-            return _("There is no such field.")
-        case "string_type":
-            return _("This must be text.")
-        case "string_unicode":
-            return _("This contains characters that are not text.")
-        case "string_too_long":
-            return _("This is too long: at most %(most)s characters.") % {"most": context["max_length"]}
-        case "int_type" | "int_parsing" | "int_from_float" | "int_parsing_size":
-            return _("This must be a whole number.")
-        case "bool_type" | "bool_parsing":
-            return _("This must be true or false.")
-        case "literal_error":
-            return _("This must be one of: %(choices)s.") % {"choices": context["expected"].replace(" or ", _(" or "))}
-        case "greater_than_equal":
-            return _("This must be at least %(least)s.") % {"least": context["ge"]}
-        case "greater_than":
-            return _("This must be more than %(bound)s.") % {"bound": context["gt"]}
-        case "less_than_equal":
-            return _("This must be at most %(most)s.") % {"most": context["le"]}
-        case "less_than":
-            return _("This must be less than %(bound)s.") % {"bound": context["lt"]}
-        case "string_too_short":
-            return _("This is too short: at least %(least)s characters.") % {"least": context["min_length"]}
-        case "float_type" | "float_parsing" | "finite_number":
-            return _("This must be a number.")
-        case "list_type":
-            return _("This must be a list.")
-        case "dict_type" | "model_type" | "model_attributes_type":
-            return _("This must be an object.")
-        case _:
-            return str(problem["msg"]) if _in_english() else _("This is not valid.")
+def _field_message(problem: dict[str, Any]) -> str:
+    """What is wrong with a field, from pydantic's error: `type`, `msg` in English, and `ctx` with the limits."""
+    message = FIELD_MESSAGES.get(problem["type"])
+    if message is None:
+        return str(problem["msg"]) if _in_english() else _("This value is not valid.")
+    limits = {name: problem["ctx"][key] for name, key in message.limits.items()}
+    if "choices" in limits:
+        limits["choices"] = limits["choices"].replace(" or ", _(" or "))
+    return str(message.text) % limits
 
 
 def _in_english() -> bool:
-    """Whether what others word in English only can be read."""
+    """Whether the client reads English, so that messages of other libraries need no translation."""
     return (get_language() or "en").startswith("en")
 
 
 def _too_big(request: HttpRequest, error: Any) -> HttpResponse:
-    return _answer(413, _("The body is too large."))
+    return _answer(413, _("The request body is too large."))
 
 
 def _http_error(request: HttpRequest, error: Any) -> HttpResponse:
     if error.status_code == 400:
-        return _answer(400, _("The body is not JSON."))
+        return _answer(400, _("The request body is not valid JSON."))
     if error.status_code == 429 or error.message == HTTPStatus(error.status_code).phrase:
         return _answer(error.status_code, _phrase(error.status_code))
     return _answer(error.status_code, error.message)
 
 
 def _failed(request: HttpRequest, error: Any) -> HttpResponse:
-    # Django logs it with its traceback, and the middleware words the answer.
+    # Django logs it with its traceback, and json_under_api answers.
     raise error
 
 
 def _phrase(status: int) -> str:
-    match status:
-        case 400:
-            return _("This request is not understood.")
-        case 401:
-            return _("Sign in first, or send a token.")
-        case 403:
-            return _("This is not allowed.")
-        case 404:
-            return _("There is nothing here.")
-        case 405:
-            return _("This method is not allowed here.")
-        case 409:
-            return _("This does not agree with what there is.")
-        case 413:
-            return _("The body is too large.")
-        case 415:
-            return _("A body of this type is not taken.")
-        case 422:
-            return _("Something in this request is not valid.")
-        case 429:
-            return _("Too many requests; try again later.")
-        case 503:
-            return _("This cannot be answered right now; try again later.")
-        case _ if status >= 500:
-            return _("Something went wrong on our side.")
-        case _:
-            return HTTPStatus(status).phrase if _in_english() else _("This request was refused.")
+    """What a status means."""
+    if status in STATUS_MESSAGES:
+        return str(STATUS_MESSAGES[status])
+    if status >= 500:
+        return _("Something went wrong on our side. Try again later.")
+    return HTTPStatus(status).phrase if _in_english() else _("The request was refused.")

@@ -1,4 +1,4 @@
-"""Serve: uvicorn in this process, ended by Ctrl-C or SIGTERM without cutting anyone off."""
+"""Serve: uvicorn in this process; Ctrl-C and SIGTERM end it after open requests and sockets."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from notifications.live.sockets import sockets as open_sockets
+from notifications.push.registry import open_sockets
 
-#: Seconds that open requests and sockets get to finish.
+#: Seconds after which open requests and sockets are cut off.
 GRACE = 5
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """ "8000", ":8000" or "127.0.0.1:8000" as host and port. Raises ValueError with the form."""
+    """Host and port of "8000", ":8000" or "127.0.0.1:8000". Raises ValueError, whose message shows the form."""
     host, _, port = text.rpartition(":")
     if not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ValueError(f"{text!r} is no address; it has the form PORT or ADDR:PORT, for example 127.0.0.1:8000")
+        raise ValueError(f"{text!r} is not an address. Use PORT or ADDR:PORT, for example 127.0.0.1:8000")
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server; the signals are ours, so that what runs beside it can be drained after it."""
+    """uvicorn's server. It handles the signals itself, so that the workers in this process can stop after it."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
@@ -35,7 +35,7 @@ class Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         if threading.current_thread() is not threading.main_thread():
-            yield  # under the reloader, whose process takes the signals
+            yield  # under the reloader, whose process handles the signals
             return
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -57,8 +57,10 @@ class Server(uvicorn.Server):
 
 
 def serve(host: str, port: int, *, ready: Callable[[], None]) -> bool:
-    """Serve HTTP and websockets until a signal comes; `ready` is called once the port answers. False if it could not
-    start."""
+    """Serve HTTP and websockets until a signal comes. False if the server could not start.
+
+    ready: called once the port answers.
+    """
     config = uvicorn.Config(
         "airy.asgi:application",
         host=host,
@@ -72,6 +74,6 @@ def serve(host: str, port: int, *, ready: Callable[[], None]) -> bool:
     server = Server(config, ready)
     try:
         asyncio.run(server.serve())
-    except SystemExit:  # uvicorn's way to say that the port is taken
+    except SystemExit:  # uvicorn raises it if the port is taken
         return False
     return server.started

@@ -1,4 +1,4 @@
-"""Airy's settings, read once from the environment. A malformed value stops the start with its name and the cure."""
+"""Settings: read once from the environment. A malformed value stops the start; the error names it and the cure."""
 
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,9 @@ def read(
     choices: tuple[str, ...] = (),
     schemes: tuple[str, ...] = (),
 ) -> Any:
-    """The value of an environment variable (or of the file named by NAME_FILE), checked.
+    """The checked value of an environment variable, or of the file that NAME_FILE names.
 
-    Raises ImproperlyConfigured with the variable's name and what it takes.
+    Raises ImproperlyConfigured with the variable's name and the values that it takes.
     """
     try:
         value = env.get_value(name, cast=cast, default=default)
@@ -38,7 +38,7 @@ def read(
         kind = "a whole number" if cast is int else cast.__name__
         raise ImproperlyConfigured(f"{name} must be {kind}, for example {name}={default} ({error})") from None
     except OSError as error:
-        raise ImproperlyConfigured(f"{name}_FILE names a file that cannot be read: {error}") from None
+        raise ImproperlyConfigured(f"{name}_FILE is a file that cannot be read: {error}") from None
     if minimum is not None and value < minimum:
         raise ImproperlyConfigured(f"{name} must be at least {minimum}, for example {name}={default}; it is {value}")
     if maximum is not None and value > maximum:
@@ -51,7 +51,7 @@ def read(
 
 
 def read_flag(name: str, default: bool) -> bool:
-    """An on/off variable: anything but on, off, true, false, yes, no, 1 or 0 is an error, not "off"."""
+    """The value of an on/off variable (on/off, true/false, yes/no, 1/0). Raises ImproperlyConfigured for any other."""
     value = str(env.get_value(name, default="on" if default else "off")).strip().lower()
     if value in {"on", "true", "yes", "1"}:
         return True
@@ -88,12 +88,12 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 
 def secret_key() -> str:
-    """SECRET_KEY, or with DEBUG a key generated once and kept beside the database."""
+    """SECRET_KEY; under DEBUG, if it is not set, a key that is generated once and kept in var/."""
     if key := read("SECRET_KEY", str, ""):
         return str(key)
     if not DEBUG:
         raise ImproperlyConfigured(
-            "SECRET_KEY is not set: export SECRET_KEY=… (or SECRET_KEY_FILE, or DEBUG=on at home)"
+            "SECRET_KEY is not set: export SECRET_KEY=… (or SECRET_KEY_FILE, or DEBUG=on for development)"
         )
     path = VAR_DIR / "secret_key"
     if not path.exists():
@@ -150,7 +150,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "notifications.context_processors.bell",
+                "notifications.context_processors.stream",
             ]
         },
     }
@@ -158,7 +158,7 @@ TEMPLATES = [
 
 
 def database() -> dict[str, Any]:
-    """DATABASES["default"]: PostgreSQL through psycopg's pool, or SQLite whose writers queue fairly."""
+    """DATABASES["default"]: PostgreSQL with psycopg's pool, or SQLite with `airy.sqlite`."""
     url = urlparse(DATABASE_URL)
     if url.scheme not in {"postgres", "postgresql", "sqlite"} or not url.path.strip("/"):
         raise ImproperlyConfigured(
@@ -177,7 +177,7 @@ def database() -> dict[str, Any]:
             },
         }
     pool = {"min_size": 0, "max_size": read("DATABASE_POOL_SIZE", int, 40, minimum=4), "timeout": 30}
-    # Just-in-time compilation pays for analyses; of a short statement on large tables it may cost minutes.
+    # Just-in-time compilation pays off for analyses; for a short statement on large tables it may take minutes.
     options = {"pool": pool, "prepare_threshold": 0, "options": "-c jit=off"}
     return config | {"CONN_MAX_AGE": 0, "OPTIONS": options}
 
@@ -284,7 +284,7 @@ LOGGING = {
         "structured": {
             "()": structlog.stdlib.ProcessorFormatter,
             "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer],
-            "foreign_pre_chain": _shared,
+            "foreign_pre_chain": [*_shared, structlog.stdlib.ExtraAdder()],
         }
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},

@@ -1,4 +1,4 @@
-"""Every address of Airy."""
+"""URLs: every address of Airy."""
 
 from django.contrib import admin
 from django.urls import include, path

@@ -1,1 +1,1 @@
-"""Ours and what people would pick instead, in turn, in one run; ratios of medians."""
+"""Benchmarks: Airy and what people would use instead, measured in turns in one run; prints ratios of medians."""

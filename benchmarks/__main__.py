@@ -1,4 +1,4 @@
-"""The benchmarks that need no peers of their own (see benchmarks/requirements.txt for those), small."""
+"""Runs, in small sizes, the benchmarks that need no other packages (see benchmarks/requirements.txt for those)."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ SMALL = (
     ("benchmarks.latency", "--rounds", "2"),
     ("benchmarks.feeds", "--readers", "5000", "--users", "30000", "--followers", "5000", "--rounds", "5"),
     ("benchmarks.writers", "--rounds", "2", "--seconds", "2"),
-    ("benchmarks.outbox", "--rows", "100000", "--rounds", "3", "--strangers", "1000"),
+    ("benchmarks.outbox", "--rows", "100000", "--rounds", "3", "--unblocked-events", "1000"),
     ("benchmarks.subjects", "--rounds", "3"),
     ("benchmarks.memory", "--rows", "100000", "--events", "10000"),
     ("benchmarks.search", "--posts", "3000", "--rounds", "3"),

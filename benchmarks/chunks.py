@@ -1,6 +1,6 @@
-"""What chunks side by side gain over one after the other, on PostgreSQL: recount, reindex and rebuild_feeds on a Stack
-Exchange dump, each with everything to put right. Interleaved rounds, the order turned round from one to the next; the
-ratio of the medians is printed.
+"""How much faster chunks are in parallel than one after another, on PostgreSQL: recount, reindex and rebuild_feeds on a
+Stack Exchange dump, with every row to repair. One job and several jobs take turns, and the order is reversed from round
+to round. Prints the ratio of the median times.
 
     python -m benchmarks.chunks DUMP [--graph FILE] [--rounds 5] [--jobs 4] [--readers 2000]
 """
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.place import own_place
+from benchmarks.services import temporary_services
 
 
 def main() -> None:
@@ -21,10 +21,10 @@ def main() -> None:
     arguments.add_argument("dump", type=Path)
     arguments.add_argument("--graph", type=Path)
     arguments.add_argument("--rounds", type=int, default=5)
-    arguments.add_argument("--jobs", type=int, default=4)
-    arguments.add_argument("--readers", type=int, default=2000)
+    arguments.add_argument("--jobs", type=int, default=4, help="chunks at once")
+    arguments.add_argument("--readers", type=int, default=2000, help="users whose feeds are rebuilt")
     options = arguments.parse_args()
-    with own_place("airy_bench_chunks"):
+    with temporary_services("airy_bench_chunks"):
         load(options.dump, options.graph)
         measure(options.rounds, options.jobs, options.readers)
 
@@ -47,25 +47,25 @@ def measure(rounds: int, jobs: int, readers: int) -> None:
     some = User.objects.order_by("pk").values_list("pk", flat=True)[:readers]
     users = User.objects.filter(pk__lte=list(some)[-1])
 
-    def drift() -> None:
+    def falsify_counts() -> None:
         EntityCounts.objects.update(upvotes=-1)
 
-    works: dict[str, tuple[Callable[[], object], Callable[[int], object]]] = {
-        "recount": (drift, lambda jobs: recount(jobs=jobs)),
+    tasks: dict[str, tuple[Callable[[], object], Callable[[int], object]]] = {
+        "recount": (falsify_counts, lambda jobs: recount(jobs=jobs)),
         "reindex": (SearchDocument.objects.all().delete, lambda jobs: reindex(jobs=jobs)),
         "rebuild_feeds": (FeedEntry.objects.all().delete, lambda jobs: rebuild_feeds(users, jobs=jobs)),
     }
-    for name, (spoil, work) in works.items():
+    for name, (undo, work) in tasks.items():
         work(1)
-        took: dict[int, list[float]] = {1: [], jobs: []}
+        seconds: dict[int, list[float]] = {1: [], jobs: []}
         for number in range(rounds):
-            for side in sorted(took, reverse=bool(number % 2)):
-                spoil()
+            for side in sorted(seconds, reverse=bool(number % 2)):
+                undo()
                 began = time.perf_counter()
                 work(side)
-                took[side].append(time.perf_counter() - began)
-        ratio = statistics.median(took[1]) / statistics.median(took[jobs])
-        each = [one / many for one, many in zip(took[1], took[jobs], strict=True)]
+                seconds[side].append(time.perf_counter() - began)
+        ratio = statistics.median(seconds[1]) / statistics.median(seconds[jobs])
+        each = [one / many for one, many in zip(seconds[1], seconds[jobs], strict=True)]
         print(f"{name}: {jobs} jobs are {ratio:.2f} times as fast as 1 (rounds {min(each):.2f} to {max(each):.2f})")
 
 

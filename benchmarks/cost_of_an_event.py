@@ -1,6 +1,6 @@
-"""What an event costs its producer on PostgreSQL: creating a post with its event beside the save alone, and beside
-the save and an unconfirmed dramatiq send. Interleaved rounds; the ratio of each round is taken, and the median of
-those printed.
+"""The cost of an event for its producer on PostgreSQL: saving a post with its event, beside the save alone and beside
+the save and an unconfirmed dramatiq send. The actions take turns. Prints the median time of each in milliseconds per
+post, and the median and the quartiles of the ratios of the single rounds.
 
     python -m benchmarks.cost_of_an_event [--rounds 20] [--posts 60]
 """
@@ -13,15 +13,15 @@ import statistics
 import time
 from collections.abc import Callable
 
-from benchmarks.place import own_place
+from benchmarks.services import temporary_services
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rounds", type=int, default=20)
-    arguments.add_argument("--posts", type=int, default=60)
+    arguments.add_argument("--posts", type=int, default=60, help="posts of one round of one action")
     options = arguments.parse_args()
-    with own_place("airy_bench_cost"):
+    with temporary_services("airy_bench_cost"):
         measure(options.rounds, options.posts)
 
 
@@ -53,12 +53,12 @@ def measure(rounds: int, posts: int) -> None:
 
     author = User.objects.create(username="author")
     number = itertools.count()
-    stock = RabbitmqBroker(parameters=[broker_parameters()], middleware=[])
+    plain_broker = RabbitmqBroker(parameters=[broker_parameters()], middleware=[])
 
-    @dramatiq.actor(broker=stock, queue_name="plain")
+    @dramatiq.actor(broker=plain_broker, queue_name="plain")
     def react(post_id: int, author_id: int, title: str) -> None: ...
 
-    stock.declare_queue("plain", ensure=True)
+    plain_broker.declare_queue("plain", ensure=True)
 
     def fields() -> dict[str, object]:
         return {"author_id": author.pk, "title": f"Post {next(number)}", "body": "Some words of a post.\n" * 20}
@@ -76,20 +76,21 @@ def measure(rounds: int, posts: int) -> None:
     def save_with_event() -> None:
         Post(**fields()).save(force_insert=True)
 
-    plain = PlainPost(published_at=timezone.now(), **fields())
-    plain.save()
-    evented = Post.objects.create(**fields())
+    without_event = PlainPost(published_at=timezone.now(), **fields())
+    without_event.save()
+    with_event = Post.objects.create(**fields())
 
     def update_alone() -> None:
         with transaction.atomic():
-            plain.title = f"Post {next(number)}"
-            plain.save()
+            without_event.title = f"Post {next(number)}"
+            without_event.save()
 
     def update_with_event() -> None:
-        evented.title = f"Post {next(number)}"
-        evented.save()
+        with_event.title = f"Post {next(number)}"
+        with_event.save()
 
     def seconds(action: Callable[[], None]) -> float:
+        """Seconds per call."""
         started = time.perf_counter()
         for _ in range(posts):
             action()
@@ -98,21 +99,21 @@ def measure(rounds: int, posts: int) -> None:
     actions = (save_alone, save_and_send, save_with_event, update_alone, update_with_event)
     for action in actions:
         seconds(action)
-    taken: dict[str, list[float]] = {action.__name__: [] for action in actions}
+    times: dict[str, list[float]] = {action.__name__: [] for action in actions}
     for turn in range(rounds):
         for action in actions if turn % 2 else reversed(actions):
-            taken[action.__name__].append(seconds(action))
-    for name, values in taken.items():
+            times[action.__name__].append(seconds(action))
+    for name, values in times.items():
         print(f"{name:18} {statistics.median(values) * 1e3:7.3f} ms")
     for ours, other, bound in (
         ("save_with_event", "save_alone", "at most 1.6"),
         ("save_with_event", "save_and_send", "at most 1.15"),
         ("update_with_event", "update_alone", "reported"),
     ):
-        ratios = [a / b for a, b in zip(taken[ours], taken[other], strict=True)]
+        ratios = [a / b for a, b in zip(times[ours], times[other], strict=True)]
         low, middle, high = statistics.quantiles(ratios, n=4)
         print(f"{ours} / {other}: {middle:.2f} [{low:.2f}..{high:.2f}] ({bound})")
-    stock.close()
+    plain_broker.close()
 
 
 def broker_parameters() -> dict[str, object]:

@@ -1,11 +1,12 @@
-"""How fast one worker process drains a backlog: ours, with exactly one effect per event, beside plain dramatiq with
-none of that and beside the outboxes of others. Interleaved rounds; the ratio of each round is taken, and the median
-of those printed with its quartiles.
+"""How fast one worker process drains a backlog: Airy, with exactly one effect per event, beside plain dramatiq, which
+has no such guarantee, and beside other outboxes. The systems take turns. Prints for each the median rate in events per
+second and the processor time per event in microseconds, then the median of the ratios of the single rounds.
 
     python -m benchmarks.drain [--rounds 5] [--events 5000]
 
-The backlog stands before the clock starts, which runs from the first effect until the last is safe: on ours, in the
-inbox. Each drain is a process of its own. Peers that are not installed (benchmarks/requirements.txt) are left out.
+The backlog is stored before the clock starts. The clock runs from the first effect until the last one is committed (for
+Airy, until the inbox records it). Each drain is a process of its own. Peers that are not installed
+(benchmarks/requirements.txt) are left out.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ import statistics
 import time
 from multiprocessing.connection import Connection
 
-from benchmarks.place import own_place
+from benchmarks.services import temporary_services
 
-#: Ours, the other, and the ratio of their events per second that is asked for.
+#: Airy, the other system, and the required ratio of their events per second.
 BOUNDS = (
     ("airy no-op", "dramatiq no-op", "at least 1.2, aim 2.5"),
     ("airy batch", "dramatiq no-op", "at least 2, aim 3"),
@@ -30,19 +31,19 @@ BOUNDS = (
     ("airy no-op", "reliable-outbox no-op, 4 threads", "at least 2"),
     ("airy no-op", "domain-events no-op", "at least 2"),
 )
-#: Slower sides drain a smaller backlog.
-SHARE = {"airy no-op, redelivered": 0.2, "dramatiq update": 0.5, "domain-events no-op": 0.2}
+#: Share of the backlog that a slower system drains.
+BACKLOG_SHARE = {"airy no-op, redelivered": 0.2, "dramatiq update": 0.5, "domain-events no-op": 0.2}
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--events", type=int, default=5_000)
-    arguments.add_argument("--only", help="sides whose names match this expression")
+    arguments.add_argument("--only", help="systems whose names match this regular expression")
     arguments.add_argument("--log-level", default="INFO", help="what the workers log; it goes to /dev/null")
     options = arguments.parse_args()
-    with own_place(
-        "airy_bench_drain", DJANGO_SETTINGS_MODULE="benchmarks.drained.settings", LOG_LEVEL=options.log_level
+    with temporary_services(
+        "airy_bench_drain", DJANGO_SETTINGS_MODULE="benchmarks.backlog.settings", LOG_LEVEL=options.log_level
     ):
         measure(options.rounds, options.events, options.only or "")
 
@@ -52,20 +53,20 @@ def measure(rounds: int, events: int, only: str) -> None:
     from django.core.management import call_command
 
     call_command("migrate", run_syncdb=True, verbosity=0)
-    from benchmarks.drained.sides import SIDES, start_afresh
+    from benchmarks.backlog.systems import SYSTEMS, reset_tables
 
     installed = {"airy", "dramatiq", *(name.removeprefix("django_").replace("_", "-") for name in settings.PEERS)}
-    names = [name for name in SIDES if name.split()[0] in installed and re.search(only, name)]
+    names = [name for name in SYSTEMS if name.split()[0] in installed and re.search(only, name)]
     rates: dict[str, list[float]] = {name: [] for name in names}
     cpu: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(rounds):
         for name in names if turn % 2 else reversed(names):
-            count = int(events * SHARE.get(name, 1))
-            start_afresh()
-            SIDES[name]().lay(count)
-            taken = run_in_process(name, count)
-            rates[name].append(count / taken["seconds"])
-            cpu[name].append(taken["cpu"] / count * 1e6)
+            count = int(events * BACKLOG_SHARE.get(name, 1))
+            reset_tables()
+            SYSTEMS[name]().store(count)
+            figures = run_in_process(name, count)
+            rates[name].append(count / figures["seconds"])
+            cpu[name].append(figures["cpu"] / count * 1e6)
     for name in names:
         print(
             f"{name:34} {statistics.median(rates[name]):7.0f} events/s"
@@ -81,30 +82,30 @@ def measure(rounds: int, events: int, only: str) -> None:
 
 
 def run_in_process(name: str, events: int) -> dict[str, float]:
-    """Work the backlog off in a process of its own; returns its figures."""
+    """Drain the backlog in a process of its own; gives `seconds`, and `cpu` in seconds of processor time."""
     from django.db import connections
 
     connections.close_all()
     for connection in connections.all(initialized_only=True):
         connection.close_pool()
     processes = multiprocessing.get_context("fork")
-    ours, theirs = processes.Pipe()
-    process = processes.Process(target=drain, args=(name, events, theirs))
+    receiver, sender = processes.Pipe()
+    process = processes.Process(target=drain, args=(name, events, sender))
     process.start()
-    theirs.close()
-    figures = ours.recv()
+    sender.close()
+    figures = receiver.recv()
     process.join()
     return figures
 
 
 def drain(name: str, events: int, answer: Connection) -> None:
-    """In the process of its own."""
-    from benchmarks.drained.sides import SIDES
+    """The process of its own: drain and send the figures."""
+    from benchmarks.backlog.systems import SYSTEMS
 
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what is logged is written, and read by nobody
-    side = SIDES[name]()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # logging costs what it costs in production, but prints nothing
+    system = SYSTEMS[name]()
     began = time.process_time()
-    seconds = side.drain(events)
+    seconds = system.drain(events)
     answer.send({"seconds": seconds, "cpu": time.process_time() - began})
 
 

@@ -1,5 +1,5 @@
-"""What the relay and a worker hold in memory: warm, beside a million rows that wait for their time, and after a long
-backlog was drained. Both are processes of their own.
+"""The resident memory of a relay and of a worker, each with its child processes, in MB: after 10,000 events, beside a
+million outbox rows that are not due, and after a long backlog was drained.
 
     python -m benchmarks.memory [--rows 1000000] [--events 100000]
 """
@@ -16,26 +16,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.outbox import crowd
-from benchmarks.place import own_place
+from benchmarks.outbox import insert_rows
+from benchmarks.services import temporary_services
 
-WARM = 10_000
-#: How long anything may take, in seconds.
-PATIENCE = 300
+#: Events before the first measurement, so that caches and pools are filled.
+WARM_UP_EVENTS = 10_000
+#: Seconds after which a wait fails the benchmark.
+TIMEOUT = 300
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--rows", type=int, default=1_000_000)
-    arguments.add_argument("--events", type=int, default=100_000)
+    arguments.add_argument("--rows", type=int, default=1_000_000, help="outbox rows that are not due")
+    arguments.add_argument("--events", type=int, default=100_000, help="events of the long backlog")
     options = arguments.parse_args()
-    with own_place("airy_bench_memory", DJANGO_SETTINGS_MODULE="benchmarks.settings"), processes() as started:
+    with temporary_services("airy_bench_memory", DJANGO_SETTINGS_MODULE="benchmarks.settings"), processes() as started:
         measure(started, options.rows, options.events)
 
 
 @contextmanager
 def processes() -> Iterator[dict[str, subprocess.Popen]]:
-    """A relay that is active, and a worker whose own relay stands by."""
+    """An active relay, and a worker whose own relay is on standby."""
     from events.models import Process
 
     commands = {"relay": ("relay",), "worker": ("rundramatiq", "--processes", "1", "--threads", "8")}
@@ -52,13 +53,13 @@ def processes() -> Iterator[dict[str, subprocess.Popen]]:
 
 
 def measure(started: dict[str, subprocess.Popen], rows: int, events: int) -> None:
-    drain(WARM)
-    warm = held(started)
-    crowd(rows, due=dt.datetime.now(dt.UTC) + dt.timedelta(days=1))
-    drain(WARM)
-    beside = held(started)
+    drain(WARM_UP_EVENTS)
+    warm = memory(started)
+    insert_rows(rows, due=dt.datetime.now(dt.UTC) + dt.timedelta(days=1))
+    drain(WARM_UP_EVENTS)
+    beside = memory(started)
     drain(events)
-    after = held(started)
+    after = memory(started)
     for kind in started:
         print(
             f"{kind}: {warm[kind]:.0f} MB warm, {beside[kind] - warm[kind]:+.1f} MB beside {rows:,} waiting rows,"
@@ -67,41 +68,41 @@ def measure(started: dict[str, subprocess.Popen], rows: int, events: int) -> Non
 
 
 def drain(events: int) -> None:
-    """Emit so many, and wait until each is done and none is left but those that wait for their time."""
+    """Emit that many events, and wait until each is done and only rows that are not due are left."""
     from django.db import transaction
 
-    from benchmarks.bells.events import Struck
+    from benchmarks.start_time.events import Measured
     from events.bus import emit_many
     from events.models import Delivery, OutboxMessage
 
-    done = Delivery.objects.filter(subscriber="bench.hear", state="done")
+    done = Delivery.objects.filter(subscriber="bench.report_start", state="done")
     goal = done.count() + events
     for start in range(0, events, 1_000):
         with transaction.atomic():
-            emit_many(Struck(number=number) for number in range(start, min(start + 1_000, events)))
-    wait(lambda: not OutboxMessage.objects.fresh().exists() and done.count() == goal, "not drained")
+            emit_many(Measured(number=number) for number in range(start, min(start + 1_000, events)))
+    wait(lambda: not OutboxMessage.objects.new().exists() and done.count() == goal, "not drained")
 
 
-def held(started: dict[str, subprocess.Popen]) -> dict[str, float]:
-    """The resident memory of each with its children, in MB."""
-    return {kind: sum(map(_resident, _family(process.pid))) for kind, process in started.items()}
+def memory(started: dict[str, subprocess.Popen]) -> dict[str, float]:
+    """The resident memory of each process with its children, in MB."""
+    return {kind: sum(map(_resident, _with_children(process.pid))) for kind, process in started.items()}
 
 
-def _family(pid: int) -> list[int]:
+def _with_children(pid: int) -> list[int]:
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(one for child in children for one in _family(int(child)))]
+    return [pid, *(found for child in children for found in _with_children(int(child)))]
 
 
 def _resident(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def wait(reached: Callable[[], bool], otherwise: str) -> None:
-    """Wait until a condition holds; else end with these words."""
-    deadline = time.monotonic() + PATIENCE
-    while not reached():
+def wait(condition: Callable[[], bool], failure: str) -> None:
+    """Wait until a condition holds. Raises SystemExit with the text `failure` after TIMEOUT seconds."""
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
         if time.monotonic() > deadline:
-            raise SystemExit(f"{otherwise} within {PATIENCE} s")
+            raise SystemExit(f"{failure} within {TIMEOUT} s")
         time.sleep(0.1)
 
 

@@ -1,8 +1,9 @@
-"""The task pool beside its peers, in turn and in one run.
+"""The task pool beside ThreadPoolExecutor, run_coroutine_threadsafe and bare asyncio.
 
     python -m benchmarks.pool [--quick]
 
-Each figure is the median over interleaved rounds; on a shared machine only the ratios say something.
+The two sides of a comparison take turns. Prints the median time of each in seconds and the ratio of the speeds; on a
+shared machine only the ratios are reliable. Prints at last the growth of the memory in MB while the pool is full.
 """
 
 import argparse
@@ -21,45 +22,47 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from events.pool import PoolOverloadedError, TaskPool
 
+#: Worker threads of both sides.
 THREADS = 64
-LIMIT = 10_000
+#: Most tasks at once.
+SIZE = 10_000
 
 
-def nothing() -> None:
+def do_nothing() -> None:
     pass
 
 
-async def nothing_async() -> None:
+async def do_nothing_async() -> None:
     pass
 
 
 def functions_in_taskpool(tasks: int) -> None:
-    with TaskPool(LIMIT, max_threads=THREADS) as pool:
+    with TaskPool(SIZE, max_threads=THREADS) as pool:
         for _ in range(tasks):
-            pool.submit(nothing)
+            pool.submit(do_nothing)
 
 
 def functions_in_thread_pool_executor(tasks: int) -> None:
     with ThreadPoolExecutor(THREADS) as pool:
         for _ in range(tasks):
-            pool.submit(nothing)
+            pool.submit(do_nothing)
 
 
 def coroutines_in_taskpool(tasks: int) -> None:
-    with TaskPool(LIMIT) as pool:
+    with TaskPool(SIZE) as pool:
         for _ in range(tasks):
-            pool.submit(nothing_async)
+            pool.submit(do_nothing_async)
 
 
 def coroutines_by_run_coroutine_threadsafe(tasks: int) -> None:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    slots = threading.Semaphore(LIMIT)
+    slots = threading.Semaphore(SIZE)
     last = None
     for _ in range(tasks):
         slots.acquire()
-        last = asyncio.run_coroutine_threadsafe(nothing_async(), loop)
+        last = asyncio.run_coroutine_threadsafe(do_nothing_async(), loop)
         last.add_done_callback(lambda _: slots.release())
     last.result()
     loop.call_soon_threadsafe(loop.stop)
@@ -68,7 +71,7 @@ def coroutines_by_run_coroutine_threadsafe(tasks: int) -> None:
 
 
 def sleeps_in_taskpool(tasks: int) -> None:
-    with TaskPool(LIMIT) as pool:
+    with TaskPool(SIZE) as pool:
         for _ in range(tasks):
             pool.submit(asyncio.sleep, 0.01)
 
@@ -80,55 +83,56 @@ def sleeps_in_bare_asyncio(tasks: int) -> None:
     asyncio.run(main())
 
 
-def stalled(refused: int, blocked: int) -> float:
-    """Megabytes by which the process grows while a full pool refuses some tasks and lets some submitters wait."""
-    stall = threading.Event()
+def memory_growth(refused: int, blocked: int) -> float:
+    """Growth of the process in MB while a full pool refuses some tasks and lets some submitters wait."""
+    release = threading.Event()
     start = threading.Event()
     pool = TaskPool(8, idle_timeout=None)
     for _ in range(8):
-        pool.submit(stall.wait)
+        pool.submit(release.wait)
 
     def submit() -> None:
         start.wait()
-        pool.submit(nothing)
+        pool.submit(do_nothing)
 
     submitters = [threading.Thread(target=submit) for _ in range(blocked)]
     for submitter in submitters:
         submitter.start()
-    before = resident()
+    before = resident_memory()
     start.set()
     for _ in range(refused):
         try:
-            pool.try_submit(nothing)
+            pool.try_submit(do_nothing)
         except PoolOverloadedError:
             continue
     while pool.waiting < blocked:
         time.sleep(0.01)
-    growth = resident() - before
-    stall.set()
+    growth = resident_memory() - before
+    release.set()
     for submitter in submitters:
         submitter.join()
     pool.close()
     return growth
 
 
-def resident() -> float:
+def resident_memory() -> float:
+    """Resident memory of this process in MB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 2**20
 
 
 def compare(title: str, ours: Callable[[int], None], peer: Callable[[int], None], *, tasks: int, rounds: int) -> None:
-    """Print both medians, and how often as fast as the peer the pool is: the median, and round by round."""
-    took: dict[Callable[[int], None], list[float]] = {ours: [], peer: []}
+    """Print the median times, and the speed of the pool relative to the peer: the median and each round."""
+    seconds: dict[Callable[[int], None], list[float]] = {ours: [], peer: []}
     for i in range(rounds):
         for side in (ours, peer) if i % 2 else (peer, ours):
             began = time.perf_counter()
             side(tasks)
-            took[side].append(time.perf_counter() - began)
-    ratios = [theirs / mine for mine, theirs in zip(took[ours], took[peer], strict=True)]
+            seconds[side].append(time.perf_counter() - began)
+    ratios = [peer_time / our_time for our_time, peer_time in zip(seconds[ours], seconds[peer], strict=True)]
     print(title)
     print(
-        f"    pool {median(took[ours]):.3f} s, peer {median(took[peer]):.3f} s, speed {median(ratios):.2f}x;",
+        f"    pool {median(seconds[ours]):.3f} s, peer {median(seconds[peer]):.3f} s, speed {median(ratios):.2f}x;",
         "rounds:",
         *(f"{ratio:.2f}" for ratio in ratios),
         flush=True,
@@ -142,8 +146,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.stalled:
         refused = 100_000 if options.quick else 1_000_000
-        growth = stalled(refused, 1_000)
-        print(f"{refused:,} refused tasks, 1,000 blocked submitters, stalled workers: {growth:.1f} MB (aim < 10 MB)")
+        growth = memory_growth(refused, 1_000)
+        print(f"{refused:,} refused tasks, 1,000 blocked submitters, busy workers: {growth:.1f} MB (aim < 10 MB)")
         return
     tasks, rounds = (10_000, 3) if options.quick else (50_000, 7)
     compare(
@@ -167,7 +171,7 @@ def main() -> None:
         tasks=10_000,
         rounds=rounds,
     )
-    # In a process of its own: what the rounds before left behind would hide the growth.
+    # In a process of its own: memory freed by the rounds before would hide the growth.
     subprocess.run([sys.executable, __file__, "--stalled", *(["--quick"] if options.quick else [])], check=True)
 
 

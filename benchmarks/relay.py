@@ -1,5 +1,5 @@
-"""The relay's rate beside that of a loop as one would write it, which takes each row by itself through the ORM:
-published, confirmed, deleted. Interleaved rounds.
+"""The rate of Airy's relay beside a simple loop over the ORM that publishes one row, waits for its confirm, deletes it
+and takes the next. Both take turns. Prints the median rate of each in events per second, and their ratio.
 
     python -m benchmarks.relay [--rounds 5] [--events 4000] [--singles 400]
 """
@@ -10,17 +10,17 @@ import argparse
 import statistics
 import time
 
-from benchmarks.place import own_place
 from benchmarks.ratio import print_ratio
+from benchmarks.services import temporary_services
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rounds", type=int, default=5)
-    arguments.add_argument("--events", type=int, default=4_000)
-    arguments.add_argument("--singles", type=int, default=400)
+    arguments.add_argument("--events", type=int, default=4_000, help="rows of a round of the relay")
+    arguments.add_argument("--singles", type=int, default=400, help="rows of a round of the simple loop")
     options = arguments.parse_args()
-    with own_place("airy_bench_relay", DJANGO_SETTINGS_MODULE="benchmarks.settings"):
+    with temporary_services("airy_bench_relay", DJANGO_SETTINGS_MODULE="benchmarks.settings"):
         measure(options.rounds, options.events, options.singles)
 
 
@@ -29,20 +29,19 @@ def measure(rounds: int, events: int, singles: int) -> None:
     import pika
     from django.db import transaction
 
-    from benchmarks.bells.events import Struck
+    from benchmarks.start_time.events import Measured
     from events.bus import emit_many
     from events.models import OutboxMessage
-    from events.relay.couriers import courier_for
 
     broker = dramatiq.get_broker()
-    courier = courier_for(broker)
+    courier = broker.courier()
     connection = pika.BlockingConnection(broker.parameters)
     channel = connection.channel()
     channel.confirm_delivery()
 
     def fill(count: int) -> None:
         with transaction.atomic():
-            emit_many(Struck(number=number) for number in range(count))
+            emit_many(Measured(number=number) for number in range(count))
 
     def relayed() -> float:
         fill(events)
@@ -54,7 +53,7 @@ def measure(rounds: int, events: int, singles: int) -> None:
     def confirmed_each() -> float:
         fill(singles)
         started = time.perf_counter()
-        for row in OutboxMessage.objects.fresh()[:singles].select_related("event"):
+        for row in OutboxMessage.objects.new()[:singles].select_related("event"):
             channel.basic_publish(
                 broker.exchange,
                 row.event.topic,
@@ -72,13 +71,13 @@ def measure(rounds: int, events: int, singles: int) -> None:
         return singles / (time.perf_counter() - started)
 
     relayed(), confirmed_each()
-    ours, peer = [], []
+    airy, simple = [], []
     for _ in range(rounds):
-        ours.append(relayed())
-        peer.append(confirmed_each())
-        channel.queue_purge("airy.bench.hear")
-    print(f"relay {statistics.median(ours):8.0f} events/s   confirm each {statistics.median(peer):8.0f} events/s")
-    print_ratio("relay / confirm each", ours, peer, "at least 10")
+        airy.append(relayed())
+        simple.append(confirmed_each())
+        channel.queue_purge("airy.bench.report_start")
+    print(f"relay {statistics.median(airy):8.0f} events/s   confirm each {statistics.median(simple):8.0f} events/s")
+    print_ratio("relay / confirm each", airy, simple, "at least 10")
     courier.close()
     connection.close()
 

@@ -1,6 +1,8 @@
-"""What the relay's alarm costs those who commit: eight pgbench clients that each commit one event a transaction, with
-the statement as it is and with its NOTIFY left out, beside a relay that is busy; and with every commit notifying, as it
-would be if the relay never said that it is awake. Interleaved rounds.
+"""The cost of the NOTIFY that wakes a sleeping relay. Eight pgbench clients commit one event per transaction. Compared
+are, in turns and in commits per second:
+
+1. "busy" and "bare": the statement of emit() as it is, and without its NOTIFY, while a relay is awake and busy;
+2. "asleep" and "bare, no relay": every commit sends a NOTIFY, as if the relay were always asleep, and none does.
 
     python -m benchmarks.writers [--rounds 6] [--seconds 4] [--pgbench /usr/lib/postgresql/15/bin/pgbench]
 """
@@ -22,8 +24,8 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks.place import POSTGRES, own_place
 from benchmarks.ratio import print_ratio
+from benchmarks.services import POSTGRES, temporary_services
 
 NAME = "airy_bench_writers"
 PGBENCH = shutil.which("pgbench") or "/usr/lib/postgresql/15/bin/pgbench"
@@ -32,17 +34,20 @@ PGBENCH = shutil.which("pgbench") or "/usr/lib/postgresql/15/bin/pgbench"
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rounds", type=int, default=6)
-    arguments.add_argument("--seconds", type=int, default=4)
+    arguments.add_argument("--seconds", type=int, default=4, help="of one run of pgbench")
     arguments.add_argument("--pgbench", default=PGBENCH)
     options = arguments.parse_args()
-    with own_place(NAME, DJANGO_SETTINGS_MODULE="benchmarks.settings"), tempfile.TemporaryDirectory() as folder:
+    with (
+        temporary_services(NAME, DJANGO_SETTINGS_MODULE="benchmarks.settings"),
+        tempfile.TemporaryDirectory() as folder,
+    ):
         measure(Path(folder), options.pgbench, options.rounds, options.seconds)
 
 
 def measure(folder: Path, pgbench: str, rounds: int, seconds: int) -> None:
     statement = emit_statement()
-    with_alarm, without = folder / "with.sql", folder / "without.sql"
-    with_alarm.write_text(statement)
+    with_notify, without = folder / "with.sql", folder / "without.sql"
+    with_notify.write_text(statement)
     bare = re.sub(r"RETURNING CASE.*END", "RETURNING NULL::text", statement)
     assert bare != statement
     without.write_text(bare)
@@ -54,30 +59,33 @@ def measure(folder: Path, pgbench: str, rounds: int, seconds: int) -> None:
         assert found
         return float(found[1])
 
-    taken: dict[str, list[float]] = {"busy": [], "bare": [], "asleep": [], "bare, no relay": []}
+    rates: dict[str, list[float]] = {"busy": [], "bare": [], "asleep": [], "bare, no relay": []}
     with relay():
-        commits(with_alarm)
+        commits(with_notify)
         for turn in range(rounds):
-            for arm, script in (("busy", with_alarm), ("bare", without))[:: 1 if turn % 2 else -1]:
-                taken[arm].append(commits(script))
-                drained()
+            for name, script in (("busy", with_notify), ("bare", without))[:: 1 if turn % 2 else -1]:
+                rates[name].append(commits(script))
+                wait_until_drained()
     for turn in range(rounds):
-        for arm in ("asleep", "bare, no relay")[:: 1 if turn % 2 else -1]:
-            with always_asleep() if arm == "asleep" else nothing():
-                taken[arm].append(commits(with_alarm if arm == "asleep" else without))
-    for arm, values in taken.items():
-        print(f"{arm:15} {statistics.median(values):8.0f} commits/s")
-    print_ratio("with the alarm / without, relay busy", taken["busy"], taken["bare"], "at least 0.9")
+        for name in ("asleep", "bare, no relay")[:: 1 if turn % 2 else -1]:
+            with always_asleep() if name == "asleep" else nothing():
+                rates[name].append(commits(with_notify if name == "asleep" else without))
+    for name, values in rates.items():
+        print(f"{name:15} {statistics.median(values):8.0f} commits/s")
+    print_ratio("with / without NOTIFY, relay busy", rates["busy"], rates["bare"], "at least 0.9")
     print_ratio(
-        "every commit notifies / none, no relay", taken["asleep"], taken["bare, no relay"], "reported: what is spared"
+        "every commit notifies / none, no relay",
+        rates["asleep"],
+        rates["bare, no relay"],
+        "reported only: the cost that a busy relay avoids",
     )
 
 
 def emit_statement() -> str:
-    """The statement that emit() executes, with its values written in."""
+    """The SQL statement that emit() executes, with its values as literals."""
     from django.db import connection, transaction
 
-    from benchmarks.bells.events import Struck
+    from benchmarks.start_time.events import Measured
     from events.bus import emit
 
     seen: list[str] = []
@@ -88,7 +96,7 @@ def emit_statement() -> str:
         return execute(sql, params, many, context)  # type: ignore[operator]
 
     with connection.execute_wrapper(keep), transaction.atomic():
-        event_id = emit(Struck(number=1))
+        event_id = emit(Measured(number=1))
     (statement,) = seen
     values = re.search(r"VALUES \((.*?)\) RETURNING event_id", statement, re.DOTALL)
     assert values
@@ -99,18 +107,18 @@ def emit_statement() -> str:
 
 @contextmanager
 def relay() -> Iterator[None]:
-    """A relay in a process of its own, active."""
+    """Run an active relay in a process of its own."""
     process = subprocess.Popen((sys.executable, "manage.py", "relay"), stdout=subprocess.DEVNULL)
     try:
-        drained()
+        wait_until_drained()
         yield
     finally:
         process.terminate()
         process.wait(30)
 
 
-def drained() -> None:
-    """Wait until the outbox is empty, and the broker's queue, too."""
+def wait_until_drained() -> None:
+    """Wait until the outbox is empty, and purge the queue of the broker."""
     import dramatiq
     import pika
     from django.db import close_old_connections
@@ -124,15 +132,17 @@ def drained() -> None:
         time.sleep(0.1)
     with pika.BlockingConnection(dramatiq.get_broker().parameters) as connection:
         channel = connection.channel()
-        if "airy.bench.hear" in dramatiq.get_broker().subscriptions:
-            channel.queue_declare("airy.bench.hear", durable=True, arguments=dramatiq.get_broker().queue_arguments)
-            channel.queue_purge("airy.bench.hear")
+        if "airy.bench.report_start" in dramatiq.get_broker().subscriptions:
+            channel.queue_declare(
+                "airy.bench.report_start", durable=True, arguments=dramatiq.get_broker().queue_arguments
+            )
+            channel.queue_purge("airy.bench.report_start")
     close_old_connections()
 
 
 @contextmanager
 def always_asleep() -> Iterator[None]:
-    """Hold the wake lock, as a sleeping relay does, and never wake."""
+    """Hold the lock by which a sleeping relay asks for a NOTIFY, as long as the block runs."""
     from events.outbox.notify import WAKE_CHANNEL, WAKE_LOCK
 
     with psycopg.connect(f"{POSTGRES}/{NAME}", autocommit=True) as session:

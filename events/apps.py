@@ -12,17 +12,19 @@ class EventsConfig(AppConfig):
     verbose_name = _("Events")
 
     def ready(self) -> None:
-        """Put our middleware on the broker, then find every app's subscribers and give each its actor."""
+        """Add our middleware to the broker, then import every app's subscribers and declare an actor for each."""
         import dramatiq
 
         from .checks import check_broker, check_database, check_time_limits
+        from .inbox.retry import RetryOrDeadLetter
         from .inbox.time_limit import DeliveryTimeLimit
         from .subscription import listeners, subscriptions
         from .worker.actors import declare_actor
-        from .worker.shutdown import Leaving, Relaying, RetryOrDeadLetter
+        from .worker.services import HostServices
+        from .worker.shutdown import OrderlyShutdown
 
         broker = dramatiq.get_broker()
-        for middleware in (DeliveryTimeLimit(), RetryOrDeadLetter(), Leaving(), Relaying()):
+        for middleware in (DeliveryTimeLimit(), RetryOrDeadLetter(), OrderlyShutdown(), HostServices()):
             broker.add_middleware(middleware)
         listeners.append(lambda subscription: declare_actor(dramatiq.get_broker(), subscription))
         for subscription in list(subscriptions.values()):
@@ -37,6 +39,6 @@ class EventsConfig(AppConfig):
 def _announce(*, plan: Any = (), **kwargs: Any) -> None:
     from .repair.announce import announce
 
-    # After a step back the tables are older than this code.
+    # After a migration backwards the tables are older than this code.
     if not any(backwards for _, backwards in plan):
         announce()

@@ -1,4 +1,4 @@
-"""The event bus: the one public door of this app."""
+"""The event bus: declare events, emit them, subscribe to them. The public door of this app."""
 
 from .event import Event, Meta
 from .event_source import EventSource

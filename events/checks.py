@@ -1,30 +1,26 @@
-"""Checks: settings with which events would not flow as promised."""
+"""Checks: settings with which events would not be delivered as promised."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import dramatiq
-from django.apps import apps
 from django.core.checks import CheckMessage, Error, Warning
 from django.db import connections, router
 
 from .brokers.contract import EventBroker
-from .brokers.rabbitmq import RabbitmqBroker
+from .outbox.models import OutboxMessage
 from .subscription import subscriptions
-
-#: How long one run may take on RabbitMQ, in milliseconds: its consumer_timeout is 30 minutes unless it is set.
-LONGEST_RUN = 25 * 60_000
 
 
 def check_broker(**kwargs: Any) -> list[CheckMessage]:
-    """The broker carries events."""
+    """The broker delivers events."""
     broker = dramatiq.get_broker()
     if isinstance(broker, EventBroker):
         return []
     return [
         Error(
-            f"{type(broker).__name__} carries no events.",
+            f"{type(broker).__name__} cannot carry events.",
             hint='Set DRAMATIQ_BROKER["BROKER"] to "events.brokers.rabbitmq.RabbitmqBroker" or the embedded one.',
             id="events.E001",
         )
@@ -32,16 +28,16 @@ def check_broker(**kwargs: Any) -> list[CheckMessage]:
 
 
 def check_time_limits(**kwargs: Any) -> list[CheckMessage]:
-    """No subscriber may run for so long that RabbitMQ takes its message back and hands it out once more."""
-    if not isinstance(dramatiq.get_broker(), RabbitmqBroker):
-        return []
-    long = sorted(one.name for one in subscriptions.values() if one.time_limit > LONGEST_RUN)
+    """No subscriber may run for longer than the broker lets a consumer hold a message: it would deliver it again."""
+    broker = dramatiq.get_broker()
+    longest = broker.longest_run if isinstance(broker, EventBroker) else None
+    long = sorted(one.name for one in subscriptions.values() if longest is not None and one.time_limit > longest)
     if not long:
         return []
     return [
         Warning(
-            f"RabbitMQ takes back what is held for half an hour, and {', '.join(long)} may run as long.",
-            hint="Give them a time_limit of 25 minutes at most, or raise RabbitMQ's consumer_timeout"
+            f"RabbitMQ redelivers messages not acknowledged for 30 minutes; {', '.join(long)} may run that long.",
+            hint="Set their time_limit to at most 25 minutes, or raise RabbitMQ's consumer_timeout"
             ' and add "events.W003" to SILENCED_SYSTEM_CHECKS.',
             id="events.W003",
         )
@@ -49,8 +45,8 @@ def check_time_limits(**kwargs: Any) -> list[CheckMessage]:
 
 
 def check_database(**kwargs: Any) -> list[CheckMessage]:
-    """SQLite's writers do not fail for want of the lock, and a connection pool serves all threads of a worker."""
-    connection = connections[router.db_for_write(apps.get_model("events.OutboxMessage"))]
+    """SQLite's transactions take the write lock first, and a connection pool is large enough for a worker's threads."""
+    connection = connections[router.db_for_write(OutboxMessage)]
     options = connection.settings_dict.get("OPTIONS", {})
     found: list[CheckMessage] = []
     if connection.vendor == "sqlite" and options.get("transaction_mode") != "IMMEDIATE":

@@ -1,4 +1,4 @@
-"""Envelope: an event on the wire, CloudEvents 1.0 in structured JSON, and back."""
+"""Envelope: the wire format of an event, CloudEvents 1.0 as structured JSON, encoded and decoded."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from typing_extensions import TypedDict
 from .event import Event, Meta, event_class
 
 CONTENT_TYPE = "application/cloudevents+json"
-#: The versions of a schema that the log can keep.
+#: The versions of a schema that the log can store.
 VERSIONS = range(1, 2**15)
 
 
 class Wire(TypedDict, total=False):
-    """What is read off the wire. The log keeps so many characters of each; what it does not know it leaves out."""
+    """The fields that are read off the wire. The lengths are those of the log's columns. Other fields are ignored."""
 
     id: uuid.UUID
     source: Annotated[str, StringConstraints(max_length=200)]
@@ -39,7 +39,7 @@ WIRE = TypeAdapter(Wire)
 
 
 class UndecodableError(ValueError):
-    """Bytes that are no event of ours, or not of the shape the topic's class declares."""
+    """Bytes that are no CloudEvent, or data that do not fit the class of the topic."""
 
 
 class Envelope(NamedTuple):
@@ -58,7 +58,7 @@ class Envelope(NamedTuple):
     sequence: int | None = None
 
     def encode(self) -> bytes:
-        """The wire format. `sequence` is padded, so that it sorts as text, too."""
+        """The wire format. `sequence` is padded with zeros, so that it sorts as text, too."""
         return to_json(
             {
                 "specversion": "1.0",
@@ -80,16 +80,16 @@ class Envelope(NamedTuple):
 
     @classmethod
     def decode(cls, body: bytes) -> Envelope:
-        """Read the wire format. Only id, source, type and data are asked of a foreign publisher.
+        """Read the wire format. A foreign publisher must give id, source, type and data; all else is optional.
 
         Raises UndecodableError.
         """
         try:
             wire = WIRE.validate_json(body)
             if b"\\u0000" in body and _has_nul(wire):
-                raise ValueError("a NUL character, which PostgreSQL cannot keep")
+                raise ValueError("it contains a NUL character, which PostgreSQL cannot store")
             if not _is_finite(wire["data"]):
-                raise ValueError("a number without end, which JSON does not know")
+                raise ValueError("it contains NaN or Infinity, which JSON does not allow")
             event_id = wire["id"]
             return cls(
                 id=event_id,
@@ -115,14 +115,14 @@ class Envelope(NamedTuple):
         return json.dumps(self.data, ensure_ascii=False)
 
     def event(self, *, attempt: int, run: int) -> Event:
-        """The typed event. Fields its class does not know are left out: a newer writer may have added them.
+        """The typed event. Unknown fields are ignored: a newer writer may have added them.
 
-        Raises UndecodableError when the topic has no class here or the data do not fit it.
+        Raises UndecodableError when the topic has no class or the data do not fit it.
         """
         cls = event_class(self.topic, version=self.version)
         if cls is None:
             raise UndecodableError(
-                f"no event class is declared for topic {self.topic!r}: declare one, or narrow the pattern"
+                f"no event class is declared for topic {self.topic!r}: declare one, or narrow the subscriber's pattern"
             )
         try:
             event = cls.model_validate_json(to_json(self.data), extra="ignore")
@@ -161,7 +161,7 @@ def _version(schema: str) -> int:
     written = schema.rsplit("/", 1)[-1]
     version = int(written) if written.isdecimal() else 1
     if version not in VERSIONS:
-        raise ValueError(f"version {version}: from {VERSIONS[0]} to {VERSIONS[-1]} can be kept")
+        raise ValueError(f"version {version} is out of range: it must be from {VERSIONS[0]} to {VERSIONS[-1]}")
     return version
 
 
@@ -171,5 +171,5 @@ def _time(value: str | None) -> dt.datetime:
     time = dt.datetime.fromisoformat(value)
     if time.tzinfo is dt.UTC:
         return time
-    # As it is kept: some times of the first and of the last year there is are none in UTC.
+    # Some times of the years 1 and 9999 do not exist in UTC: astimezone raises for them.
     return (time if time.tzinfo else time.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict
 
 PLAIN_TYPES = (int, str, bool, float, types.NoneType, uuid.UUID, dt.datetime, dt.date, decimal.Decimal)
-RESERVED_NAMES = ("topic", "version", "meta", "subject")
+RESERVED_NAMES = ("topic", "version", "meta", "subject", "subject_text")
 
 TOPIC = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
 
@@ -23,7 +23,7 @@ catalogue: dict[str, dict[int, type[Event]]] = {}
 
 
 class Meta(NamedTuple):
-    """What the log knows of an event: who it is, when it was, what it came from and which attempt this is (from 1)."""
+    """What the log has about an event: its identity, its time, its cause, and which attempt this is (from 1)."""
 
     id: uuid.UUID
     topic: str
@@ -37,14 +37,14 @@ class Meta(NamedTuple):
 
 
 class Event(BaseModel):
-    """A fact that others may react to. Declare one by subclassing with its topic:
+    """A fact that subscribers react to. Declare one by subclassing with its topic:
 
         class PostPublished(Event, topic="post.published", version=1, subject="post/{post_id}"):
             post_id: int
 
     Fields are keyword-only, strictly typed and plain (numbers, strings, dates, UUIDs, literals, tuples of these), so
-    that every version of the code and every language reads them alike. `subject` is a format string over the fields.
-    A class without a topic is a common ancestor and cannot be emitted.
+    every version of the code and every language reads them alike. `subject` is a format string over the fields. A class
+    without a topic is a common ancestor and cannot be emitted.
 
     Raises TypeError at declaration when the topic is taken or a field is not plain.
     """
@@ -54,7 +54,7 @@ class Event(BaseModel):
     topic: ClassVar[str] = ""
     version: ClassVar[int] = 1
     subject_format: ClassVar[str] = ""
-    # Pydantic's own private attributes would cost every event more than its validation.
+    # Pydantic's own private attributes would take longer, for every event, than its validation.
     __slots__ = ("_received",)
     if typing.TYPE_CHECKING:
         _received: Meta
@@ -69,28 +69,30 @@ class Event(BaseModel):
         cls.subject_format = subject or cls.subject_format
         for name in cls.model_fields:
             if name in RESERVED_NAMES:
-                raise TypeError(
-                    f"{cls.__name__}.{name}: the name belongs to the event itself; call the field otherwise"
-                )
+                raise TypeError(f"{cls.__name__}.{name}: this name is reserved for the event itself; rename the field")
             _require_plain(cls, name, cls.model_fields[name].annotation)
         for _, named, _, _ in string.Formatter().parse(cls.subject_format):
             if named is not None and named not in cls.model_fields:
-                raise TypeError(f"{cls.__name__}: subject={cls.subject_format!r} names {named!r}, which is no field")
+                raise TypeError(
+                    f"{cls.__name__}: subject={cls.subject_format!r} names {named!r}, which is not a field of the event"
+                )
         if topic and (len(topic) > 100 or not TOPIC.fullmatch(topic)):
-            raise TypeError(f"{cls.__name__}: topic={topic!r}: words of a-z, 0-9, _ with dots between, 100 at most")
+            raise TypeError(
+                f"{cls.__name__}: topic={topic!r}: use words of a-z, 0-9, _ separated by dots, 100 characters at most"
+            )
         if topic:
             _enter_in_catalogue(cls)
 
     @property
     def meta(self) -> Meta:
-        """The event's place in the log. Raises LookupError on an event that was built but not received."""
+        """What the log has about the event. Raises LookupError on an event that was built and not received."""
         try:
             return self._received
         except AttributeError:
-            raise LookupError(f"{type(self).__name__} has no meta yet: only a delivered event has it") from None
+            raise LookupError(f"{type(self).__name__} has no meta: only a delivered event has one") from None
 
     @property
-    def about(self) -> str:
+    def subject_text(self) -> str:
         """The subject: what the event is about, for example "post/7"."""
         return self.subject_format.format_map(self.__dict__)
 
@@ -107,8 +109,8 @@ class Event(BaseModel):
 
 
 def event_class(topic: str, *, version: int) -> type[Event] | None:
-    """The class that reads a topic: of that version, or of the newest declared (a newer writer may only have added
-    fields)."""
+    """The class that reads a topic: of this version, or else of the newest declared version (a newer writer may only
+    have added fields). None for an undeclared topic."""
     versions = catalogue.get(topic)
     return None if not versions else versions.get(version) or versions[max(versions)]
 
@@ -119,7 +121,7 @@ def _enter_in_catalogue(cls: type[Event]) -> None:
     if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
         raise TypeError(
             f"{cls.__name__}: topic {cls.topic!r} version {cls.version} is declared by "
-            f"{known.__module__}.{known.__name__}; use another topic, or the next version"
+            f"{known.__module__}.{known.__name__}; use another topic or the next version"
         )
     versions[cls.version] = cls
 
@@ -135,6 +137,6 @@ def _require_plain(cls: type, name: str, annotation: Any) -> None:
             _require_plain(cls, name, argument)
         return
     raise TypeError(
-        f"{cls.__name__}.{name}: {annotation} is not plain; an event carries ids and values "
+        f"{cls.__name__}.{name}: {annotation} is not a plain type; an event carries IDs and values "
         "(int, str, bool, float, dates, UUID, Decimal, Literal, and tuples of these, not lists or models)"
     )

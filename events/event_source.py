@@ -10,10 +10,10 @@ from django.db import models, router, transaction
 class EventSource:
     """Put first among a model's bases: `class Post(EventSource, models.Model)`.
 
-    save() and delete() run in one transaction with what their signal receivers emit, also in autocommit, in the shell
-    and in the admin. `previous` is the row as it was before: read anew under the row's lock, so that of two stale
-    instances saved at once each sees what the other left. It is None for a new row, and in delete() for a row that is
-    already gone.
+    save() and delete() run in one transaction with the events that their signal receivers emit, also in autocommit, in
+    the shell and in the admin. `previous` is the row before the change. It is read again under the row's lock: when two
+    stale instances are saved at the same time, the second sees what the first wrote. It is None for a new row, and in
+    delete() for a row that is already deleted.
     """
 
     previous: Self | None = None

@@ -1,4 +1,5 @@
-"""Subscription: a function that reacts to events, with its own queue, retries and dead letters."""
+"""Subscription: a function that reacts to events, as this code declares it, with its own queue, retries and dead
+letters. (What the database remembers of it is the model `repair.models.Subscription`.)"""
 
 from __future__ import annotations
 
@@ -20,8 +21,10 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 PATTERN = re.compile(r"(#|\*|[a-z0-9_]+)(\.(#|\*|[a-z0-9_]+))*")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9._-]*")
 
+#: Seconds.
 YEAR = 366 * 86_400
-#: What each option goes from and to. RabbitMQ lets a consumer hold 65,535 messages: four full groups must fit.
+#: The least and the greatest value of each option. RabbitMQ lets a consumer hold 65,535 messages: four full groups
+#: must fit.
 BOUNDS = {
     "batch": (1, 10_000),
     "group": (1, 10_000),
@@ -31,34 +34,35 @@ BOUNDS = {
     "time_limit": (1, 2**31 - 1),
     "priority": (0, 9),
 }
-LONGEST_NAME = 200
+#: Characters of a name, at most: the width of the columns that store it.
+MAX_NAME_LENGTH = 200
 
-#: Every subscriber of this process by name.
+#: Every subscription of this process by name.
 subscriptions: dict[str, Subscription] = {}
 
 
 class RetryAfter(Exception):
-    """Raised by a subscriber: not now, try again in so many seconds (or a timedelta). It counts as an attempt.
+    """A subscriber raises it: try again after `seconds` (a number or a timedelta). It counts as an attempt.
 
-    Raises ValueError unless that is a time from now to a year ahead.
+    Raises ValueError unless that is from 0 to a year.
     """
 
     def __init__(self, seconds: float | dt.timedelta) -> None:
         if isinstance(seconds, dt.timedelta):
             seconds = seconds.total_seconds()
         if not isinstance(seconds, (int, float)) or not 0 <= seconds <= YEAR:
-            raise ValueError(f"RetryAfter({seconds!r}): seconds or a timedelta, from 0 to a year")
+            raise ValueError(f"RetryAfter({seconds!r}) is not valid: give seconds or a timedelta, from 0 to one year")
         super().__init__(f"retry after {seconds} s")
         self.seconds = seconds
 
 
 class PermanentFailure(Exception):
-    """Raised by a subscriber: no retry can help, put the event among the dead letters."""
+    """A subscriber raises it: no retry can help, make the event a dead letter."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subscription:
-    """What `subscriber` was told. Durations are milliseconds."""
+    """The options of one subscriber. Durations are milliseconds. origin: where the function is defined."""
 
     name: str
     function: Callable[..., Any]
@@ -80,8 +84,8 @@ class Subscription:
         return queue_of(self.name)
 
     @property
-    def together(self) -> int:
-        """How many waiting events may share one transaction."""
+    def group_size(self) -> int:
+        """The number of waiting events that may share one transaction."""
         return self.batch or (self.group if self.atomic else 1)
 
     def wants(self, topic: str) -> bool:
@@ -96,15 +100,17 @@ class Subscription:
 def subscriber(*what: type[Event] | str, **options: Any) -> Callable[[Function], Function]:
     """Make a function the subscriber of event classes or topic patterns ("vote.*", "#").
 
-    The function gets one event or, with `batch=N`, a list of up to N. It runs in a transaction that also holds the
-    record of its delivery, so its effect happens exactly once as long as it writes to its database alone; anything
-    else belongs into `transaction.on_commit`. Waiting events share a transaction, `group` (50) at most; `group=1` is
-    for those that cannot.
+    The function gets one event or, with `batch=N`, a list of up to N. The record of its delivery is written in the same
+    transaction, so its effect happens exactly once as long as it writes to its database only. Put anything else in
+    `transaction.on_commit`. Waiting events share a transaction, `group` (50) at most; `group=1` is for a subscriber
+    that cannot share one.
 
-    name: "<app>.<function>" by default; it names the queue, so keep it through a rename.
-    max_retries: runs after the first before the event becomes a dead letter (5). min_backoff, max_backoff, time_limit:
-    milliseconds or timedelta (1 s, 10 min, 10 min). priority: 0 to 9, which subscriber's waiting events run first.
-    replayable: running it again is harmless. atomic=False: work in many transactions that is idempotent by itself.
+    name: "<app>.<function>" by default. It names the queue: keep it with `name=` when you rename the function.
+    max_retries: runs after the first one, before the event becomes a dead letter (5).
+    min_backoff, max_backoff, time_limit: milliseconds or timedelta (1 s, 10 min, 10 min).
+    priority: 0 to 9; waiting events of a higher one run first.
+    replayable: running it again is harmless.
+    atomic=False: for work in many transactions that is idempotent by itself.
 
     Raises TypeError or ValueError at declaration, saying what to write instead.
     """
@@ -128,12 +134,12 @@ def subscriber(*what: type[Event] | str, **options: Any) -> Callable[[Function],
 
 
 def queue_of(name: str) -> str:
-    """The queue of a subscriber, known here or not."""
+    """The name of a subscriber's queue; the subscriber need not exist here."""
     return f"{getattr(settings, 'MQ_QUEUE_PREFIX', 'airy.')}{name}"
 
 
 def interested_in(topic: str) -> list[Subscription]:
-    """The subscribers of a topic."""
+    """The subscriptions that want a topic."""
     return [subscription for subscription in subscriptions.values() if subscription.wants(topic)]
 
 
@@ -155,14 +161,12 @@ def _pattern(what: type[Event] | str) -> str:
     if isinstance(what, str):
         if not PATTERN.fullmatch(what):
             raise ValueError(
-                f"{what!r} is no topic pattern: words of a-z, 0-9, _ with dots between; * one word, # any number"
+                f"{what!r} is not a topic pattern: use words of a-z, 0-9, _ separated by dots; * is one word, # any"
             )
         return what
     if isinstance(what, type) and issubclass(what, Event):
         if not what.topic:
-            raise TypeError(
-                f"{what.__name__} has no topic: subscribe to the events that descend from it, or to a pattern"
-            )
+            raise TypeError(f"{what.__name__} has no topic: subscribe to its subclasses, or to a pattern")
         return what.topic
     raise TypeError(f"{what!r} is neither an Event class nor a topic pattern such as 'vote.*'")
 
@@ -170,30 +174,30 @@ def _pattern(what: type[Event] | str) -> str:
 def _checked(options: dict[str, Any]) -> dict[str, Any]:
     known = set(Subscription.__dataclass_fields__) - {"function", "origin", "patterns"}
     if unknown := sorted(set(options) - known):
-        raise TypeError(f"subscriber() knows no option {', '.join(unknown)}; it takes {', '.join(sorted(known))}")
+        raise TypeError(f"subscriber() has no option {', '.join(unknown)}; it takes {', '.join(sorted(known))}")
     for name in ("min_backoff", "max_backoff", "time_limit"):
         if isinstance(options.get(name), dt.timedelta):
             options[name] = int(options[name] / dt.timedelta(milliseconds=1))
     for name, (least, most) in BOUNDS.items():
         value = options.get(name, least)
         if not (name == "batch" and value is None) and (type(value) is not int or not least <= value <= most):
-            raise ValueError(f"subscriber({name}={value!r}): a whole number from {least:,} to {most:,} is needed")
+            raise ValueError(f"subscriber({name}={value!r}): it must be a whole number from {least:,} to {most:,}")
     if options.get("min_backoff", 1_000) > options.get("max_backoff", 600_000):
         raise ValueError("subscriber(min_backoff=…) must not be longer than max_backoff")
     if options.get("batch") and "group" in options:
-        raise ValueError("subscriber(): a batch is its own group; give batch= or group=, not both")
+        raise ValueError("subscriber() takes batch= or group=, not both: a batch is its own group")
     if not options.get("atomic", True) and (options.get("batch") or options.get("group", 1) != 1):
-        raise ValueError("subscriber(atomic=False) works in transactions of its own; it takes no batch= or group=")
+        raise ValueError("subscriber(atomic=False) takes no batch= or group=: it uses its own transactions")
     for name in ("replayable", "atomic"):
         if not isinstance(options.get(name, True), bool):
-            raise ValueError(f"subscriber({name}=…) is True or False")
+            raise ValueError(f"subscriber({name}=…) must be True or False")
     if not isinstance(options["name"], str) or not NAME.fullmatch(options["name"]):
         raise ValueError(
-            f"subscriber(name={options['name']!r}): letters, digits, dots, _ and - only, not beginning with a digit"
+            f"subscriber(name={options['name']!r}): use letters, digits, dots, _ and -, and do not start with a digit"
         )
-    if len(options["name"]) > LONGEST_NAME:
+    if len(options["name"]) > MAX_NAME_LENGTH:
         raise ValueError(
-            f"subscriber(name={options['name']!r}): {LONGEST_NAME} characters fit; give it a shorter name="
+            f"subscriber(name={options['name']!r}): the limit is {MAX_NAME_LENGTH} characters; choose a shorter name="
         )
     return options
 
@@ -210,14 +214,18 @@ def _register(subscription: Subscription, function: Callable[..., Any]) -> None:
     ]
     if len(required) != 1:
         takes = "the list of events" if subscription.batch else "the event"
-        raise TypeError(f"{subscription.name}: a subscriber takes one argument, {takes}; it has {len(required)}")
+        raise TypeError(
+            f"{subscription.name}: a subscriber takes one argument, {takes}; this one takes {len(required)}"
+        )
     known = subscriptions.get(subscription.name)
     if known is not None and known.origin != subscription.origin:
-        raise ValueError(f"subscriber name {subscription.name!r} is taken by {known.origin}; give name= to one of them")
+        raise ValueError(
+            f"subscriber name {subscription.name!r} is already taken by {known.origin}; set name= on one of them"
+        )
     subscriptions[subscription.name] = subscription
-    for listen in listeners:
-        listen(subscription)
+    for on_subscription in listeners:
+        on_subscription(subscription)
 
 
-#: Called with each new subscription (the broker declares an actor for it).
+#: Called with each new subscription: the broker declares an actor for it.
 listeners: list[Callable[[Subscription], None]] = []

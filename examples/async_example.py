@@ -1,8 +1,8 @@
-"""Work that need not be done at once: the task pool alone, the queue alone, and both together.
+"""Three ways to do work in the background: the task pool alone, the queue alone, and both together.
 
     python examples/async_example.py
 
-It needs no service and leaves nothing behind: a temporary database, the embedded broker, a worker in this process.
+It needs no service and leaves no files: it uses a temporary database, the embedded broker and a worker in this process.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 
-# A project of your own has its settings; here they are Airy's, at home in a temporary folder.
+# Your project has its own settings. This example uses Airy's, with all files in a temporary folder.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-home = tempfile.TemporaryDirectory(prefix="airy-example-")
+folder = tempfile.TemporaryDirectory(prefix="airy-example-")
 os.environ |= {
     "DJANGO_SETTINGS_MODULE": "airy.settings",
-    "DATABASE_URL": f"sqlite:///{home.name}/example.sqlite3",
+    "DATABASE_URL": f"sqlite:///{folder.name}/example.sqlite3",
     "AIRY_BROKER": "embedded",
     "REDIS_URL": "",
     "SECRET_KEY": "only-for-this-example",
@@ -39,7 +39,7 @@ from events.bus import Event, emit, subscriber
 from events.pool import PoolOverloadedError, TaskPool, get_pool
 from events.worker import running_worker
 
-# 1. The pool: for short work in this process that may be lost with it -------------------------------------------------
+# 1. The pool: for short work that may be lost when this process ends --------------------------------------------------
 
 
 def square(number: int) -> int:
@@ -47,7 +47,7 @@ def square(number: int) -> int:
 
 
 async def fetch(name: str) -> str:
-    await asyncio.sleep(0.05)  # a request to somewhere, say
+    await asyncio.sleep(0.05)  # in real code, a request over the network
     return f"page of {name}"
 
 
@@ -55,7 +55,7 @@ def pool_alone() -> None:
     print("1. The pool alone")
     with TaskPool(3, name="example") as pool:  # at most three tasks at once; leaving the block waits for them
         print("   a function:", pool.submit(square, 12).result())
-        pages = [pool.submit(fetch, name) for name in ("ada", "grace", "linus")]  # coroutines, side by side
+        pages = [pool.submit(fetch, name) for name in ("ada", "grace", "linus")]  # coroutines run concurrently
         print("   coroutines:", ", ".join(page.result() for page in pages))
 
         failed = pool.submit(square, "twelve")  # type: ignore[arg-type]
@@ -71,11 +71,11 @@ def pool_alone() -> None:
         release.set()
 
 
-# 2. The queue: for work that must survive the process, and that others may do -----------------------------------------
+# 2. The queue: for work that must not be lost and may run in another process ------------------------------------------
 
 
 class OrderPlaced(Event, topic="order.placed", version=1, subject="order/{order_id}"):
-    """Somebody ordered something."""
+    """An order was placed."""
 
     order_id: int
 
@@ -86,21 +86,21 @@ reserved: SimpleQueue[str] = SimpleQueue()
 @subscriber(OrderPlaced, name="example.reserve_stock", max_retries=3, min_backoff=100)
 def reserve_stock(event: OrderPlaced) -> None:
     if event.meta.attempt == 1:
-        raise ConnectionError("the warehouse does not answer")  # tried again after a pause
-    # Runs in a transaction; what leaves the database waits for its commit.
+        raise ConnectionError("the warehouse does not answer")  # retried after a pause
+    # This function runs in a transaction. Effects outside the database wait for its commit.
     transaction.on_commit(lambda: reserved.put(f"order {event.order_id} reserved at attempt {event.meta.attempt}"))
 
 
 def queue_alone() -> None:
     print("2. The queue alone")
-    with transaction.atomic():  # the event is stored with whatever else is written here…
+    with transaction.atomic():  # the event is stored in the same transaction as your other changes…
         emit(OrderPlaced(order_id=1))
     try:
         with transaction.atomic():
             emit(OrderPlaced(order_id=2))
-            raise ValueError("no such customer")  # …or not at all
+            raise ValueError("no such customer")  # …or not stored
     except ValueError as error:
-        print(f"   order 2 was rolled back ({error}) and nobody hears of it")
+        print(f"   order 2 was rolled back ({error}), so its event does not exist")
     print("  ", reserved.get(timeout=30))
 
 
@@ -108,30 +108,30 @@ def queue_alone() -> None:
 
 
 class ParcelSent(Event, topic="parcel.sent", version=1, subject="parcel/{parcel_id}"):
-    """A parcel left the house."""
+    """A parcel was sent."""
 
     parcel_id: int
 
 
-letters: SimpleQueue[tuple[int, int]] = SimpleQueue()
+sent: SimpleQueue[tuple[int, int]] = SimpleQueue()
 
 
-@subscriber(ParcelSent, name="example.tell_the_customer")
-def tell_the_customer(event: ParcelSent) -> None:
-    transaction.on_commit(partial(hand_over, event.parcel_id))
+@subscriber(ParcelSent, name="example.notify_customer")
+def notify_customer(event: ParcelSent) -> None:
+    transaction.on_commit(partial(send_in_pool, event.parcel_id))
 
 
-def hand_over(parcel_id: int) -> None:
+def send_in_pool(parcel_id: int) -> None:
     try:
-        get_pool().try_submit(write_letter, parcel_id)
+        get_pool().try_submit(send_email, parcel_id)
     except PoolOverloadedError:
-        # Backpressure: the worker does it itself, and meanwhile what follows stays in the queue.
-        write_letter(parcel_id)
+        # Backpressure: the worker sends it itself; meanwhile later events stay in the queue.
+        send_email(parcel_id)
 
 
-def write_letter(parcel_id: int) -> None:
+def send_email(parcel_id: int) -> None:
     time.sleep(0.05)  # a slow mail server
-    letters.put((parcel_id, get_pool().running))
+    sent.put((parcel_id, get_pool().running))
 
 
 def both() -> None:
@@ -139,16 +139,17 @@ def both() -> None:
     with transaction.atomic():
         for parcel_id in range(1, 13):
             emit(ParcelSent(parcel_id=parcel_id))
-    written = [letters.get(timeout=30) for _ in range(12)]
-    print("   letters written for parcels", *sorted(parcel for parcel, _ in written))
-    most = max(running for _, running in written)
-    print(f"   never more than {get_pool().capacity} tasks at once: {'yes' if most <= get_pool().capacity else most}")
+    results = [sent.get(timeout=30) for _ in range(12)]
+    print("   e-mails sent for parcels", *sorted(parcel for parcel, _ in results))
+    most = max(running for _, running in results)
+    answer = "yes" if most <= get_pool().capacity else f"no, {most}"
+    print(f"   never more than {get_pool().capacity} tasks at once: {answer}")
 
 
 def main() -> None:
     call_command("migrate", verbosity=0)
     pool_alone()
-    with running_worker(threads=2):  # in production: manage.py rundramatiq, as many as you like
+    with running_worker(threads=2):  # in production: manage.py rundramatiq, in any number of processes
         queue_alone()
         both()
     print(f"Closed in order: {get_pool().stats().completed} tasks completed, {get_pool().running} running.")
@@ -159,4 +160,4 @@ if __name__ == "__main__":
         main()
     finally:
         connections.close_all()
-        home.cleanup()
+        folder.cleanup()

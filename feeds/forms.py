@@ -84,9 +84,12 @@ class CircleForm(ActionForm):
 
     name = line_field(_("Name"), NAME_LENGTH)
     slug = line_field(
-        _("Address"), SLUG_LENGTH, required=False, help_text=_("The end of /circles/…; left empty, made of the name.")
+        _("Address"),
+        SLUG_LENGTH,
+        required=False,
+        help_text=_("The part after /circles/ in the link. Leave it empty to create it from the name."),
     )
-    description = text_field(_("What it is about"), DESCRIPTION_LENGTH, rows=4, required=False)
+    description = text_field(_("Description"), DESCRIPTION_LENGTH, rows=4, required=False)
 
 
 class RegisterForm(ActionForm):
@@ -95,17 +98,17 @@ class RegisterForm(ActionForm):
     username = line_field(
         _("Username"),
         MAX_USERNAME_LENGTH,
-        help_text=_("Letters and digits of any script, “_” and “-”."),
+        help_text=_("Use letters and digits in any language, “_” and “-”."),
         attrs={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"},
     )
     password = forms.CharField(
         label=_("Password"),
         strip=False,
-        help_text=_("At least 8 characters, nothing common."),
+        help_text=_("Use at least 8 characters, and not a common password."),
         widget=forms.PasswordInput({"autocomplete": "new-password"}),
     )
     email = forms.CharField(
-        label=_("E-mail (may stay empty)"), required=False, widget=forms.EmailInput({"autocomplete": "email"})
+        label=_("Email (optional)"), required=False, widget=forms.EmailInput({"autocomplete": "email"})
     )
 
 
@@ -119,14 +122,14 @@ class AccountForm(ActionForm):
     """Name and address of an account."""
 
     username = line_field(_("Username"), MAX_USERNAME_LENGTH, attrs={"autocomplete": "username", "spellcheck": "false"})
-    email = forms.CharField(label=_("E-mail"), required=False, widget=forms.EmailInput({"autocomplete": "email"}))
+    email = forms.CharField(label=_("Email"), required=False, widget=forms.EmailInput({"autocomplete": "email"}))
 
 
 class ConfirmedForm(ActionForm):
     """An action that needs the current password."""
 
     current = forms.CharField(
-        label=_("Present password"), strip=False, widget=forms.PasswordInput({"autocomplete": "current-password"})
+        label=_("Current password"), strip=False, widget=forms.PasswordInput({"autocomplete": "current-password"})
     )
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
@@ -137,7 +140,7 @@ class ConfirmedForm(ActionForm):
         """Check the current password and take it out of the values. Returns the values."""
         given = self.cleaned_data.pop("current", None)
         if given is not None and not self._user.check_password(given):
-            self.add_error("current", _("This is not your password."))
+            self.add_error("current", _("Wrong password."))
         return self.cleaned_data
 
 
@@ -152,4 +155,4 @@ class PasswordForm(ConfirmedForm):
 class TokenForm(ActionForm):
     """A new API token."""
 
-    name = line_field(_("What is it for?"), 100)
+    name = line_field(_("What is this token for?"), 100)

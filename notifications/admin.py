@@ -1,4 +1,4 @@
-"""Admin: notices and streams, to be looked at; a notice can be withdrawn, and a history begun anew."""
+"""Admin: shows notices and streams; withdraws a notice, starts a new epoch of a stream."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from notifications import kinds
 from notifications.models import Notification, Stream
+from notifications.notices import wording
 from notifications.notices.notices import withdraw_rows
 
 
-class Looked(admin.ModelAdmin):  # type: ignore[type-arg]
-    """What subscribers write: nothing is added or changed by hand."""
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Rows that only subscribers write: nothing is added or changed here."""
 
     show_full_result_count = False
     list_select_related = ("user",)
@@ -30,23 +30,25 @@ class Looked(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Notification)
-class NotificationAdmin(Looked):
-    list_display = ("user", "seq", "kind", "says", "updated_at", "read_at", "withdrawn_at")
+class NotificationAdmin(ReadOnlyAdmin):
+    """Notices. Deleting one withdraws it, so that it also goes from open pages."""
+
+    list_display = ("user", "seq", "kind", "text", "updated_at", "read_at", "withdrawn_at")
     list_filter = ("kind", ("read_at", admin.EmptyFieldListFilter), ("withdrawn_at", admin.EmptyFieldListFilter))
     search_fields = ("user__username_folded", "group_key")
     ordering = ("-id",)
 
     @admin.display(description=_("text"))
-    def says(self, notice: Notification) -> str:
+    def text(self, notice: Notification) -> str:
         """What the user reads."""
-        return kinds.text(notice.kind, notice.data)
+        return wording.text(notice.kind, notice.data)
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> Any:
-        """Names are compared by their folded form."""
+        """Search usernames by their folded form."""
         return super().get_search_results(request, queryset, search_term.casefold())
 
     def get_deleted_objects(self, objs: Iterable[Any], request: HttpRequest) -> Any:
-        """Deleting withdraws: nothing hangs on a notice."""
+        """No other rows are deleted with a notice: it is only withdrawn."""
         names = [str(one) for one in objs]
         refused = set() if self.has_delete_permission(request) else {str(self.opts.verbose_name)}
         return names, {self.opts.verbose_name_plural: len(names)}, refused, []
@@ -59,7 +61,9 @@ class NotificationAdmin(Looked):
 
 
 @admin.register(Stream)
-class StreamAdmin(Looked):
+class StreamAdmin(ReadOnlyAdmin):
+    """Streams. They cannot be deleted."""
+
     list_display = ("user", "seq", "unread", "read_upto", "epoch")
     search_fields = ("user__username_folded",)
     ordering = ("-user_id",)
@@ -68,9 +72,9 @@ class StreamAdmin(Looked):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    @admin.action(description=_("Begin a new epoch (after restoring a backup)"), permissions=["renew"])
+    @admin.action(description=_("Start a new epoch (after restoring a backup)"), permissions=["renew"])
     def begin_anew(self, request: HttpRequest, queryset: QuerySet[Stream]) -> None:
-        """Clients that know more than the restored stream reload."""
+        """Clients with later numbers than the restored stream reload."""
         queryset.update(epoch=uuid.uuid4())
 
     def has_renew_permission(self, request: HttpRequest) -> bool:

@@ -1,4 +1,4 @@
-"""The JSON API of notifications: the list, the same cursor as the socket's for those without one, and reading."""
+"""The JSON API of notifications: list them, list changes like a socket does, mark them read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from feeds.api.auth import Request
 from feeds.api.schemas.shape import Input, OptionalText, PageOut
 from notifications.models import Notification, Stream
-from notifications.notices.inbox import inbox, news
+from notifications.notices.listing import latest_notices, notices_after
 from notifications.notices.notices import mark_read
 
 router = Router(tags=["notifications"])
@@ -21,7 +21,7 @@ Number = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class NotificationOut(BaseModel):
-    """A notice, with what it says in the language asked for."""
+    """A notice, with its text in the language asked for."""
 
     seq: int
     id: int
@@ -34,24 +34,24 @@ class NotificationOut(BaseModel):
 
     @classmethod
     def of(cls, notice: Notification) -> NotificationOut:
-        """From a notice with its words."""
+        """From a notice with its text and link."""
         return cls.model_validate(notice, from_attributes=True)
 
 
 class NotificationsOut(PageOut[NotificationOut]):
-    """A page of notices, and how many are unread in all."""
+    """A page of notices, and the number of unread notices in all."""
 
     unread: int
 
 
 class ReadIn(Input):
-    """All up to a number is read."""
+    """Mark all notices up to a number as read."""
 
     upto: Number
 
 
 class ReadOut(BaseModel):
-    """Where the stream stands now."""
+    """The state of the stream then."""
 
     unread: int
     read_upto: int
@@ -61,11 +61,11 @@ class ReadOut(BaseModel):
 def list_notifications(
     request: Request, after_seq: Annotated[Number | None, Query()] = None, cursor: OptionalText = None
 ) -> NotificationsOut:
-    """The latest first; with `after_seq` what happened since, in order."""
+    """The latest first; with `after_seq` those changed after that number, in order."""
     if after_seq is None:
-        page = inbox(request.auth, cursor=cursor)
+        page = latest_notices(request.auth, cursor=cursor)
     else:
-        page = news(request.auth, after=after_seq, cursor=cursor)
+        page = notices_after(request.auth, after=after_seq, cursor=cursor)
     unread = Stream.objects.filter(user=request.auth).values_list("unread", flat=True).first()
     items = [NotificationOut.of(notice) for notice in page.items]
     return NotificationsOut(items=items, next_cursor=page.next_cursor, unread=unread or 0)
@@ -73,6 +73,6 @@ def list_notifications(
 
 @router.post("/notifications/read", response=ReadOut)
 def read_notifications(request: Request, read: ReadIn) -> ReadOut:
-    """Mark all up to a number as read; repeated or lower, it changes nothing."""
+    """Mark all up to a number as read. A repeated or lower number changes nothing."""
     stream = mark_read(request.auth.pk, upto=read.upto)
     return ReadOut(unread=stream.unread, read_upto=stream.read_upto)

@@ -1,4 +1,4 @@
-"""Bell: what every page shows of the notices."""
+"""Context processor: gives every template the user's stream."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from django.utils.functional import SimpleLazyObject
 from notifications.models import Stream
 
 
-def bell(request: HttpRequest) -> dict[str, Any]:
-    """A context processor: `bell`, the stream of who is signed in; one query, and only where a page shows it."""
+def stream(request: HttpRequest) -> dict[str, Any]:
+    """`stream` of the signed-in user, for the number of unread notices; read by one query when a template uses it."""
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return {}
-    return {"bell": SimpleLazyObject(lambda: Stream.objects.filter(user=user).first() or Stream(user=user, epoch=""))}
+    return {"stream": SimpleLazyObject(lambda: Stream.objects.filter(user=user).first() or Stream(user=user, epoch=""))}

@@ -1,4 +1,4 @@
-"""Events of notifications: the rest of what is too much for one transaction."""
+"""Events of notifications: continuations of work that is too much for one transaction."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from events.bus import Event
 
 
 class BellsContinued(Event, topic="notification.bells_continued", version=1, subject="post/{post_id}"):
-    """The followers of a post's author up to `after_follower_id` were notified of it; the next chunk is due."""
+    """The followers of a post's author were notified of it, up to the id `after_follower_id`; the next chunk is due."""
 
     post_id: int
     after_follower_id: int

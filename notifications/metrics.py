@@ -1,4 +1,4 @@
-"""Metrics: what live push does, for Prometheus."""
+"""Metrics: the figures of live push, for Prometheus."""
 
 from prometheus_client import Counter, Gauge
 

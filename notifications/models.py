@@ -1,8 +1,8 @@
-"""What notifications remembers: a stream per user, and the notices in it.
+"""Models: a stream per user, and the notices in it.
 
-The stream is the truth of live push. Its `seq` grows by one with every change to one of the user's notices, under the
-stream's row lock, so that commit order is number order; a notice that grows, shrinks or is withdrawn takes a new
-number, so that a hole is no loss. Only `notifications.notices` writes here.
+Every change to one of a user's notices adds one to the stream's `seq`, under the stream's row lock, so that numbers
+are in commit order. A changed or withdrawn notice takes the new number and gives up its old one, so a missing number
+is no lost notice. Only `notifications.notices` writes these tables.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from django.utils.translation import gettext_lazy as _
 class StreamQuerySet(models.QuerySet["Stream"]):
     """Streams."""
 
-    def hold(self, user_ids: Iterable[int]) -> dict[int, Stream]:
-        """The streams of these users, created where missing, locked until the transaction ends.
+    def lock(self, user_ids: Iterable[int]) -> dict[int, Stream]:
+        """The streams of these users by user id, created where missing, locked until the transaction ends.
 
-        Locks are taken in the order of the ids, so that two who hold many cannot wait for each other.
+        Locks are taken in the order of the user ids, so that no deadlock arises.
         """
         ids = sorted(set(user_ids))
         missing = set(ids).difference(self.filter(user_id__in=ids).values_list("user_id", flat=True))
@@ -33,7 +33,7 @@ class StreamQuerySet(models.QuerySet["Stream"]):
         return {stream.user_id: stream for stream in rows}
 
     def advance(self, steps: Mapping[int, tuple[int, int]]) -> None:
-        """Add to seq and unread of each user what `steps` says; one statement per distinct step."""
+        """Add to seq and unread; `steps` has these two numbers by user id. One statement per distinct step."""
         users: dict[tuple[int, int], list[int]] = defaultdict(list)
         for user_id, step in steps.items():
             users[step].append(user_id)
@@ -42,9 +42,11 @@ class StreamQuerySet(models.QuerySet["Stream"]):
 
 
 class Stream(models.Model):
-    """Where a user's notices stand: the last number, how many are unread, and up to which number they were read.
+    """The state of a user's notices.
 
-    `epoch` names this history. It is renewed when a backup is restored, so that clients that know more start afresh.
+    seq: the last number given. unread: the number of unread notices. read_upto: the number up to which all were read.
+    epoch: the id of this history; a new one is set after a backup was restored, so that clients with later numbers
+    reload.
     """
 
     user = models.OneToOneField(
@@ -69,20 +71,26 @@ class NotificationQuerySet(models.QuerySet["Notification"]):
     """Notices."""
 
     def shown(self) -> NotificationQuerySet:
-        """Those that were not withdrawn."""
+        """Those that are not withdrawn."""
         return self.filter(withdrawn_at=None)
 
     def unread(self) -> NotificationQuerySet:
-        """Those that wait to be read."""
+        """Those that are neither read nor withdrawn."""
         return self.filter(read_at=None, withdrawn_at=None)
 
     def changed(self, user_id: int, *, after: int, upto: int) -> NotificationQuerySet:
-        """What happened to a user's notices between two numbers, in order, the withdrawn too."""
+        """A user's notices changed after one number and up to another, inclusive, in order, withdrawn ones too."""
         return self.filter(user_id=user_id, seq__gt=after, seq__lte=upto).order_by("seq")
 
 
 class Notification(models.Model):
-    """A notice to one user. `group_key` says what it is about: one notice per user and key, which may grow."""
+    """A notice to one user. group_key: its subject; a user has one notice per subject.
+
+    text, link: set by `notices.listing` on the rows it returns.
+    """
+
+    text: str
+    link: str
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -134,10 +142,10 @@ class Notification(models.Model):
 
     @property
     def read(self) -> bool:
-        """Whether it was read."""
+        """Whether it was read, be it withdrawn or not."""
         return self.read_at is not None
 
     @property
     def is_unread(self) -> bool:
-        """Whether it waits to be read."""
+        """Whether it is neither read nor withdrawn."""
         return self.read_at is None and self.withdrawn_at is None

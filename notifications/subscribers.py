@@ -1,7 +1,7 @@
-"""Subscribers of notifications: who is told of what, following the events.
+"""Subscribers: which event notifies whom. A function's name names its queue: a renamed one keeps it by `name=`.
 
-Each reads current state and makes its notices in one pass, so that order and repetition of events do not matter.
-Nobody is notified of the past: an import of old data tells nobody, a long outage of the workers still does.
+Each one reads the current state and writes all its notices at once, so that events may come in any order and more than
+once. Nobody is notified of the past: an import of old data notifies nobody, a long outage of the workers still does.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 from django.db import transaction
 
@@ -30,147 +29,151 @@ from feeds.events import (
     VoteEvent,
     VoteUpdated,
 )
-from feeds.models import Comment, Follow, Membership, Post, User, Vote
+from feeds.models import Follow, Membership, User, Vote
 from notifications.events import BellsContinued, WithdrawalContinued
-from notifications.kinds import KINDS
-from notifications.live import push
-from notifications.notices.locking import hold
-from notifications.notices.notices import CHUNK, Notice, Way, notify, withdraw
-from notifications.notices.votes import notices_of_votes
+from notifications.kinds import CIRCLE, COMMENT, FOLLOW, MENTION, POST, REPLY, VOTE, WELCOME
+from notifications.notices.locking import lock_visible
+from notifications.notices.notice import Mode, Notice
+from notifications.notices.notices import NOTICES_PER_TRANSACTION, notify, withdraw
+from notifications.notices.votes import upvotes
+from notifications.push.hints import push_counts
 
-#: What is older than this when its event is emitted was not news even then.
-NEWS = dt.timedelta(hours=1)
-#: Followers of one post that hear of it in one transaction, however many posts share it.
-QUOTA = 100
+#: Age at which something is no news any more, when its event is emitted.
+NEWS_AGE = dt.timedelta(hours=1)
+#: Followers of one post notified in one transaction, even if many posts share it.
+MIN_FOLLOWERS_PER_POST = 100
 
 
 @subscriber(UserRegistered, batch=100, replayable=True)
 def welcome(events: list[UserRegistered]) -> None:
-    """A new user is greeted."""
+    """A new user is welcomed."""
     users = User.objects.active().in_bulk([event.user_id for event in events])
     notify(
-        Notice(user_id=user_id, kind="welcome", key="welcome", data={})
+        notice
         for event in events
         if (user := users.get(event.user_id)) is not None and is_news(event, user.date_joined)
-        for user_id in KINDS["welcome"].to(user)
+        for notice in WELCOME.notices(user)
     )
 
 
 @subscriber(UserFollowed, batch=100, replayable=True)
 def tell_of_follows(events: list[UserFollowed]) -> None:
-    """A user hears of each new follower."""
+    """A user is notified of each new follower."""
     pairs = {(event.follower_id, event.followee_id): event for event in events}
     follows = Follow.objects.filter(
         follower__in={event.follower_id for event in events}, followee__in={event.followee_id for event in events}
     ).select_related("follower")
     notify(
-        Notice(user_id=user_id, kind="follow", key=f"follow/{follow.follower_id}", **by(follow.follower))
+        notice
         for follow in follows
         if (event := pairs.get((follow.follower_id, follow.followee_id))) and is_news(event, follow.created_at)
-        for user_id in KINDS["follow"].to(follow)
+        for notice in FOLLOW.notices(follow)
     )
 
 
 @subscriber(CircleJoined, batch=100, replayable=True)
 def tell_of_members(events: list[CircleJoined]) -> None:
-    """The owner of a circle hears of each new member."""
+    """The owner of a circle is notified of each new member."""
     pairs = {(event.circle_id, event.user_id): event for event in events}
     memberships = Membership.objects.filter(
         circle__in={event.circle_id for event in events}, user__in={event.user_id for event in events}
     ).select_related("circle", "user")
     notify(
-        Notice(
-            user_id=user_id,
-            kind="circle",
-            key=f"circle/{membership.circle_id}/{membership.user_id}",
-            **by(membership.user, circle=membership.circle.slug, title=membership.circle.name),
-        )
+        notice
         for membership in memberships
         if (event := pairs.get((membership.circle_id, membership.user_id))) and is_news(event, membership.created_at)
-        for user_id in KINDS["circle"].to(membership)
-        if user_id != membership.user_id
+        for notice in CIRCLE.notices(membership)
     )
 
 
 @subscriber(PostPublished, BellsContinued, batch=50, replayable=True)
 def ring_bells(events: list[PostPublished | BellsContinued]) -> None:
-    """The mentioned and the followers whose bell is on hear of a new post; of many followers a chunk per event."""
-    posts = hold(post_ids=[event.post_id for event in events]).posts
-    quota = max(QUOTA, CHUNK // len(events))
+    """A new post notifies the people it mentions and the followers whose bell is on.
+
+    1. PostPublished: the people mentioned, and the first chunk of followers.
+    2. BellsContinued, emitted while followers remain: the next chunk.
+    """
+    posts = lock_visible(post_ids=[event.post_id for event in events]).posts
+    chunk_size = max(MIN_FOLLOWERS_PER_POST, NOTICES_PER_TRANSACTION // len(events))
     notices: list[Notice] = []
     for event in events:
         post = posts.get(event.post_id)
         if post is None or post.published_at is None:
             continue
-        begun = isinstance(event, BellsContinued)
-        if not begun and not is_news(event, post.published_at):
-            notices += about(post, "mention", way=Way.NOTE)
+        after = 0
+        if isinstance(event, BellsContinued):
+            after = event.after_follower_id
+        elif is_news(event, post.published_at):
+            notices += MENTION.notices(post)
+        else:
+            notices += MENTION.notices(post, mode=Mode.SILENT)
             continue
-        after = event.after_follower_id if isinstance(event, BellsContinued) else 0
-        followers = KINDS["post"].to(post).filter(follower__gt=after, created_at__lte=event.meta.time)
-        chunk = list(followers[: quota + 1])
-        notices += [] if begun else about(post, "mention")
-        notices += _each(post, "post", chunk[:quota])
-        if len(chunk) > quota:
-            emit(BellsContinued(post_id=post.pk, after_follower_id=chunk[quota - 1]), cause=event)
+        followers = POST.to(post, after=after, until=event.meta.time, limit=chunk_size + 1)
+        notices += POST.notices(post, to=followers[:chunk_size])
+        if len(followers) > chunk_size:
+            emit(BellsContinued(post_id=post.pk, after_follower_id=followers[chunk_size - 1]), cause=event)
     notify(notices)
 
 
 @subscriber(CommentCreated, batch=50, replayable=True)
 def tell_of_comments(events: list[CommentCreated]) -> None:
-    """The author of the parent, the author of the post and the mentioned hear of a comment, each once."""
-    comments = hold(comment_ids=[event.comment_id for event in events]).comments
+    """A comment notifies the author of its parent, the author of the post and the people it mentions, each once."""
+    comments = lock_visible(comment_ids=[event.comment_id for event in events]).comments
 
     def notices() -> Iterator[Notice]:
         for event in events:
             if (comment := comments.get(event.comment_id)) is None:
                 continue
             if is_news(event, comment.created_at):
-                yield from about(comment, "reply", "comment", "mention")
+                yield from (*REPLY.notices(comment), *COMMENT.notices(comment), *MENTION.notices(comment))
             else:
-                yield from about(comment, "mention", way=Way.NOTE)
+                yield from MENTION.notices(comment, mode=Mode.SILENT)
 
     notify(notices())
 
 
 @subscriber(PostUpdated, CommentUpdated, batch=50, replayable=True)
 def tell_of_new_mentions(events: list[PostUpdated | CommentUpdated]) -> None:
-    """Whom an edit mentions for the first time hears of it."""
+    """An edit notifies the people that the text mentions for the first time."""
     posts = {event.post_id for event in events if isinstance(event, PostUpdated) and "body" in event.changed}
     comments = {event.comment_id for event in events if isinstance(event, CommentUpdated)}
-    held = hold(post_ids=posts, comment_ids=comments)
-    edited = [*map(held.posts.get, posts), *map(held.comments.get, comments)]
-    notify(notice for writing in edited if writing is not None for notice in about(writing, "mention"))
+    locked = lock_visible(post_ids=posts, comment_ids=comments)
+    edited = [*map(locked.posts.get, posts), *map(locked.comments.get, comments)]
+    notify(notice for writing in edited if writing is not None for notice in MENTION.notices(writing))
 
 
 @subscriber(VoteCreated, VoteUpdated, VoteDeleted, batch=200, replayable=True)
 def tell_of_votes(events: list[VoteEvent]) -> None:
-    """The author hears of upvotes, in one growing notice; a vote that is gone leaves it.
+    """Upvotes notify the author, in one notice that grows; an upvote taken back is removed from it.
 
     Not of `post.voted`, whose time is when the vote was counted: after an outage that would be too late to be news.
     """
     new = {event.vote_id for event in events if isinstance(event, VoteCreated)}
-    born = dict(Vote.objects.filter(pk__in=new).values_list("pk", "created_at"))
-    ringing = {
+    created_at = dict(Vote.objects.filter(pk__in=new).values_list("pk", "created_at"))
+    voted = {
         (event.entity_type, event.entity_id)
         for event in events
         if event.vote_type == "up"
         and (
             isinstance(event, VoteUpdated)
-            or (isinstance(event, VoteCreated) and event.vote_id in born and is_news(event, born[event.vote_id]))
+            or (
+                isinstance(event, VoteCreated)
+                and event.vote_id in created_at
+                and is_news(event, created_at[event.vote_id])
+            )
         )
     }
-    gone = {
+    unvoted = {
         (event.entity_type, event.entity_id)
         for event in events
         if isinstance(event, VoteDeleted) or (isinstance(event, VoteUpdated) and event.vote_type == "down")
     }
-    notify(notices_of_votes(ringing, gone - ringing))
+    notify(notice for found in upvotes(voted, unvoted - voted) for notice in VOTE.notices(found, mode=found.mode))
 
 
 @subscriber(PostDeleted, CommentDeleted, WithdrawalContinued, batch=50, replayable=True)
 def withdraw_notices(events: list[PostDeleted | CommentDeleted | WithdrawalContinued]) -> None:
-    """What was told of deleted content is taken back, a chunk of notices per event."""
+    """The notices of deleted content are withdrawn, one chunk of notices per event."""
     posts: set[int] = set()
     comments: set[int] = set()
     for event in events:
@@ -187,41 +190,17 @@ def withdraw_notices(events: list[PostDeleted | CommentDeleted | WithdrawalConti
 
 
 @subscriber(PostVoted, CommentCreated, CommentDeleted, VoteDeleted, batch=200, replayable=True)
-def show_counts(events: list[Any]) -> None:
-    """Those who watch a post see its counts change."""
+def show_counts(events: list[PostVoted | CommentCreated | CommentDeleted | VoteDeleted]) -> None:
+    """The sockets that watch a post get its new counts."""
     posts = {
         event.entity_id if isinstance(event, VoteDeleted) else event.post_id
         for event in events
         if not isinstance(event, VoteDeleted) or event.entity_type == "post"
     }
     if posts:
-        transaction.on_commit(partial(push.push_counts, posts), robust=True)
+        transaction.on_commit(partial(push_counts, posts), robust=True)
 
 
-def is_news(event: Event, when: dt.datetime) -> bool:
-    """Whether it had just happened when its event was emitted."""
-    return event.meta.time - when <= NEWS
-
-
-def by(actor: User, **data: Any) -> dict[str, Any]:
-    """What a notice of one person's doing holds."""
-    return {"actor_id": actor.pk, "data": {**data, "actors": [actor.pk], "names": [actor.username], "count": 1}}
-
-
-def about(writing: Post | Comment, *kinds: str, way: Way = Way.RING) -> Iterator[Notice]:
-    """Notices of a post or comment for those whom these kinds concern, the author left out."""
-    for kind in kinds:
-        yield from _each(writing, kind, KINDS[kind].to(writing), way=way)
-
-
-def _each(writing: Post | Comment, kind: str, user_ids: Any, *, way: Way = Way.RING) -> Iterator[Notice]:
-    """A notice of one kind for each of these people; all that one person hears of one text has one key."""
-    post = writing if isinstance(writing, Post) else writing.post
-    data = {"post_id": post.pk, "title": post.title}
-    if isinstance(writing, Comment):
-        data["comment_id"] = writing.pk
-    key = f"{writing._meta.model_name}/{writing.pk}"
-    told = by(writing.author, **data)
-    for user_id in user_ids:
-        if user_id != writing.author_id:
-            yield Notice(user_id=user_id, kind=kind, key=key, way=way, **told)
+def is_news(event: Event, happened_at: dt.datetime) -> bool:
+    """Whether something had just happened when its event was emitted."""
+    return event.meta.time - happened_at <= NEWS_AGE

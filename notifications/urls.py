@@ -1,4 +1,4 @@
-"""The addresses of the notifications' pages."""
+"""URLs: the addresses of the pages of notifications."""
 
 from django.urls import path
 

@@ -7,6 +7,9 @@ from airy.settings import *  # noqa: F403
 from airy.settings import DATABASES, DRAMATIQ_BROKER, INSTALLED_APPS, VAR_DIR
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.effects", "tests.conformance"]
+if root := os.environ.get("AIRY_TEST_DIRECTORY"):
+    # A worker of the conformance suite on a broker of its own.
+    DRAMATIQ_BROKER |= {"BROKER": "tests.conformance.directory_broker.DirectoryBroker", "OPTIONS": {"root": root}}
 if os.environ.get("AIRY_TEST_TALLY"):
     # A worker of the conformance suite writes down what it is handed.
     DRAMATIQ_BROKER["MIDDLEWARE"] = [*DRAMATIQ_BROKER["MIDDLEWARE"], "tests.conformance.tally.Tally"]

@@ -1,4 +1,4 @@
-"""The admin: every model has its place in it, and another package's task list has none."""
+"""The admin: it lists every model of ours, and no task list of another package."""
 
 import pytest
 from django.apps import apps
@@ -8,7 +8,7 @@ from django.test import Client
 
 from feeds.models import User
 
-#: Feed entries, having a composite key, are on the pages of their readers.
+#: Our models. Feed entries have a composite key: they are shown on the page of their user.
 OURS = [
     model
     for app in ("events", "feeds", "notifications")

@@ -1,4 +1,4 @@
-"""docker-compose.yml: its structure, and the very commands it contains."""
+"""docker-compose.yml: its structure, and the commands in it."""
 
 from __future__ import annotations
 

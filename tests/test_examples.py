@@ -1,4 +1,4 @@
-"""The examples run as programs of their own and say what they promise."""
+"""The examples run as programs of their own and print the promised output."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_the_async_example_shows_the_pool_the_queue_and_both(tmp_path: Path, els
     ended = subprocess.run(
         (sys.executable, example),
         cwd=tmp_path if elsewhere else settings.BASE_DIR,
-        # As on a machine where Airy itself runs on services: the example stays at home.
+        # As on a machine where Airy runs on services: the example still uses none.
         env=os.environ
         | {"TMPDIR": str(temporary), "MQ_HOST": "nowhere.invalid", "REDIS_URL": "redis://nowhere.invalid"},
         capture_output=True,
@@ -35,10 +35,10 @@ def test_the_async_example_shows_the_pool_the_queue_and_both(tmp_path: Path, els
         "a failure stays with its task: TypeError",
         "full: 3 running, 0 free of 3",
         "2. The queue alone",
-        "order 2 was rolled back (no such customer) and nobody hears of it",
+        "order 2 was rolled back (no such customer), so its event does not exist",
         "order 1 reserved at attempt 2",
         "3. Both together",
-        "letters written for parcels 1 2 3 4 5 6 7 8 9 10 11 12",
+        "e-mails sent for parcels 1 2 3 4 5 6 7 8 9 10 11 12",
         "never more than 4 tasks at once: yes",
     ]
     assert lines[-1].startswith("Closed in order: ")

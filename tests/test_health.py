@@ -1,4 +1,4 @@
-"""Health and metrics: what a load balancer, an operator and Prometheus ask."""
+"""Health and metrics, for load balancers, operators and Prometheus."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 
 def figures() -> dict[str, float]:
-    """What /metrics says, by name."""
+    """The figures of /metrics by name."""
     response = Client().get("/metrics")
     assert response.status_code == 200
     lines = (line for line in response.content.decode().splitlines() if not line.startswith("#"))
@@ -35,7 +35,7 @@ def test_a_process_is_healthy_without_a_database(django_assert_num_queries: Djan
     assert "no-store" in response.headers["Cache-Control"]
 
 
-def test_ready_is_said_to_everyone_and_why_to_staff() -> None:
+def test_everyone_sees_whether_it_is_ready_and_staff_see_why() -> None:
     assert Client().get("/readyz").json() == {"ready": True}
     staff = Client()
     staff.force_login(UserFactory(is_staff=True))

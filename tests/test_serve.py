@@ -1,4 +1,4 @@
-"""Serving: what a newcomer may do wrong is said in a line."""
+"""Serving: a wrong start ends with one line that names the cure."""
 
 import os
 import socket
@@ -20,7 +20,7 @@ def test_a_taken_port_is_named_without_a_traceback(manage: Manage, command: str)
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         more = ("--noreload",) if command == "runserver" else ()
         assert manage(command, address, *more).wait(60) == 1
-    assert f"{address} could not be opened; is it taken? Try another" in manage.log()
+    assert f"Cannot listen on {address}. If the port is in use, try another" in manage.log()
     assert "Traceback" not in manage.log()
 
 
@@ -32,10 +32,10 @@ def test_a_database_without_its_tables_is_named_with_the_cure(command: str, tmp_
         cwd=settings.BASE_DIR, env=kept, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert said.returncode == 1
-    assert "run `manage.py migrate` first" in said.stderr
+    assert "Run `manage.py migrate` first" in said.stderr
     assert "Traceback" not in said.stderr
 
 
 def test_a_malformed_address_is_named_with_the_form(manage: Manage) -> None:
     manage("runserver", "127.0.0.1:0x", "--noreload").wait(60)
-    assert "it has the form PORT or ADDR:PORT" in manage.log()
+    assert "Use PORT or ADDR:PORT" in manage.log()

@@ -1,8 +1,8 @@
-"""SQLite for many threads: writers of this process queue in the order they came, instead of polling for the lock.
+"""Base: a database wrapper for SQLite with many threads; the writers of this process get the lock in order of arrival.
 
-SQLite's own busy handler sleeps and retries, so under a steady stream of writers one of them can lose every race
-until its time-out ("database is locked"). Here every writing transaction and every writing statement outside of one
-takes its turn at a FIFO gate first; the busy handler is left for writers of other processes.
+SQLite's own busy handler sleeps and retries. With many writers, one of them can lose every race until its time-out
+("database is locked"). Here each writing transaction, and each writing statement outside of one, first waits at a
+first-in-first-out gate. The busy handler then only waits for writers of other processes.
 """
 
 import threading
@@ -13,11 +13,12 @@ from typing import Any
 
 from django.db.backends.sqlite3 import base
 
+#: Statements that need no gate.
 READS = ("SELECT", "PRAGMA", "EXPLAIN", "SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "COMMIT")
 
 
 class Gate:
-    """A lock handed over in the order of arrival."""
+    """A lock that threads get in the order of arrival."""
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
@@ -25,6 +26,7 @@ class Gate:
         self._waiting: deque[threading.Lock] = deque()
 
     def acquire(self) -> None:
+        """Wait until all earlier threads have released it."""
         with self._mutex:
             if not self._held:
                 self._held = True
@@ -35,6 +37,7 @@ class Gate:
         turn.acquire()
 
     def release(self) -> None:
+        """Give it to the next thread that waits, if there is one."""
         with self._mutex:
             if self._waiting:
                 self._waiting.popleft().release()
@@ -47,13 +50,13 @@ _gates_mutex = threading.Lock()
 
 
 def gate_of(name: str) -> Gate:
-    """The one gate of a database file in this process."""
+    """The gate of a database file; a process has one per file."""
     with _gates_mutex:
         return _gates.setdefault(str(name), Gate())
 
 
 class Cursor(base.SQLiteCursorWrapper):
-    """Takes a turn at the gate around a writing statement in autocommit."""
+    """Holds the gate during a writing statement in autocommit."""
 
     gate: Gate
 
@@ -78,7 +81,7 @@ class Cursor(base.SQLiteCursorWrapper):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Django's SQLite wrapper, its transactions opened one after the other."""
+    """Django's SQLite wrapper; it holds the gate from the begin of a transaction to its end."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -89,7 +92,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         cursor.gate = gate_of(self.settings_dict["NAME"])
         return cursor  # type: ignore[no-any-return]
 
-    # The four below are Django's own seams between a wrapper and its connection, which its stubs leave out.
+    # The four below override private methods of Django, which its stubs leave out. tests/test_django.py checks them.
 
     def _start_transaction_under_autocommit(self) -> None:
         gate = gate_of(self.settings_dict["NAME"])

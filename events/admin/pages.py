@@ -1,4 +1,4 @@
-"""The admin of the event system: the log, what is owed, what became of it, and who works."""
+"""Pages: the event log, the outbox, the inbox, dead letters, subscriptions, the watchlist and the processes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.exceptions import NotRegistered
 from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.templatetags.admin_urls import admin_urlname
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import QuerySet
+from django.contrib.auth import get_permission_codename
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.formats import date_format
@@ -21,26 +23,34 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django_dramatiq.models import Task
 
-from ..models import Attempt, DeadLetter, Delivery, OutboxMessage, Process, StoredEvent, Straggler, Subscription
-from ..repair.announce import backlogs
+from ..inbox.models import Attempt, DeadLetter, Delivery
+from ..outbox.models import OutboxMessage, StoredEvent
+from ..repair.backlog import backlogs
 from ..repair.dead_letters import discard, requeue
-from .pool_bar import TOTALS, gauge, told
+from ..repair.models import Straggler, Subscription
+from ..worker.models import Process
+from .pool_bar import TOTALS, figures, pool_bar
 
-#: Dead letters decided upon at once that are entered one by one.
-MOST_ENTRIES = 1_000
+#: Up to 1,000 dead letters of one action get an entry of their own in the admin's log.
+MAX_LOG_ENTRIES = 1_000
 
-# Its task list would cost 14 statements a message, and renders what users wrote unescaped.
+# Its task list would take 14 statements per message, and shows texts of users unescaped.
 with suppress(NotRegistered):
     admin.site.unregister(Task)
 
 
 def preformatted(text: object) -> SafeString:
-    """Text as it stands, escaped."""
+    """Escaped text with its line breaks."""
     return format_html('<pre style="white-space: pre-wrap; margin: 0">{}</pre>', text)
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
-    """What the system writes and people read."""
+def change_url(row: Model) -> str:
+    """The admin page of a row."""
+    return reverse(admin_urlname(row._meta, "change"), args=[row.pk])  # type: ignore[arg-type]
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Rows that the system writes and people only read."""
 
     show_full_result_count = False
     list_per_page = 50
@@ -57,12 +67,12 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
 @admin.register(StoredEvent)
 class StoredEventAdmin(ReadOnlyAdmin):
-    """The log, and for each event what became of it at each subscriber."""
+    """The log, with the deliveries of each event."""
 
     list_display = ["sequence", "topic", "subject", "time", "event_id"]
     list_filter = ["topic"]
     search_fields = ["=event_id", "=subject", "=correlation_id", "=topic"]
-    search_help_text = _("An id, a subject such as post/7, a topic, or a correlation id")
+    search_help_text = _("Search by event ID, subject (such as post/7), topic or correlation ID")
     ordering = ["-sequence"]
     exclude = ["data"]
     readonly_fields = ["payload", "deliveries", "owed", "caused"]
@@ -79,7 +89,7 @@ class StoredEventAdmin(ReadOnlyAdmin):
             '<div><a href="{}">{}</a>: {} · {} · {}</div>',
             (
                 (
-                    reverse("admin:events_delivery_change", args=[one.pk]),
+                    change_url(one),
                     one.subscriber,
                     one.get_state_display(),
                     one.attempts,
@@ -89,32 +99,32 @@ class StoredEventAdmin(ReadOnlyAdmin):
             ),
         ) or preformatted(_("none yet"))
 
-    @admin.display(description=_("still owed"))
+    @admin.display(description=_("in the outbox"))
     def owed(self, event: StoredEvent) -> str:
         rows = OutboxMessage.objects.filter(event=event)
         now = _("now")
         return ", ".join(f"{row.subscriber or '*'} ({row.due or now})" for row in rows) or "—"
 
-    @admin.display(description=_("caused"))
+    @admin.display(description=_("events it caused"))
     def caused(self, event: StoredEvent) -> SafeString:
         found = StoredEvent.objects.filter(correlation_id=event.correlation_id, causation_id=event.event_id)
         return format_html_join(
             "",
             '<div><a href="{}">{}</a></div>',
-            ((reverse("admin:events_storedevent_change", args=[one.pk]), str(one)) for one in found[:50]),
+            ((change_url(one), str(one)) for one in found[:50]),
         ) or SafeString("—")
 
 
 @admin.register(OutboxMessage)
 class OutboxMessageAdmin(ReadOnlyAdmin):
-    """What is owed."""
+    """The outbox."""
 
     list_display = ["id", "event", "subscriber", "due", "attempt", "priority", "claimed"]
     list_select_related = ["event"]
     search_fields = ["=event__event_id", "subscriber"]
 
 
-class AttemptInline(admin.TabularInline):
+class AttemptInline(admin.TabularInline):  # type: ignore[type-arg]
     """The failed runs of a delivery."""
 
     model = Attempt
@@ -141,7 +151,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
     list_display = ["id", "event_id", "subscriber", "state", "attempts", "at", "reason"]
     list_filter = ["state"]
     search_fields = ["=event_id", "=subscriber"]
-    search_help_text = _("An event's id or a subscriber's name")
+    search_help_text = _("Search by event ID or subscriber name")
     ordering = ["-id"]
     exclude = ["body"]
     readonly_fields = ["the_event", "bytes_received"]
@@ -152,7 +162,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
         event = delivery.stored_event
         if event is None:
             return str(_("not in this log"))
-        return format_html('<a href="{}">{}</a>', reverse("admin:events_storedevent_change", args=[event.pk]), event)
+        return format_html('<a href="{}">{}</a>', change_url(event), event)
 
     @admin.display(description=_("bytes"))
     def bytes_received(self, delivery: Delivery) -> SafeString | str:
@@ -161,7 +171,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
 
 @admin.register(DeadLetter)
 class DeadLetterAdmin(DeliveryAdmin):
-    """What was given up; to be requeued or discarded."""
+    """Dead letters, to be requeued or discarded."""
 
     list_filter = ["subscriber"]
     search_fields = ["=event_id", "=subscriber", "reason"]
@@ -171,27 +181,34 @@ class DeadLetterAdmin(DeliveryAdmin):
         return super().get_queryset(request).filter(state="dead")
 
     def has_requeue_permission(self, request: HttpRequest) -> bool:
-        """Whoever may change deliveries may decide about dead letters."""
-        return request.user.has_perm("events.change_delivery")
+        """Who may change deliveries may requeue and discard dead letters."""
+        options = Delivery._meta
+        return request.user.has_perm(f"{options.app_label}.{get_permission_codename('change', options)}")
 
-    @admin.action(description=_("Requeue the chosen dead letters"), permissions=["requeue"])
+    @admin.action(description=_("Requeue selected dead letters"), permissions=["requeue"])
     def requeue(self, request: HttpRequest, chosen: QuerySet[DeadLetter]) -> None:
         self.log_decision(request, chosen, gettext("Requeued."))
         count, kept = requeue(chosen)
-        self.message_user(request, ngettext("%d requeued", "%d requeued", count) % count, messages.SUCCESS)
+        self.message_user(
+            request, ngettext("%d dead letter requeued", "%d dead letters requeued", count) % count, messages.SUCCESS
+        )
         if kept:
-            self.message_user(request, _("%d cannot be read and stay: discard them") % kept, messages.WARNING)
+            self.message_user(
+                request, _("Unreadable dead letters not requeued: %d. Discard them.") % kept, messages.WARNING
+            )
 
-    @admin.action(description=_("Discard the chosen dead letters"), permissions=["requeue"])
+    @admin.action(description=_("Discard selected dead letters"), permissions=["requeue"])
     def discard(self, request: HttpRequest, chosen: QuerySet[DeadLetter]) -> None:
         self.log_decision(request, chosen, gettext("Discarded."))
         count = discard(chosen)
-        self.message_user(request, ngettext("%d discarded", "%d discarded", count) % count, messages.SUCCESS)
+        self.message_user(
+            request, ngettext("%d dead letter discarded", "%d dead letters discarded", count) % count, messages.SUCCESS
+        )
 
     def log_decision(self, request: HttpRequest, chosen: QuerySet[DeadLetter], message: str) -> None:
-        """Who decided what about which: an entry for each; of more than a thousand, one for the newest says it."""
+        """Who decided what: an entry per dead letter; above MAX_LOG_ENTRIES one entry for all, at the newest."""
         count = chosen.count()
-        if count > MOST_ENTRIES:
+        if count > MAX_LOG_ENTRIES:
             chosen, message = chosen.order_by("-pk")[:1], f"{message} ({count})"
         LogEntry.objects.log_actions(request.user.pk, chosen.defer("body"), CHANGE, change_message=message)  # type: ignore[arg-type]
 
@@ -221,20 +238,20 @@ class SubscriptionAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("events behind"))
     def behind(self, subscription: Any) -> int:
-        return subscription.backlog.behind
+        return int(subscription.backlog.behind)
 
     @admin.display(description=_("retrying"))
     def retrying(self, subscription: Any) -> int:
-        return subscription.backlog.retrying
+        return int(subscription.backlog.retrying)
 
     @admin.display(description=_("dead letters"))
     def dead(self, subscription: Any) -> int:
-        return subscription.backlog.dead
+        return int(subscription.backlog.dead)
 
 
 @admin.register(Straggler)
 class StragglerAdmin(ReadOnlyAdmin):
-    """What others have overtaken, and how often it was healed."""
+    """The watchlist of reconcile, and how often each delivery was healed."""
 
     list_display = ["event_id", "subscriber", "run", "owed_at", "checked_at", "healed"]
     search_fields = ["=event_id", "=subscriber"]
@@ -243,14 +260,15 @@ class StragglerAdmin(ReadOnlyAdmin):
 
 @admin.register(Process)
 class ProcessAdmin(ReadOnlyAdmin):
-    """Workers and relays: whether they live, and the figures of their last heartbeat. Its pages refresh themselves."""
+    """Workers and relays: whether they are alive, and the figures of their last heartbeat. The pages reload by
+    themselves."""
 
     list_display = ["name", "state", "relay", "pool", "beat_at"]
     ordering = ["-beat_at"]
     fields = ["kind", "host", "pid", "state", "relay", "pool", "totals", "started_at", "beat_at"]
     readonly_fields = ["state", "relay", "pool", "totals"]
 
-    #: Seconds; as often as processes write.
+    #: Seconds between two reloads, the same as between two heartbeats.
     REFRESH = 5
 
     class Media:
@@ -260,12 +278,12 @@ class ProcessAdmin(ReadOnlyAdmin):
         return Process.objects.with_silence().order_by(*self.ordering)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return self._fresh(super().changelist_view(request, extra_context))
+        return self._reloading(super().changelist_view(request, extra_context))
 
     def change_view(self, *args: Any, **kwargs: Any) -> HttpResponse:
-        return self._fresh(super().change_view(*args, **kwargs))
+        return self._reloading(super().change_view(*args, **kwargs))
 
-    def _fresh(self, response: HttpResponse) -> HttpResponse:
+    def _reloading(self, response: HttpResponse) -> HttpResponse:
         if response.status_code == 200:
             response["Refresh"] = str(self.REFRESH)
         return response
@@ -279,20 +297,20 @@ class ProcessAdmin(ReadOnlyAdmin):
         if not process.silent:
             return format_html('<span class="state">{}</span>', _("alive"))
         since = date_format(localtime(process.beat_at), "Y-m-d H:i:s")
-        return format_html('<span class="state silent">{}</span>', _("silent since %s") % since)
+        return format_html('<span class="state silent">{}</span>', _("no heartbeat since %s") % since)
 
     @admin.display(description=_("relay"))
     def relay(self, process: Any) -> str:
         if process.silent or "relay_active" not in process.figures:
             return "—"
-        return str(_("active") if process.figures["relay_active"] else _("stands by"))
+        return str(_("active") if process.figures["relay_active"] else _("standby"))
 
     @admin.display(description=_("task pool"))
     def pool(self, process: Any) -> SafeString:
-        figures = process.figures.get("pool", {})
+        pool = process.figures.get("pool", {})
         silent = " silent" if process.silent else ""
-        return format_html('<div class="pool{}">{}{}</div>', silent, gauge(figures), told(figures))
+        return format_html('<div class="pool{}">{}{}</div>', silent, pool_bar(pool), figures(pool))
 
-    @admin.display(description=_("since its start"))
+    @admin.display(description=_("since start"))
     def totals(self, process: Process) -> SafeString:
-        return told(process.figures.get("pool", {}), TOTALS)
+        return figures(process.figures.get("pool", {}), TOTALS)

@@ -1,85 +1,192 @@
-"""EventBroker: what every broker of ours promises to dramatiq's worker and to the relay."""
+"""Contract: what a broker promises to dramatiq's worker, to the relay and to the operator.
+
+A broker of your own descends from EventBroker and implements four methods:
+
+| method    | called by            | promise                                                                     |
+|-----------|----------------------|-----------------------------------------------------------------------------|
+| `courier` | the active relay     | moves outbox rows to the broker; for most brokers: PublishingCourier |
+| `consume` | dramatiq's worker    | an EventConsumer that hands out MessageGroups and settles them              |
+| `idle`    | reconcile            | which queues are empty                                                      |
+| `close`   | the end of a process | (dramatiq's) lets go of the server                                          |
+
+Optional: `in_process`, `release_unstarted`, `topology`, `longest_run`. The conformance suite in `tests/conformance`
+shows whether the promises hold.
+"""
 
 from __future__ import annotations
 
 import threading
 import uuid
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from dramatiq import Message
 from dramatiq.broker import Broker, Consumer, MessageProxy
 
-from ..inbox.message import Arrival
+from ..inbox.message import ReceivedMessage
 from ..subscription import Subscription
+
+#: Outbox rows that a courier moves in one call, at most.
+ROWS_PER_PASS = 500
+#: Rows among them whose due time has come, at most, while new rows wait, too.
+DUE_ROWS_PER_PASS = 100
+#: Full groups of one subscriber that are handed out or wait in a process, at most.
+GROUPS_AHEAD = 4
+#: Seconds before a message that had no outcome is handed out again.
+GIVE_BACK_PAUSE = 1.0
+#: Milliseconds before connecting again: the first pause, the longest pause.
+RECONNECT_BACKOFF = (500, 15_000)
 
 
 class Courier(Protocol):
-    """Carries rows of the outbox to the broker. Used by one thread, the active relay's.
+    """Moves rows of the outbox to the broker. One thread uses it: the active relay's.
 
-    until_due: seconds from the last call of carry until a row is due; None if none waits.
-    drained: whether the last call of carry left nothing that could have gone, too.
+    seconds_until_due: from the last call of `carry` until a row is due; None if no row waits for its time.
+    drained: whether the last call of `carry` left no row that could have been moved.
     """
 
-    until_due: float | None
+    seconds_until_due: float | None
     drained: bool
 
     def carry(self) -> int:
-        """Move what is due, a bounded number of rows; returns how many moved. A row leaves the outbox only when it is
-        safe."""
+        """Move new and due rows, ROWS_PER_PASS at most; returns the number. A row leaves the outbox only when the
+        broker has it for certain."""
 
     def keep_alive(self) -> None:
-        """Keep the connection alive while nothing is due; returns at once."""
+        """Keep the connection alive while no row is moved; returns at once."""
 
     def close(self) -> None:
-        """Let go of the broker; what was not confirmed stays in the outbox."""
+        """Let go of the broker. Rows that were not confirmed stay in the outbox."""
+
+
+class Outgoing(NamedTuple):
+    """One message to be published: to the queue named `queue`, or to every queue whose pattern fits `topic`."""
+
+    topic: str
+    queue: str
+    body: bytes
+    message_id: str
+    priority: int = 0
+    headers: dict[str, Any] | None = None
+
+
+class Publisher(Protocol):
+    """Publishes messages, each confirmed: what PublishingCourier needs of a broker."""
+
+    def publish(self, messages: Sequence[Outgoing]) -> set[str]:
+        """Publish messages and wait until the broker has them for certain; returns the ids of those that no queue
+        took.
+
+        Raises ConnectionError if not every message was confirmed: each of them may have been published or not.
+        """
+
+    def keep_alive(self) -> None:
+        """Keep the connection alive; returns at once."""
+
+    def close(self) -> None:
+        """Close the connection. The next `publish` opens it again, and declares all queues before."""
+
+
+class TopologyError(RuntimeError):
+    """The server's queues are not as this code needs them, or it does not answer; the message says what to do."""
+
+
+class QueueSize(NamedTuple):
+    """Messages that wait in a queue, and its consumers."""
+
+    messages: int
+    consumers: int
+
+
+class Topology(Protocol):
+    """The queues and bindings that a server keeps, for an operator. Every method raises TopologyError."""
+
+    @property
+    def title(self) -> str:
+        """Where the queues are, in one line."""
+
+    @property
+    def exchange(self) -> str:
+        """The name of what events are published to."""
+
+    def describe(self) -> dict[str, Any]:
+        """The same as `title`, as plain values for JSON."""
+
+    def declare(self, subscriptions: Sequence[Subscription]) -> None:
+        """Make the queue of each subscription and its bindings, unless they exist."""
+
+    def sizes(self, queues: Iterable[str]) -> dict[str, QueueSize | None]:
+        """The size of each queue; None for a queue that does not exist."""
+
+    def unbind(self, queue: str, patterns: Iterable[str]) -> None:
+        """Remove bindings of a queue."""
+
+    def delete(self, queue: str, *, force: bool) -> None:
+        """Delete a queue that has no consumers and, without `force`, no messages."""
 
 
 class EventBroker(Broker):
-    """A dramatiq broker that delivers events. At least once; a message belongs to the consumer that handed it out."""
+    """A dramatiq broker that delivers events at least once. A message belongs to the consumer that handed it out."""
+
+    #: Whether messages never leave this process. Then the outbox row lives until its delivery has an outcome, and a
+    #: process that is only a relay is of no use.
+    in_process = False
+    #: Milliseconds that a consumer may hold a message before the server delivers it again; None: without limit.
+    longest_run: int | None = None
+    #: The queues at the server; None: there is no server.
+    topology: Topology | None = None
 
     def __init__(self, *, middleware: list[Any] | None = None) -> None:
         super().__init__(middleware=middleware or [])
         self.queues: dict[str, None] = {}
         self.subscriptions: dict[str, Subscription] = {}
-        #: Set while the worker ends: consumers take no more.
+        #: Set while the worker ends: consumers hand out no more.
         self.stopping = threading.Event()
 
     def subscribe(self, subscription: Subscription) -> None:
-        """Know whom a queue is for."""
+        """Remember which subscription a queue belongs to."""
         self.subscriptions[subscription.queue] = subscription
 
     def declare_queue(self, queue_name: str) -> None:
-        """Take up a subscriber's queue; what the server needs is made when someone consumes or publishes. Others get
-        none."""
+        """Take up the queue of a subscriber; other queues are ignored. The server's queue is made when a worker
+        consumes or the relay publishes."""
         if queue_name in self.subscriptions and queue_name not in self.queues:
             self.emit_before("declare_queue", queue_name)
             self.queues[queue_name] = None
             self.emit_after("declare_queue", queue_name)
 
-    def enqueue(self, message: Message, *, delay: int | None = None) -> Message:
-        """Refused: work reaches subscribers as events, through the outbox."""
+    def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
+        """Refused: work reaches subscribers as events, through the outbox. Raises NotImplementedError."""
         raise NotImplementedError(
-            f"{message.actor_name}.send(): emit an event instead; this broker delivers nothing else"
+            f"{message.actor_name}.send() is not supported: this broker delivers only events. Use emit()"
         )
 
     @abstractmethod
-    def idle(self, queues: Iterable[str]) -> set[str]:
-        """Those of some queues in which nothing waits now; what is being worked on need not count. Raises
-        ConnectionError when the broker does not answer."""
+    def courier(self, go_on: Callable[[], bool] = lambda: True) -> Courier:
+        """A new courier. It calls `go_on` about once a second while the broker keeps it waiting, and gives up when the
+        answer is False."""
 
     @abstractmethod
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> EventConsumer:
-        """A new consumer of a queue."""
+        """A new consumer of a queue. timeout: milliseconds that one call of its `__next__` waits for messages."""
+
+    @abstractmethod
+    def idle(self, queues: Iterable[str]) -> set[str]:
+        """The queues in which no message waits now. A message that a worker holds need not count. Raises
+        ConnectionError when the broker does not answer."""
+
+    def release_unstarted(self) -> None:
+        """Called when no thread works any more: mark messages that were handed out and not started, so that the next
+        worker does not take them for what killed this one."""
 
 
 class EventConsumer(Consumer):
-    """A consumer that takes no more once its worker ends."""
+    """A consumer that hands out no more once its worker ends."""
 
     def __init__(self, broker: EventBroker) -> None:
         self._broker = broker
-        #: Set once it takes no more: all that it took has been handed over.
+        #: Set once it takes no more, and everything that it took was handed out.
         self.stopped = threading.Event()
 
     def _may_take(self) -> bool:
@@ -88,20 +195,20 @@ class EventConsumer(Consumer):
         return not self.stopped.is_set()
 
 
-class ArrivalMessage(MessageProxy):
-    """Arrivals for one subscriber, as dramatiq's worker passes them around; they are settled together."""
+class MessageGroup(MessageProxy):
+    """Received messages for one subscriber, as one message of dramatiq's worker. They are settled together."""
 
-    def __init__(self, arrivals: Sequence[Arrival], *, subscription: Subscription, origin: Any) -> None:
+    def __init__(self, messages: Sequence[ReceivedMessage], *, subscription: Subscription, origin: Any) -> None:
         super().__init__(
             Message(
                 queue_name=subscription.queue,
                 actor_name=subscription.name,
-                args=tuple(arrivals),
+                args=tuple(messages),
                 kwargs={},
                 options={},
                 message_id=str(uuid.uuid4()),
             )
         )
-        self.arrivals = arrivals
-        #: Who delivered them and is to be told the outcome.
+        self.messages = messages
+        #: What handed them out, and settles them.
         self.origin = origin

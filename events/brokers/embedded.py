@@ -1,125 +1,123 @@
-"""The embedded broker: queues in this process, fed from the outbox. Rows stay there until their outcome, so kill -9
-loses nothing."""
+"""The embedded broker: queues in this process, filled from the outbox. A row stays there until its delivery has an
+outcome, so kill -9 loses nothing."""
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from dramatiq.broker import MessageProxy
 
-from ..inbox.message import Arrival
+from ..inbox.message import ReceivedMessage
 from ..subscription import Subscription
-from .contract import ArrivalMessage, EventBroker, EventConsumer
-from .redelivered import POLL, turn
+from .contract import GIVE_BACK_PAUSE, GROUPS_AHEAD, Courier, EventBroker, EventConsumer, MessageGroup
+from .priority_queue import PriorityQueue
+from .redelivered import RedeliveredQueue
 
-#: How many arrivals of one subscriber and priority wait in memory at most; the others wait in the outbox.
-CAPACITY = 500
-#: Full groups of one subscriber that may be under way or waiting for a thread.
-GROUPS_AHEAD = 4
-#: How long a message that was given back waits before it is handed out again, in seconds.
-PAUSE = 1.0
-
-
-#: A row of the outbox and the attempt it was handed out for: scheduled anew, it is owed once more.
-Claim = tuple[int, int]
+if TYPE_CHECKING:
+    from .hand_over_outbox import ClaimedRow
 
 
 class Mailbox:
-    """The arrivals of one subscriber, the urgent first, then in order; those given back return after a pause.
+    """The messages of one subscriber, the urgent first, then in order; those that were given back return after a
+    pause.
 
-    No more than `ahead` are out at a time: the others can still be overtaken here.
+    At most `ahead` are handed out at a time: the others can still be overtaken here by urgent ones.
     """
 
     def __init__(self, *, ahead: int) -> None:
         self.ahead = ahead
-        self._out = 0
-        self._ready = threading.Condition()
-        self._arrivals: list[tuple[int, int, Arrival]] = []
-        self._suspects: list[tuple[int, int, Arrival]] = []
-        self._firsts, self._lasts = itertools.count(-1, -1), itertools.count()
-        self._returned: deque[tuple[float, Arrival]] = deque()
+        self._handed_out = 0
+        self._changed = threading.Condition()
+        self._waiting = PriorityQueue()
+        self._redelivered = RedeliveredQueue()
+        #: (when it returns, message), the earliest first.
+        self._paused: deque[tuple[float, ReceivedMessage]] = deque()
 
-    def put(self, arrivals: Iterable[Arrival]) -> None:
-        with self._ready:
-            for arrival in arrivals:
-                self._sort_in(arrival)
-            self._ready.notify_all()
+    def put(self, messages: Iterable[ReceivedMessage]) -> None:
+        """Add messages."""
+        with self._changed:
+            for message in messages:
+                self._queue_of(message).put(message)
+            self._changed.notify_all()
 
-    def give_back(self, arrivals: Iterable[Arrival]) -> None:
-        """Take arrivals whose handling had no outcome."""
-        with self._ready:
-            self._returned.extend((time.monotonic() + PAUSE, arrival) for arrival in arrivals)
+    def put_first(self, messages: Iterable[ReceivedMessage]) -> None:
+        """Put back messages that were not started; among those of their priority they are the next to go."""
+        with self._changed:
+            for message in reversed(list(messages)):
+                self._queue_of(message).put(message, first=True)
+            self._changed.notify_all()
 
-    def put_back(self, arrivals: Iterable[Arrival]) -> None:
-        """Take arrivals that nobody has begun; among those of their priority they are the next to go."""
-        with self._ready:
-            for arrival in reversed(list(arrivals)):
-                self._sort_in(arrival, place=next(self._firsts))
-            self._ready.notify_all()
+    def give_back(self, messages: Iterable[ReceivedMessage]) -> None:
+        """Put back messages that had no outcome, after a pause."""
+        with self._changed:
+            self._paused.extend((time.monotonic() + GIVE_BACK_PAUSE, message) for message in messages)
 
-    def empty(self) -> list[Arrival]:
-        """Take out all that nobody has begun."""
-        with self._ready:
-            waiting = [arrival for _, _, arrival in (*self._suspects, *self._arrivals)]
-            self._suspects, self._arrivals = [], []
-            return waiting
-
-    def take(self, most: int, *, timeout: float) -> list[Arrival]:
-        """Up to `most` waiting arrivals, as soon as there is one. One that was redelivered comes alone, when it is its
-        turn; fresh ones go past."""
-        with self._ready:
-            self._ready.wait_for(lambda: most and self._has_some(), min(timeout, POLL) if self._suspects else timeout)
-            room = min(most, self.ahead - self._out)
-            if room > 0 and self._suspects and turn.begin(self):
-                taken = [heapq.heappop(self._suspects)[2]]
+    def take(self, limit: int, *, timeout: float) -> list[ReceivedMessage]:
+        """Up to `limit` messages, as soon as there is one; none after `timeout` seconds. A redelivered one comes alone,
+        when it is its turn."""
+        with self._changed:
+            self._changed.wait_for(lambda: limit and self._has_some(), self._redelivered.shorten(timeout))
+            room = min(limit, self.ahead - self._handed_out)
+            if room > 0 and (alone := self._redelivered.take_alone()):
+                taken = [alone]
             else:
-                taken = [heapq.heappop(self._arrivals)[2] for _ in range(min(room, len(self._arrivals)))]
-            self._out += len(taken)
+                taken = [self._waiting.take() for _ in range(min(room, len(self._waiting)))]
+            self._handed_out += len(taken)
             return taken
 
-    def let_go(self, arrivals: Sequence[Arrival]) -> None:
-        """These, which were out together, are settled or given back."""
-        turn.end(arrivals)
-        with self._ready:
-            self._out -= len(arrivals)
-            self._ready.notify_all()
+    def settled(self, messages: Sequence[ReceivedMessage]) -> None:
+        """Messages that were handed out together are settled or given back."""
+        self._redelivered.settled(messages)
+        with self._changed:
+            self._handed_out -= len(messages)
+            self._changed.notify_all()
+
+    def empty(self) -> list[ReceivedMessage]:
+        """Remove and return all messages that were not started."""
+        with self._changed:
+            return [*self._redelivered.empty(), *self._waiting.empty()]
+
+    def size(self, *, priority: int = 0) -> int:
+        """The number of messages of at least this priority that were not started. Redelivered ones do not count: new
+        ones go past them."""
+        with self._changed:
+            waiting = [*self._waiting, *(message for _, message in self._paused)]
+            return sum(message.priority >= priority for message in waiting)
 
     def _has_some(self) -> bool:
-        while self._returned and self._returned[0][0] <= time.monotonic():
-            self._sort_in(self._returned.popleft()[1])
-        some = bool(self._arrivals) or (bool(self._suspects) and turn.is_free(self))
-        return some and self._out < self.ahead
+        while self._paused and self._paused[0][0] <= time.monotonic():
+            _, message = self._paused.popleft()
+            self._queue_of(message).put(message)
+        return self._handed_out < self.ahead and (bool(self._waiting) or self._redelivered.can_take())
 
-    def _sort_in(self, arrival: Arrival, *, place: int | None = None) -> None:
-        place = next(self._lasts) if place is None else place
-        heapq.heappush(self._suspects if arrival.redelivered else self._arrivals, (-arrival.priority, place, arrival))
-
-    def waiting(self, *, priority: int = 0) -> int:
-        """How many nobody has begun, of at least this priority. Suspects take no room from the fresh, which go past."""
-        with self._ready:
-            waiting = [arrival for _, _, arrival in self._arrivals]
-            waiting += [arrival for _, arrival in self._returned]
-            return sum(arrival.priority >= priority for arrival in waiting)
+    def _queue_of(self, message: ReceivedMessage) -> PriorityQueue:
+        return self._redelivered if message.redelivered else self._waiting
 
 
 class EmbeddedBroker(EventBroker):
-    """Delivers within this process. The active relay fills the mailboxes; settled rows are deleted in its next pass."""
+    """Delivers within this process. The active relay fills the mailboxes, and deletes settled rows in its next pass."""
 
-    def __init__(self, *, middleware: list | None = None) -> None:
+    in_process = True
+
+    def __init__(self, *, middleware: list[Any] | None = None) -> None:
         super().__init__(middleware=middleware)
         self.mailboxes: dict[str, Mailbox] = {}
-        #: The claimed rows, with their attempt, that are in this process's mailboxes or running.
-        self.held: set[Claim] = set()
-        self._settled: deque[Claim] = deque()
+        #: The claimed rows that are in this process's mailboxes, or run.
+        self.claimed: set[ClaimedRow] = set()
+        self._settled: deque[ClaimedRow] = deque()
 
     def subscribe(self, subscription: Subscription) -> None:
         super().subscribe(subscription)
-        self.mailboxes.setdefault(subscription.queue, Mailbox(ahead=GROUPS_AHEAD * subscription.together))
+        self.mailboxes.setdefault(subscription.queue, Mailbox(ahead=GROUPS_AHEAD * subscription.group_size))
+
+    def courier(self, go_on: Callable[[], bool] = lambda: True) -> Courier:
+        from .hand_over_outbox import EmbeddedCourier  # Django makes the broker before it has models.
+
+        return EmbeddedCourier(self)
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> EmbeddedConsumer:
         mailbox = self.mailboxes[queue_name]
@@ -127,24 +125,29 @@ class EmbeddedBroker(EventBroker):
         return EmbeddedConsumer(self, self.subscriptions[queue_name], timeout=timeout / 1000)
 
     def idle(self, queues: Iterable[str]) -> set[str]:
-        """All of them: what waits or runs here is in the outbox until its outcome, so nothing is on its way."""
+        """All of them: a message that waits or runs here has its row in the outbox, so none is under way."""
         return set(queues)
 
-    def settle(self, claim: Claim) -> None:
-        """Note that a row's delivery has its outcome."""
-        self._settled.append(claim)
+    def release_unstarted(self) -> None:
+        from .hand_over_outbox import release_unstarted
+
+        release_unstarted(self)
+
+    def settle(self, row: ClaimedRow) -> None:
+        """Note that the delivery of a row has its outcome."""
+        self._settled.append(row)
 
     def has_settled(self) -> bool:
-        """Whether rows have been settled since they were last taken."""
+        """Whether rows were settled since the last call of `take_settled`."""
         return bool(self._settled)
 
-    def settled(self, most: int) -> list[Claim]:
-        """What was settled since the last call."""
-        return [self._settled.popleft() for _ in range(min(most, len(self._settled)))]
+    def take_settled(self, limit: int) -> list[ClaimedRow]:
+        """Up to `limit` of the rows that were settled since the last call."""
+        return [self._settled.popleft() for _ in range(min(limit, len(self._settled)))]
 
 
 class EmbeddedConsumer(EventConsumer):
-    """Takes from one mailbox; a message is settled by forgetting its row, or given back."""
+    """Takes messages from one mailbox, and settles their rows."""
 
     def __init__(self, broker: EmbeddedBroker, subscription: Subscription, *, timeout: float) -> None:
         super().__init__(broker)
@@ -154,21 +157,21 @@ class EmbeddedConsumer(EventConsumer):
         self._timeout = timeout
 
     def __next__(self) -> MessageProxy | None:
-        most = self._subscription.together if self._may_take() else 0
-        arrivals = self._mailbox.take(most, timeout=self._timeout)
-        return ArrivalMessage(arrivals, subscription=self._subscription, origin=self) if arrivals else None
+        limit = self._subscription.group_size if self._may_take() else 0
+        messages = self._mailbox.take(limit, timeout=self._timeout)
+        return MessageGroup(messages, subscription=self._subscription, origin=self) if messages else None
 
-    def ack(self, message: ArrivalMessage) -> None:  # type: ignore[override]
-        for arrival in message.arrivals:
-            self._settle(arrival.tag)
-        self._mailbox.let_go(message.arrivals)
+    def ack(self, message: MessageGroup) -> None:  # type: ignore[override]
+        for one in message.messages:
+            self._settle(one.tag)
+        self._mailbox.settled(message.messages)
 
-    def nack(self, message: ArrivalMessage) -> None:  # type: ignore[override]
+    def nack(self, message: MessageGroup) -> None:  # type: ignore[override]
         # Each comes back alone and counted, so that one that never has an outcome ends as a dead letter.
-        self._mailbox.give_back([arrival._replace(redelivered=True) for arrival in message.arrivals])
-        self._mailbox.let_go(message.arrivals)
+        self._mailbox.give_back([one._replace(redelivered=True) for one in message.messages])
+        self._mailbox.settled(message.messages)
 
-    def requeue(self, messages: Iterable[ArrivalMessage]) -> None:  # type: ignore[override]
+    def requeue(self, messages: Iterable[MessageGroup]) -> None:  # type: ignore[override]
         for message in messages:
-            self._mailbox.put_back(message.arrivals)
-            self._mailbox.let_go(message.arrivals)
+            self._mailbox.put_first(message.messages)
+            self._mailbox.settled(message.messages)

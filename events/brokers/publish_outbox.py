@@ -1,87 +1,73 @@
-"""The RabbitMQ courier: outbox rows → exchange, deleted once the broker has confirmed them."""
+"""Publish the outbox: rows → any broker that confirms what it was given."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import structlog
 from django.db import router, transaction
 
-from ..inbox.retry import UNKNOWN, bury
-from ..models import OutboxMessage
-from ..outbox.messages import Owed
+from ..inbox.retry import UNKNOWN_SUBSCRIBER, dead_letter
+from ..logger import get_logger
+from ..outbox.messages import OutboxRow
+from ..outbox.models import OutboxMessage
 from ..subscription import interested_in, queue_of, subscriptions
-from .amqp.publisher import Outgoing, Publisher
-from .rabbitmq import RabbitmqBroker
+from .contract import DUE_ROWS_PER_PASS, ROWS_PER_PASS, Outgoing, Publisher
 
-log = structlog.get_logger("events.relay")
-
-#: Rows published, confirmed and deleted in one go.
-BATCH = 500
-#: Rows whose time has come that go along while fresh ones wait, too.
-RIPE_SHARE = 100
+log = get_logger("events.relay")
 
 
-class RabbitmqCourier:
-    """Publishes what is due: fresh rows first, in the order of commits per changed row, then those whose time has
-    come.
+class PublishingCourier:
+    """Publishes new rows first, per changed row in the order of commits, then due rows.
 
-    No row is left out because another relay holds it, and none is deleted before its confirm. So whoever publishes a
-    row has published all earlier ones of the same changed row before, or they were confirmed: even two relays that
-    both take themselves for the active one, as long as the one does not yet know that it lost its seat, publish some
-    rows twice but none too early.
+    Order: no row is skipped because another relay holds it, and no row is deleted before its confirm. So whoever
+    publishes a row has published all earlier rows of the same changed row before, or these were confirmed. Two relays
+    may both be active for a moment, until one of them notices that it lost its leadership: then rows are published
+    twice, but none too early.
     """
 
-    def __init__(self, broker: RabbitmqBroker, *, go_on: Callable[[], bool]) -> None:
-        self._broker = broker
-        self._publisher = Publisher(broker, go_on=go_on)
-        self.until_due: float | None = None
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+        self.seconds_until_due: float | None = None
         self.drained = False
 
     def carry(self) -> int:
-        """Publish a batch and delete it, the fresh rows first. Raises PublishError; the rows stay."""
-        fresh, self.until_due = OutboxMessage.objects.next_up(BATCH)
-        moved = self._publish(fresh)
-        ripe = self.until_due is not None and self.until_due <= 0
-        if ripe:
-            moved += self._publish(OutboxMessage.objects.ripe()[: max(RIPE_SHARE, BATCH - len(fresh))].owed())
-        self.drained = len(fresh) < BATCH and not ripe
+        """Publish a batch and delete it. Raises ConnectionError; then its rows stay."""
+        new, self.seconds_until_due = OutboxMessage.objects.next_batch(ROWS_PER_PASS)
+        moved = self._publish(new)
+        some_due = self.seconds_until_due is not None and self.seconds_until_due <= 0
+        if some_due:
+            room = max(DUE_ROWS_PER_PASS, ROWS_PER_PASS - len(new))
+            moved += self._publish(OutboxMessage.objects.due()[:room].as_rows())
+        self.drained = len(new) < ROWS_PER_PASS and not some_due
         return moved
 
     def keep_alive(self) -> None:
-        self._publisher.pump()
+        self._publisher.keep_alive()
 
     def close(self) -> None:
         self._publisher.close()
 
-    def _publish(self, rows: list[Owed]) -> int:
+    def _publish(self, rows: list[OutboxRow]) -> int:
         if not rows:
             return 0
-        # No transaction is open while the broker thinks: it would hold rows, and VACUUM, for as long as it is silent.
-        returned = self._publisher.publish([self._outgoing(row) for row in rows])
-        return self._delete(rows, returned)
+        # No transaction is open while the broker is slow: it would hold rows, and VACUUM, for as long.
+        returned = self._publisher.publish([_outgoing(row) for row in rows])
+        return self._settle(rows, returned)
 
-    def _outgoing(self, row: Owed) -> Outgoing:
-        return Outgoing(
-            exchange="" if row.subscriber else self._broker.exchange,
-            routing_key=queue_of(row.subscriber) if row.subscriber else row.envelope.topic,
-            body=row.envelope.encode(),
-            message_id=f"{row.pk}",
-            priority=row.priority,
-            headers={"run": row.run, "attempt": row.attempt},
-        )
+    def _settle(self, rows: list[OutboxRow], returned: set[str]) -> int:
+        """Settle rows that were published; returns how many left the outbox.
 
-    def _delete(self, rows: list[Owed], returned: set[str]) -> int:
-        """Delete what arrived or has no one to go to, bury what is for a subscriber nobody has; returns how many.
-
-        What should have found a queue stays; the next batch declares all queues anew.
+        | a row whose message  | and                            | what becomes of it                            |
+        |----------------------|--------------------------------|-----------------------------------------------|
+        | found a queue        |                                | it is deleted                                 |
+        | found no queue       | is for an unknown subscriber   | it becomes a dead letter                      |
+        | found no queue       | nobody subscribes to its topic | it is deleted: it was delivered to nobody     |
+        | found no queue       | a subscriber should have it    | it stays; the next batch declares all queues  |
         """
-        strays = [row for row in rows if str(row.pk) in returned]
-        unknown = [row for row in strays if row.subscriber and row.subscriber not in subscriptions]
-        lost = [row for row in strays if row.subscriber in subscriptions or _has_subscribers(row)]
+        unrouted = [row for row in rows if str(row.pk) in returned]
+        unknown = [row for row in unrouted if row.subscriber and row.subscriber not in subscriptions]
+        lost = [row for row in unrouted if row.subscriber in subscriptions or _has_subscribers(row)]
         if unknown:
             with transaction.atomic(using=router.db_for_write(OutboxMessage)):
-                bury(unknown, reason=UNKNOWN)
+                dead_letter(unknown, reason=UNKNOWN_SUBSCRIBER)
         kept = {row.pk for row in (*unknown, *lost)}
         OutboxMessage.objects.remove([row for row in rows if row.pk not in kept])
         if lost:
@@ -90,5 +76,16 @@ class RabbitmqCourier:
         return len(rows) - len(lost)
 
 
-def _has_subscribers(row: Owed) -> bool:
+def _outgoing(row: OutboxRow) -> Outgoing:
+    return Outgoing(
+        topic=row.envelope.topic,
+        queue=queue_of(row.subscriber) if row.subscriber else "",
+        body=row.envelope.encode(),
+        message_id=f"{row.pk}",
+        priority=row.priority,
+        headers={"run": row.run, "attempt": row.attempt},
+    )
+
+
+def _has_subscribers(row: OutboxRow) -> bool:
     return not row.subscriber and bool(interested_in(row.envelope.topic))

@@ -1,7 +1,7 @@
-"""Suspects: messages that were delivered before, without an outcome; any of them may be what ended its worker.
+"""Redelivered: messages that were delivered before, without an outcome. Any of them may be what killed its worker.
 
-One at a time is under way in a process, so that the next end is charged to the one that ran alone. No thread waits for
-its turn, and fresh messages go past.
+Only one of them is under way in a process at a time. So the next kill is charged to the message that ran alone. No
+thread waits for its turn, and messages that were never delivered go past.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ import threading
 import time
 from collections.abc import Sequence
 
-from ..inbox.message import Arrival
+from ..inbox.message import ReceivedMessage
+from .priority_queue import PriorityQueue
 
-#: How soon one who was refused looks again, in seconds.
+#: Seconds until a queue that was refused a turn asks again.
 POLL = 0.02
-#: So long one queue's suspects follow each other while another's wait, in seconds.
+#: Seconds of turns in a row that one queue gets while another waits.
 STREAK = 0.5
 
 
-class Turn:
-    """Who may hand out a suspect: one queue after another, each for a while."""
+class RedeliveryTurn:
+    """Which queue may hand out a redelivered message: one queue after another, each for a while."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -30,12 +31,12 @@ class Turn:
         self._kept_for_others_until = 0.0
 
     def is_free(self, queue: object) -> bool:
-        """Whether a queue could hand one out now."""
+        """Whether a queue could hand out a message now."""
         is_kept = queue is self._last and time.monotonic() < self._kept_for_others_until
         return not self._taken and not is_kept
 
     def begin(self, queue: object) -> bool:
-        """Whether a queue may hand one out; if so, `end` is to follow."""
+        """Whether a queue may hand out a message. After True, `end` must follow."""
         with self._lock:
             if not self.is_free(queue):
                 self._others_wait |= queue is not self._last
@@ -46,9 +47,9 @@ class Turn:
             self._taken = True
             return True
 
-    def end(self, arrivals: Sequence[Arrival]) -> None:
-        """These, handed out together, are settled or given back, suspects or not."""
-        if not arrivals[0].redelivered:
+    def end(self, messages: Sequence[ReceivedMessage]) -> None:
+        """Messages that were handed out together, redelivered or not, are settled or given back."""
+        if not messages[0].redelivered:
             return
         with self._lock:
             self._taken = False
@@ -56,4 +57,26 @@ class Turn:
                 self._since, self._kept_for_others_until = now, now + 2 * POLL
 
 
-turn = Turn()
+#: The turn of this process.
+turn = RedeliveryTurn()
+
+
+class RedeliveredQueue(PriorityQueue):
+    """The redelivered messages of one queue."""
+
+    def can_take(self) -> bool:
+        """Whether `take_alone` would return a message."""
+        return bool(self) and turn.is_free(self)
+
+    def take_alone(self) -> ReceivedMessage | None:
+        """The next message, if it is this queue's turn; `settled` must follow."""
+        return self.take() if self and turn.begin(self) else None
+
+    def shorten(self, timeout: float) -> float:
+        """`timeout` in seconds, or less while messages wait here: the turn becomes free without a signal."""
+        return min(timeout, POLL) if self else timeout
+
+    @staticmethod
+    def settled(messages: Sequence[ReceivedMessage]) -> None:
+        """Messages that were handed out together, redelivered or not, are settled or given back."""
+        turn.end(messages)

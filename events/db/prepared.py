@@ -8,10 +8,11 @@ from typing import Any
 
 
 def prepared_cursor(connection: Any) -> Any:
-    """A Django cursor that prepares what it executes: planning the log's insert costs more than running it does.
+    """A Django cursor that prepares every statement it executes: planning the insert into the log takes longer than
+    running it.
 
-    It does so where the database's OPTIONS set `prepare_threshold`; leave that out behind a PgBouncer that hands
-    transactions to connections and knows no prepared statements (before 1.21).
+    It works where the database's OPTIONS set `prepare_threshold`. Leave that out behind a PgBouncer before 1.21 that
+    pools transactions: it does not support prepared statements.
     """
     connection.ensure_connection()
     cursor = _cursor_class()(connection.connection)
@@ -19,20 +20,25 @@ def prepared_cursor(connection: Any) -> Any:
 
 
 def call(connection: Any, function: str, *values: str | int | None) -> str:
-    """The text that a function of the database returns.
+    """Call a function of the database and return the text it returns.
 
-    Where that is the first thing in a transaction, it goes along with the BEGIN: one round trip instead of two.
+    As the first statement of a transaction it travels together with the BEGIN: one round trip instead of two.
+    (psycopg's pipeline does the same with 1.4 times the time and twice the processor time of the client.)
     """
     answer = _begin_with_call(connection, function, values)
     if answer is None:
         with prepared_cursor(connection) as cursor:
             cursor.execute(f"SELECT {function}({', '.join(['%s'] * len(values))})", values)
             ((answer,),) = cursor.fetchall()
-    return answer
+    return str(answer)
 
 
 def _begin_with_call(connection: Any, function: str, values: Sequence[str | int | None]) -> str | None:
-    """None if that cannot be or fails: nothing has happened then, and the usual way says what is wrong."""
+    """BEGIN and the call in one message.
+
+    None if the transaction has begun already, or if the call failed. Then it is rolled back, and the caller repeats it
+    as a statement of its own, which raises the error in full.
+    """
     session = connection.connection
     if session is None or connection.autocommit or session.isolation_level is not None:
         return None
@@ -44,18 +50,18 @@ def _begin_with_call(connection: Any, function: str, values: Sequence[str | int 
     if wire.transaction_status != TransactionStatus.IDLE:
         return None
     literal = Escaping(wire).escape_literal
-    given = b", ".join(b"NULL" if value is None else literal(str(value).encode()) for value in values)
+    literals = b", ".join(b"NULL" if value is None else literal(str(value).encode()) for value in values)
     with connection.wrap_database_errors:
-        result = wire.exec_(f"BEGIN; SELECT {function}(".encode() + given + b")")
+        result = wire.exec_(f"BEGIN; SELECT {function}(".encode() + literals + b")")
         if result.status == ExecStatus.TUPLES_OK and (answer := result.get_value(0, 0)) is not None:
-            return answer.decode()
+            return str(answer.decode())
         wire.exec_(b"ROLLBACK")
     return None
 
 
 @cache
 def _cursor_class() -> type:
-    # Imported when there is a PostgreSQL to talk to: psycopg need not be installed beside SQLite.
+    # Imported only when a PostgreSQL connection exists: beside SQLite, psycopg need not be installed.
     from django.db.backends.postgresql.base import ServerBindingCursor
 
     class PreparingCursor(ServerBindingCursor):

@@ -1,42 +1,44 @@
-"""Delivery: arrivals → subscriber, each with exactly one effect.
+"""Delivery: received messages → subscriber, each with exactly one effect.
 
-The record of a delivery (the inbox row) and the effect commit in one transaction. Waiting events share one; when
-anything in it fails, all of it is rolled back and each event runs again alone, so that a poison event takes no other
-along.
+1. A subscriber gets one message or a group of waiting messages, in one slot of the process's pool (`process`).
+2. A group runs in one transaction: the inbox rows first, then the function, then the commit (`_run_together`).
+3. If anything in it fails, the whole group is rolled back, and each message runs again alone (`_run_alone`). So a
+   poison message takes no other message along.
+4. A message that the broker marks as redelivered comes alone. Its attempt is counted before it runs, so a message that
+   kills its worker ends as a dead letter (`begin_attempt` in `records.py`).
+5. Failures are raised together as DeliveryFailedError; `retry.py` records them.
 """
 
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-import structlog
 from django.db import OperationalError, connections, router, transaction
 from dramatiq.middleware import Interrupt, TimeLimitExceeded
 
+from ..db.deadlocks import retry_deadlocks, sqlstate
 from ..db.dialect import DeliveryKey
 from ..envelope import UndecodableError
 from ..event import Event
-from ..models import Delivery
-from ..outbox.emit import handling
+from ..logger import get_logger
+from ..outbox.emit import current_event
 from ..pool import get_pool
 from ..subscription import Subscription
-from .message import Arrival
+from .message import ReceivedMessage
+from .models import Delivery
 
-log = structlog.get_logger("events.delivery")
+log = get_logger("events.delivery")
 
-#: How often a transaction that lost a deadlock runs again at once; it costs no attempt.
-DEADLOCK_RETRIES = 10
-DEADLOCKS = {"40P01", "40001"}
-#: A statement was cancelled: by its time-out, or by an administrator.
+#: PostgreSQL's code of a statement that was cancelled, by its time-out or by an administrator.
 CANCELLED = "57014"
+#: PostgreSQL's code of a lock that was not to be had within the lock time-out.
 LOCKED = "55P03"
 
-#: Given the milliseconds a call may take, guards it; the worker puts its time limit here.
+#: Takes a time limit in milliseconds; returns a context manager that enforces it.
 Guard = Callable[[int], AbstractContextManager[None]]
 
 
@@ -47,16 +49,16 @@ def unlimited(milliseconds: int) -> AbstractContextManager[None]:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One arrival whose run failed."""
+    """One message whose attempt failed; `duration` in seconds."""
 
-    arrival: Arrival
+    message: ReceivedMessage
     attempt: int
     error: BaseException
     duration: float
 
 
-class DeliveryFailed(Exception):
-    """Some arrivals of a message failed; all others are done."""
+class DeliveryFailedError(Exception):
+    """Some messages of a group failed; all others are done."""
 
     def __init__(self, subscription: Subscription, failures: Sequence[Failure]) -> None:
         super().__init__(f"{subscription.name}: {len(failures)} failed: {failures[0].error!r}")
@@ -65,106 +67,97 @@ class DeliveryFailed(Exception):
 
 
 class ExhaustedError(Exception):
-    """A message used up its attempts without ever failing: it kills its worker."""
+    """A message used up its attempts without a recorded failure: it kills its worker."""
 
 
 class StillRunningError(Exception):
-    """Another run of the same message is under way: this one is given back, to be looked at again."""
+    """Another run of the same message is under way: this one goes back to the broker and is tried again later."""
 
 
-class TimeLimitReached(Exception):
-    """A subscriber, or one of its statements, ran longer than it may."""
+class TimeLimitError(Exception):
+    """A subscriber, or one of its statements, ran longer than its time limit."""
 
     def __init__(self, subscription: Subscription) -> None:
         limit = subscription.time_limit / 1000
         super().__init__(f"longer than its time limit of {limit:g} s: give the subscriber a time_limit=, or less to do")
 
 
-def process(subscription: Subscription, arrivals: Sequence[Arrival], *, guard: Guard = unlimited) -> None:
-    """Run a subscriber on arrivals, in one slot of the process's pool.
+def process(subscription: Subscription, messages: Sequence[ReceivedMessage], *, guard: Guard = unlimited) -> None:
+    """Run a subscriber on messages, in one slot of the process's pool.
 
-    Raises DeliveryFailed with those that failed; each of the others is done or was done before. Raises
-    StillRunningError for a redelivered one that another run holds up.
+    guard: enforces the time limit of each call.
+
+    Raises DeliveryFailedError with the messages that failed; the others are done now or were done before. Raises
+    StillRunningError for a redelivered message while another run of it is under way.
     """
-    get_pool().run(_process, subscription, arrivals, guard)
+    get_pool().run(_process, subscription, messages, guard)
 
 
-def _process(subscription: Subscription, arrivals: Sequence[Arrival], guard: Guard) -> None:
+def _process(subscription: Subscription, messages: Sequence[ReceivedMessage], guard: Guard) -> None:
     failures: list[Failure] = []
-    if len(arrivals) > 1:
+    if len(messages) > 1:
         started = time.monotonic()
         try:
-            _run_together(subscription, arrivals, guard=guard)
-        except BaseException as error:  # whatever it was, each runs again alone and is recorded there
+            _run_together(subscription, messages, guard=guard)
+        except BaseException as error:  # whatever it was: each message runs again alone, and that is recorded
             if isinstance(error, Interrupt) and not isinstance(error, TimeLimitExceeded):
                 raise
-            log.info("group rolled back", subscriber=subscription.name, events=len(arrivals), error=repr(error))
+            log.info("group rolled back", subscriber=subscription.name, events=len(messages), error=repr(error))
         else:
-            _log_done(subscription, arrivals, time.monotonic() - started)
+            _log_done(subscription, messages, time.monotonic() - started)
             return
-    for arrival in arrivals:
-        if failure := _run_alone(subscription, arrival, guard):
+    for message in messages:
+        if failure := _run_alone(subscription, message, guard):
             failures.append(failure)
     if failures:
-        raise DeliveryFailed(subscription, failures)
+        raise DeliveryFailedError(subscription, failures)
 
 
-def _run_alone(subscription: Subscription, arrival: Arrival, guard: Guard) -> Failure | None:
-    key, attempt, started = key_of(subscription, arrival), arrival.attempt, time.monotonic()
+def _run_alone(subscription: Subscription, message: ReceivedMessage, guard: Guard) -> Failure | None:
+    key, attempt, started = key_of(subscription, message), message.attempt, time.monotonic()
     try:
-        if arrival.redelivered:
-            # One run more may have come before: uncounted, as the broker does not say which of a group had begun.
-            most = max(1, subscription.max_retries)
-            counted = _begin(key, attempt=arrival.attempt, most=most)
+        if message.redelivered:
+            # The first run is not counted: the broker cannot say which messages of a group had started.
+            limit = max(1, subscription.max_retries)
+            counted = _begin_attempt(key, attempt=message.attempt, limit=limit)
             if counted is None:
                 return None
             attempt = counted
-            if (begun := counted - arrival.attempt) >= most:
-                raise ExhaustedError(f"begun {begun} times alone without an outcome: it ends its worker")
-        _run_through_deadlocks(subscription, arrival, attempt, guard)
+            if (begun := counted - message.attempt) >= limit:
+                raise ExhaustedError(f"started alone {begun} times without an outcome: it kills its worker")
+        retry_deadlocks(lambda: _run_together(subscription, (message,), guard=guard, attempt=attempt))
     except StillRunningError:
         raise
-    except BaseException as error:  # a subscriber may raise anything, SystemExit too; it is recorded
+    except BaseException as error:  # a subscriber may raise anything, even SystemExit; it is recorded
         if isinstance(error, Interrupt) and not isinstance(error, TimeLimitExceeded):
             raise
-        return Failure(arrival, attempt, error, time.monotonic() - started)
-    _log_done(subscription, (arrival,), time.monotonic() - started, attempt=attempt)
+        return Failure(message, attempt, error, time.monotonic() - started)
+    _log_done(subscription, (message,), time.monotonic() - started, attempt=attempt)
     return None
 
 
-def _begin(key: DeliveryKey, *, attempt: int, most: int) -> int | None:
+def _begin_attempt(key: DeliveryKey, *, attempt: int, limit: int) -> int | None:
     try:
-        return Delivery.objects.begin(key, attempt=attempt, most=most)
+        return Delivery.objects.begin_attempt(key, attempt=attempt, limit=limit)
     except OperationalError as error:
-        if _sqlstate(error) == LOCKED:
+        if sqlstate(error) == LOCKED:
             raise StillRunningError(f"{key.event_id} at {key.subscriber}") from error
         raise
 
 
-def _run_through_deadlocks(subscription: Subscription, arrival: Arrival, attempt: int, guard: Guard) -> None:
-    for again in range(DEADLOCK_RETRIES, -1, -1):
-        try:
-            _run_together(subscription, (arrival,), guard=guard, attempt=attempt)
-            return
-        except OperationalError as error:
-            if not again or _sqlstate(error) not in DEADLOCKS:
-                raise
-            time.sleep(random.uniform(0.01, 0.1))
-
-
 def _run_together(
-    subscription: Subscription, arrivals: Sequence[Arrival], *, guard: Guard, attempt: int | None = None
+    subscription: Subscription, messages: Sequence[ReceivedMessage], *, guard: Guard, attempt: int | None = None
 ) -> None:
-    """One transaction: the inbox rows, then the function on each event that had none."""
-    by_key = {key_of(subscription, arrival): arrival for arrival in arrivals}
-    attempts = {key: attempt or arrival.attempt for key, arrival in by_key.items()}
+    """One transaction: the inbox rows, then the function on each event whose row was not final."""
+    by_key = {key_of(subscription, message): message for message in messages}
+    attempts = {key: attempt or message.attempt for key, message in by_key.items()}
     if not subscription.atomic:
         _run_in_its_own_transactions(subscription, by_key, attempts, guard)
         return
     using = router.db_for_write(Delivery)
     with transaction.atomic(using=using):
-        claimed = Delivery.objects.claim(by_key, attempts=attempts, time_limit=subscription.time_limit)
-        events = [_event_of(arrival, attempts[key]) for key, arrival in by_key.items() if key in claimed]
+        recorded = Delivery.objects.record_done(by_key, attempts=attempts, time_limit=subscription.time_limit)
+        events = [_event_of(message, attempts[key]) for key, message in by_key.items() if key in recorded]
         if subscription.batch:
             if events:
                 _call(subscription, events, guard)
@@ -175,62 +168,62 @@ def _run_together(
 
 
 def _run_in_its_own_transactions(
-    subscription: Subscription, by_key: dict[DeliveryKey, Arrival], attempts: dict[DeliveryKey, int], guard: Guard
+    subscription: Subscription,
+    by_key: dict[DeliveryKey, ReceivedMessage],
+    attempts: dict[DeliveryKey, int],
+    guard: Guard,
 ) -> None:
-    for key, arrival in by_key.items():
+    for key, message in by_key.items():
         if Delivery.objects.is_open(key):
-            event = _event_of(arrival, attempts[key])
+            event = _event_of(message, attempts[key])
             with Delivery.objects.statements_limited(subscription.time_limit):
                 _call(subscription, [event], guard)
-            Delivery.objects.claim([key], attempts=attempts)
+            Delivery.objects.record_done([key], attempts=attempts)
 
 
 def _isolate_callbacks(using: str) -> None:
-    """Let each on_commit callback fail by itself: it is logged, and the others, of other events perhaps, still run."""
+    """Make each on_commit callback robust: one that fails is logged, and the callbacks of other events still run."""
     connection = connections[using]
     callbacks = [(savepoints, callback, True) for savepoints, callback, *_ in connection.run_on_commit]
     connection.run_on_commit = callbacks  # type: ignore[assignment]
 
 
 def _call(subscription: Subscription, events: list[Event], guard: Guard) -> None:
-    alone = events[0].meta if len(events) == 1 else None
-    token, started = handling.set(alone), time.monotonic()
+    cause = events[0].meta if len(events) == 1 else None
+    token, started = current_event.set(cause), time.monotonic()
     try:
         with guard(subscription.time_limit):
             subscription.call(events)
     except TimeLimitExceeded as interrupt:
-        raise TimeLimitReached(subscription) from interrupt
+        raise TimeLimitError(subscription) from interrupt
     except OperationalError as error:
-        if _sqlstate(error) == CANCELLED and time.monotonic() - started >= subscription.time_limit / 1000:
-            raise TimeLimitReached(subscription) from error
+        if sqlstate(error) == CANCELLED and time.monotonic() - started >= subscription.time_limit / 1000:
+            raise TimeLimitError(subscription) from error
         raise
     finally:
-        handling.reset(token)
+        current_event.reset(token)
 
 
-def _sqlstate(error: OperationalError) -> str | None:
-    """PostgreSQL's code of an error."""
-    return getattr(error.__cause__, "sqlstate", None)
+def key_of(subscription: Subscription, message: ReceivedMessage) -> DeliveryKey:
+    """The inbox key of a message."""
+    return DeliveryKey(message.event_id, subscription.name, message.run)
 
 
-def key_of(subscription: Subscription, arrival: Arrival) -> DeliveryKey:
-    """The inbox key of an arrival."""
-    return DeliveryKey(arrival.event_id, subscription.name, arrival.run)
+def _event_of(message: ReceivedMessage, attempt: int) -> Event:
+    if message.envelope is None:
+        raise UndecodableError(message.error)
+    return message.envelope.event(attempt=attempt, run=message.run)
 
 
-def _event_of(arrival: Arrival, attempt: int) -> Event:
-    if arrival.envelope is None:
-        raise UndecodableError(arrival.error)
-    return arrival.envelope.event(attempt=attempt, run=arrival.run)
-
-
-def _log_done(subscription: Subscription, arrivals: Sequence[Arrival], seconds: float, *, attempt: int = 1) -> None:
+def _log_done(
+    subscription: Subscription, messages: Sequence[ReceivedMessage], seconds: float, *, attempt: int = 1
+) -> None:
     if not logging.getLogger("events.delivery").isEnabledFor(logging.INFO):
         return
     log.info(
         "delivered",
         subscriber=subscription.name,
-        events=[str(arrival.event_id) for arrival in arrivals],
-        attempt=max(attempt, arrivals[0].attempt),
+        events=[str(message.event_id) for message in messages],
+        attempt=max(attempt, messages[0].attempt),
         seconds=round(seconds, 6),
     )

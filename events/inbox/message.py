@@ -1,4 +1,4 @@
-"""Arrival: one message as it reached one subscriber."""
+"""Message: an event as one subscriber received it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from typing import Any, NamedTuple
 
 from ..envelope import Envelope, UndecodableError
 
-#: Names the ids of bytes that carry none.
+#: The namespace of the ids that undecodable bytes get.
 UNDECODABLE = uuid.UUID("6f7c1d0e-52a5-5c7e-9c52-6d8f0c9e1a35")
 
 
-class Arrival(NamedTuple):
-    """A message: its envelope, or why it has none; its bytes; the run and attempt it belongs to; the broker's own
-    mark."""
+class ReceivedMessage(NamedTuple):
+    """A message for one subscriber.
+
+    envelope: the decoded event, or None; then `error` says why. body: the bytes, empty for a message that never left
+    this process. run, attempt: which replay and which attempt this is. redelivered: the broker delivered it before,
+    without an outcome. tag: how the broker identifies it.
+    """
 
     envelope: Envelope | None
     body: bytes
@@ -25,8 +29,8 @@ class Arrival(NamedTuple):
     tag: Any = None
 
     @classmethod
-    def read(cls, body: bytes, **attributes: Any) -> Arrival:
-        """Take bytes off the wire; those that cannot be read keep their bytes and the reason."""
+    def decode(cls, body: bytes, **attributes: Any) -> ReceivedMessage:
+        """From bytes. Undecodable bytes are kept, with the reason."""
         try:
             return cls(envelope=Envelope.decode(body), body=body, **attributes)
         except UndecodableError as error:
@@ -34,10 +38,10 @@ class Arrival(NamedTuple):
 
     @property
     def event_id(self) -> uuid.UUID:
-        """The event's id; for undecodable bytes one that follows from them."""
+        """The event's id; for undecodable bytes an id that is computed from them."""
         return self.envelope.id if self.envelope else uuid.uuid5(UNDECODABLE, self.body.hex())
 
     @property
-    def wire(self) -> bytes:
-        """The message's bytes; one that never travelled is encoded."""
+    def encoded(self) -> bytes:
+        """The message's bytes."""
         return self.body or (self.envelope.encode() if self.envelope else b"")

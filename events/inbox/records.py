@@ -1,4 +1,15 @@
-"""The inbox: what became of each event at each subscriber."""
+"""Records: the rows of the inbox, one per event, subscriber and run.
+
+| state           | reason | meaning                                   | one more message of the same delivery  |
+|-----------------|--------|-------------------------------------------|----------------------------------------|
+| (no row)        |        | no outcome yet                            | runs                                   |
+| retrying        | ''     | an attempt has begun, its outcome is open | runs; if redelivered, as a new attempt |
+| retrying        | text   | an attempt has failed, its retry is owed  | runs if its attempt is higher          |
+| done            |        | the effect is committed                   | is acknowledged and skipped            |
+| dead, discarded | text   | given up                                  | is acknowledged and skipped            |
+
+`done`, `dead` and `discarded` are final: only a requeue or a replay opens such a row again, as `retrying`.
+"""
 
 from __future__ import annotations
 
@@ -9,32 +20,32 @@ from typing import TYPE_CHECKING, Any
 from django.db import connections, models, transaction
 
 from ..db.dialect import ROWS_PER_STATEMENT, DeliveryKey, adapted, as_uuid, host_now
+from ..db.names import function, table
 from ..db.prepared import call
 
 if TYPE_CHECKING:
-    from ..models import Delivery
+    from .models import Delivery
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
     """The inbox."""
 
-    def claim(
+    def record_done(
         self, keys: Iterable[DeliveryKey], *, attempts: dict[DeliveryKey, int], time_limit: int | None = None
     ) -> set[DeliveryKey]:
-        """Mark deliveries done, in the transaction of their effect; returns those that were not final before.
+        """Mark deliveries done, in the transaction of their effect; returns those that were not final before. For the
+        others the effect must not run.
 
-        Rows are taken in sorted order, so that two workers never wait for each other in a circle. What is left out
-        was done, dead or discarded: the effect must not run.
+        Rows are written in sorted order, so that two workers never wait for each other in a circle.
 
-        time_limit: milliseconds that a statement may take in the rest of this transaction, where the database can be
-        told so.
+        time_limit: milliseconds that each further statement of this transaction may take, where the database supports
+        such a limit.
         """
         return self._write(sorted(keys, key=DeliveryKey.order), "done", attempts, time_limit)
 
     @contextmanager
     def statements_limited(self, time_limit: int) -> Iterator[None]:
-        """Let no statement of this connection take longer than so many milliseconds while inside, in whatever
-        transaction."""
+        """Limit every statement of this connection to `time_limit` milliseconds while inside, in any transaction."""
         connection = connections[self.db]
         if connection.vendor != "postgresql":
             yield
@@ -49,45 +60,54 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
                     cursor.execute("RESET statement_timeout")
 
     def is_open(self, key: DeliveryKey) -> bool:
-        """Whether a delivery still waits for its outcome."""
+        """Whether a delivery has no final state."""
         final = self.filter(event_id=key.event_id, subscriber=key.subscriber, run=key.run).exclude(state="retrying")
         return not final.exists()
 
-    def begin(self, key: DeliveryKey, *, attempt: int, most: int) -> int | None:
-        """Count an attempt before it runs; returns its number. What that exceeds the message's own `attempt` by is how
-        often it was begun without an outcome; from `most` times on it is not counted any more.
+    def begin_attempt(self, key: DeliveryKey, *, attempt: int, limit: int) -> int | None:
+        """Count an attempt before it runs, in a transaction of its own; returns its number.
 
-        None if the delivery is final, or if the failure of this attempt is on record: then its retry is owed already.
-        Raises OperationalError if another run of the delivery is under way for longer than a moment: a killed worker's
-        last statement goes on in the server, and a worker that lost its broker finishes its work.
+        The number exceeds `attempt`, the message's own, by the attempts that began and had no outcome. From `limit` of
+        them on, no further one is counted.
+
+        None if the delivery is final, or if the failure of this attempt is recorded: then its retry is in the outbox.
+        Raises OperationalError if another run of the delivery holds the row for longer than 200 ms: the last statement
+        of a killed worker continues in the server, and a worker that lost its broker finishes its work.
         """
         with transaction.atomic(using=self.db):
             number = self._count(key, attempt)
-            if number is not None and number - attempt >= most:
+            if number is not None and number - attempt >= limit:
                 transaction.set_rollback(True, using=self.db)
         return number
 
     def _count(self, key: DeliveryKey, attempt: int) -> int | None:
         connection = connections[self.db]
-        impatient = _IMPATIENT if connection.vendor == "postgresql" else ""
+        lock_timeout = _LOCK_TIMEOUT if connection.vendor == "postgresql" else ""
+        delivery = table(self.model)
         with connection.cursor() as cursor:
-            # A reason is given with a failure, and taken back as the next attempt begins.
+            # `reason` is set with a failure, and emptied as the next attempt begins.
             cursor.execute(
-                "INSERT INTO events_delivery (event_id, subscriber, run, state, attempts, at, reason)"
-                f" SELECT %s, %s, %s, 'retrying', %s, %s, ''{impatient} WHERE true"
+                f"INSERT INTO {delivery} AS delivery (event_id, subscriber, run, state, attempts, at, reason)"
+                f" SELECT %s, %s, %s, 'retrying', %s, %s, ''{lock_timeout} WHERE true"
                 " ON CONFLICT (event_id, subscriber, run) DO UPDATE SET reason = '', attempts = CASE"
-                " WHEN events_delivery.attempts + 1 > excluded.attempts THEN events_delivery.attempts + 1"
+                " WHEN delivery.attempts + 1 > excluded.attempts THEN delivery.attempts + 1"
                 " ELSE excluded.attempts END"
-                " WHERE events_delivery.state = 'retrying'"
-                " AND (events_delivery.reason = '' OR events_delivery.attempts < excluded.attempts)"
+                " WHERE delivery.state = 'retrying'"
+                " AND (delivery.reason = '' OR delivery.attempts < excluded.attempts)"
                 " RETURNING attempts",
                 [*adapted(connection, key), attempt, host_now(connection)],
             )
             row = cursor.fetchone()
-            return row and row[0]
+            return None if row is None else int(row[0])
 
-    def fail(self, key: DeliveryKey, *, attempts: int, dead: bool, reason: str, body: bytes | None) -> Delivery | None:
-        """Record a failed run; None if the delivery was final already (another copy of the message was faster)."""
+    def record_failure(
+        self, key: DeliveryKey, *, attempts: int, dead: bool, reason: str, body: bytes | None
+    ) -> Delivery | None:
+        """Record a failed attempt; returns the row, or None if the delivery is final: another copy of the message was
+        faster.
+
+        body: the message's bytes; a dead letter keeps them. 500 characters of the reason are kept.
+        """
         if not self._write([key], "dead" if dead else "retrying", {key: attempts}):
             return None
         delivery = self.get(event_id=key.event_id, subscriber=key.subscriber, run=key.run)
@@ -101,18 +121,23 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
     ) -> set[DeliveryKey]:
         connection = connections[self.db]
         if connection.vendor == "postgresql":
-            return _write_on_postgresql(connection, keys, state, attempts, time_limit)
-        return _write_elsewhere(connection, keys, state, attempts)
+            return _write_on_postgresql(connection, self.model, keys, state, attempts, time_limit)
+        return _write_elsewhere(connection, self.model, keys, state, attempts)
 
 
-#: Others wait for their turn meanwhile.
-_IMPATIENT = " FROM (SELECT set_config('lock_timeout', '200', true)) AS impatient"
+#: Milliseconds that `begin_attempt` waits for a row which another run holds: other messages wait for this thread.
+_LOCK_TIMEOUT = " FROM (SELECT set_config('lock_timeout', '200', true)) AS lock_timeout"
 
 
 def _write_on_postgresql(
-    connection: Any, keys: Sequence[DeliveryKey], state: str, attempts: dict[DeliveryKey, int], time_limit: int | None
+    connection: Any,
+    model: type[Delivery],
+    keys: Sequence[DeliveryKey],
+    state: str,
+    attempts: dict[DeliveryKey, int],
+    time_limit: int | None,
 ) -> set[DeliveryKey]:
-    # psycopg would look at each value of a list in Python; an array's text it passes on.
+    # Arrays as text: psycopg passes text on, but converts each value of a list in Python.
     columns = (
         [key.event_id.hex for key in keys],
         [f'"{key.subscriber}"' for key in keys],
@@ -120,12 +145,17 @@ def _write_on_postgresql(
         [str(attempts[key]) for key in keys],
     )
     arrays = (f"{{{','.join(column)}}}" for column in columns)
-    final = call(connection, "events_write_deliveries", *arrays, state, time_limit)
+    # Migration 0004 has the function. It returns the places, from 1, of the deliveries that were final.
+    final = call(connection, function(model, "write_deliveries"), *arrays, state, time_limit)
     return set(keys).difference(keys[int(place) - 1] for place in final.split())
 
 
 def _write_elsewhere(
-    connection: Any, keys: Sequence[DeliveryKey], state: str, attempts: dict[DeliveryKey, int]
+    connection: Any,
+    model: type[Delivery],
+    keys: Sequence[DeliveryKey],
+    state: str,
+    attempts: dict[DeliveryKey, int],
 ) -> set[DeliveryKey]:
     now = host_now(connection)
     written: set[DeliveryKey] = set()
@@ -134,11 +164,11 @@ def _write_elsewhere(
         values = ", ".join(["(%s, %s, %s, %s, %s, %s, '')"] * len(part))
         with connection.cursor() as cursor:
             cursor.execute(
-                "INSERT INTO events_delivery (event_id, subscriber, run, state, attempts, at, reason)"
+                f"INSERT INTO {table(model)} AS delivery (event_id, subscriber, run, state, attempts, at, reason)"
                 f" VALUES {values} ON CONFLICT (event_id, subscriber, run) DO UPDATE"
                 " SET state = excluded.state, at = excluded.at,"
-                " attempts = max(events_delivery.attempts, excluded.attempts)"
-                " WHERE events_delivery.state = 'retrying' RETURNING event_id, subscriber, run",
+                " attempts = max(delivery.attempts, excluded.attempts)"
+                " WHERE delivery.state = 'retrying' RETURNING event_id, subscriber, run",
                 [value for key in part for value in (*adapted(connection, key), state, attempts[key], now)],
             )
             written |= {DeliveryKey(as_uuid(event_id), name, run) for event_id, name, run in cursor.fetchall()}

@@ -1,58 +1,126 @@
-"""Recording: what becomes of failed deliveries, in one transaction: the inbox row, the attempt and the retry."""
+"""Retry: a failed delivery is tried again after a backoff, or becomes a dead letter.
+
+`RetryOrDeadLetter` is the worker's middleware; `record_failures` and `dead_letter` write, each in one transaction: the
+inbox row, the failed attempt and the outbox row of the retry.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+import threading
 import traceback
 from collections.abc import Sequence
+from typing import Any
 
-import structlog
-from django.db import connections, router, transaction
+from django.db import DataError, Error, IntegrityError, close_old_connections, connections, router, transaction
+from dramatiq.broker import Broker, MessageProxy
 from dramatiq.common import compute_backoff
+from dramatiq.middleware import Middleware
+from dramatiq.worker import Worker
 
 from ..db.dialect import DeliveryKey, database_now
 from ..envelope import Envelope, UndecodableError
-from ..models import Attempt, Delivery, OutboxMessage, StoredEvent
+from ..logger import get_logger
 from ..outbox.log import LogLine
-from ..outbox.messages import Owed
+from ..outbox.messages import OutboxRow
+from ..outbox.models import OutboxMessage, StoredEvent
 from ..subscription import PermanentFailure, RetryAfter, Subscription
-from .delivery import DeliveryFailed, ExhaustedError, Failure, key_of
+from .delivery import DeliveryFailedError, ExhaustedError, Failure, StillRunningError, key_of
+from .models import Attempt, Delivery
 
-log = structlog.get_logger("events.delivery")
+log = get_logger("events.delivery")
 
-#: Why a row that names a subscriber nobody has is a dead letter.
-UNKNOWN = "no subscriber of this name: give the renamed one name= as before and requeue, or discard"
-#: No retry can help these.
-HOPELESS = (PermanentFailure, UndecodableError, ExhaustedError)
+#: The reason of a dead letter whose subscriber does not exist.
+UNKNOWN_SUBSCRIBER = (
+    "no subscriber has this name: if it was renamed, set its old name with name= and requeue; otherwise discard"
+)
+#: Errors that no retry can mend.
+NO_RETRY = (PermanentFailure, UndecodableError, ExhaustedError)
+#: Milliseconds before a failure is recorded again: the first pause, the longest pause.
+RECORD_BACKOFF = (100, 15_000)
 
 
-def record(failed: DeliveryFailed) -> None:
-    """Write each failure down: to be tried again after a backoff, or dead. Raises whatever the database raises."""
+class RetryOrDeadLetter(Middleware):
+    """Records failed deliveries, and fails closed: the message stays marked as failed until the record is committed, so
+    that a failed record gives the message back to the broker instead of losing it.
+
+    While the database is down the message is held and the record is tried again. Giving it back would send it round
+    and round, and a quorum queue drops messages that were delivered too often.
+    """
+
+    def __init__(self) -> None:
+        self._ending = threading.Event()
+
+    def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
+        self._ending.clear()
+
+    def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        self._ending.set()
+
+    def after_process_message(
+        self, broker: Broker, message: MessageProxy, *, result: Any = None, exception: BaseException | None = None
+    ) -> None:
+        if exception is None:
+            return
+        message.fail()
+        if isinstance(exception, DeliveryFailedError):
+            message.failed = not self._recorded(exception)
+        elif isinstance(exception, StillRunningError):
+            log.info("given back while another run goes on", queue=message.queue_name, delivery=str(exception))
+        else:
+            log.error("delivery without outcome, given back", queue=message.queue_name, error=repr(exception))
+
+    def _recorded(self, failed: DeliveryFailedError) -> bool:
+        """Whether the failures were recorded before the worker ends. Raises an error that waiting cannot mend."""
+        tries = 0
+        while True:
+            try:
+                record_failures(failed)
+                return True
+            except (DataError, IntegrityError):
+                raise
+            except Error as error:
+                tries, pause = compute_backoff(tries, factor=RECORD_BACKOFF[0], max_backoff=RECORD_BACKOFF[1])
+                log.warning(
+                    "failure not recorded yet",
+                    subscriber=failed.subscription.name,
+                    error=repr(error),
+                    again_in=pause / 1000,
+                )
+                close_old_connections()
+                if self._ending.wait(pause / 1000):
+                    return False
+
+
+def record_failures(failed: DeliveryFailedError) -> None:
+    """Record each failure, in one transaction: a retry after a backoff, or a dead letter. Raises whatever the database
+    raises."""
     with transaction.atomic(using=router.db_for_write(Delivery)):
         now = database_now(connections[router.db_for_write(Delivery)])
         retries = [
             retry
-            for failure in sorted(failed.failures, key=lambda failure: failure.arrival.event_id)
-            if (retry := _record_one(failed.subscription, failure, now))
+            for failure in sorted(failed.failures, key=lambda failure: failure.message.event_id)
+            if (retry := _record_failure(failed.subscription, failure, now))
         ]
         OutboxMessage.objects.schedule(retries)
 
 
-def bury(rows: Sequence[Owed], *, reason: str) -> None:
-    """Make dead letters of rows that are owed to nobody, in the caller's transaction; they leave the outbox."""
+def dead_letter(rows: Sequence[OutboxRow], *, reason: str) -> None:
+    """Turn outbox rows that no subscriber can take into dead letters, in the caller's transaction."""
     for row in rows:
         key = DeliveryKey(row.event_id, row.subscriber, row.run)
-        Delivery.objects.fail(key, attempts=row.attempt, dead=True, reason=reason, body=row.envelope.encode())
+        Delivery.objects.record_failure(key, attempts=row.attempt, dead=True, reason=reason, body=row.envelope.encode())
         log.error("dead letter", event_id=str(row.event_id), subscriber=row.subscriber, error=reason)
     OutboxMessage.objects.filter(pk__in=[row.pk for row in rows]).delete()
 
 
-def _record_one(subscription: Subscription, failure: Failure, now: dt.datetime) -> OutboxMessage | None:
-    arrival, error = failure.arrival, failure.error
-    dead = isinstance(error, HOPELESS) or failure.attempt > subscription.max_retries
-    reason = _text(traceback.format_exception_only(error)).strip()
-    delivery = Delivery.objects.fail(
-        key_of(subscription, arrival), attempts=failure.attempt, dead=dead, reason=reason, body=arrival.wire
+def _record_failure(subscription: Subscription, failure: Failure, now: dt.datetime) -> OutboxMessage | None:
+    """Record one failure; returns the outbox row of its retry, or None without a retry."""
+    message, error = failure.message, failure.error
+    dead = isinstance(error, NO_RETRY) or failure.attempt > subscription.max_retries
+    reason = _storable(traceback.format_exception_only(error)).strip()
+    delivery = Delivery.objects.record_failure(
+        key_of(subscription, message), attempts=failure.attempt, dead=dead, reason=reason, body=message.encoded
     )
     if delivery is None:
         return None
@@ -61,34 +129,34 @@ def _record_one(subscription: Subscription, failure: Failure, now: dt.datetime) 
         number=failure.attempt,
         duration=failure.duration,
         error=reason[:500],
-        traceback=_text(traceback.format_exception(error)),
+        traceback=_storable(traceback.format_exception(error)),
     )
-    outcome = log.error if dead else log.warning
-    outcome(
+    write = log.error if dead else log.warning
+    write(
         "dead letter" if dead else "delivery failed",
-        event_id=str(arrival.event_id),
+        event_id=str(message.event_id),
         subscriber=subscription.name,
         attempt=failure.attempt,
         seconds=round(failure.duration, 6),
         error=reason,
     )
-    if arrival.envelope is not None:
-        StoredEvent.objects.adopt([_line(arrival.envelope)])
+    if message.envelope is not None:
+        StoredEvent.objects.import_foreign([_line(message.envelope)])
     if dead:
         return None
     return OutboxMessage(
-        event_id=arrival.event_id,
+        event_id=message.event_id,
         subscriber=subscription.name,
         due=now + _backoff(subscription, failure),
-        run=arrival.run,
+        run=message.run,
         attempt=delivery.attempts + 1,
-        priority=arrival.priority,
+        priority=message.priority,
         claimed=False,
     )
 
 
-def _text(lines: list[str]) -> str:
-    """What an error says, without what PostgreSQL cannot keep."""
+def _storable(lines: list[str]) -> str:
+    """The text of an error, without the characters that PostgreSQL cannot store."""
     return "".join(lines).replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 

@@ -1,5 +1,8 @@
-"""Time limit: interrupts a delivery that runs too long. The database is told of the limit, too: no interrupt reaches a
-thread that waits for it."""
+"""Time limit: interrupts a delivery that runs too long.
+
+An interrupt does not reach a thread that waits for the database, so statements have the same limit (see
+`record_done` in `records.py`).
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,15 @@ from dramatiq.broker import Broker
 from dramatiq.middleware import Middleware, TimeLimitExceeded
 from dramatiq.threading import raise_thread_exception
 
-#: How often the limits are looked at, in seconds.
+#: Seconds between two checks of all limits.
 INTERVAL = 1.0
 
 
 class DeliveryTimeLimit(Middleware):
-    """As dramatiq's time limit, but counted per delivery instead of per message, which may carry a group of them; and
-    once a guard has let go of a thread, nothing interrupts it any more."""
+    """As dramatiq's time limit, but per delivery: a dramatiq message may carry a group of them.
+
+    After a guard has ended, nothing interrupts its thread any more.
+    """
 
     def __init__(self) -> None:
         self._deadlines: dict[int, float] = {}
@@ -35,8 +40,8 @@ class DeliveryTimeLimit(Middleware):
             self._watch.start()
 
     def guard(self, milliseconds: int) -> AbstractContextManager[None]:
-        """Raise TimeLimitExceeded in the calling thread if it stays inside for longer, at its next Python
-        instruction."""
+        """Raise TimeLimitExceeded in the calling thread, at its next Python instruction, if it stays inside for longer
+        than `milliseconds`."""
         return _Guard(self._deadlines, self._lock, milliseconds / 1000)
 
     def _enforce(self) -> None:
@@ -46,11 +51,11 @@ class DeliveryTimeLimit(Middleware):
             with self._lock:
                 for thread in [thread for thread, deadline in self._deadlines.items() if deadline <= now]:
                     del self._deadlines[thread]
-                    raise_thread_exception(thread, TimeLimitExceeded)
+                    raise_thread_exception(thread, TimeLimitExceeded)  # type: ignore[no-untyped-call]
 
 
 class _Guard(AbstractContextManager[None]):
-    """A class of its own, since every single event enters one: a generator takes three times as long."""
+    """A class, since every single event enters one: a generator takes three times as long."""
 
     __slots__ = ("_deadlines", "_lock", "_seconds", "_thread")
 

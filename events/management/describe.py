@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..models import Delivery
+from ..inbox.models import Delivery
 
 
 def description(delivery: Delivery) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def text_of(described: dict[str, Any]) -> str:
     event, failures = described["event"], described["failures"]
     lines = [
         f"Dead letter {described['id']}: {described['subscriber']}, run {described['run']}",
-        f"Given up    {described['at']:%Y-%m-%d %H:%M:%S %Z} after {described['attempts']} attempts",
+        f"Failed at   {described['at']:%Y-%m-%d %H:%M:%S %Z} after {described['attempts']} attempts",
         f"Reason      {described['reason']}",
         f"Event       {described['event_id']}",
     ]
@@ -64,7 +64,7 @@ def text_of(described: dict[str, Any]) -> str:
             json.dumps(event["data"], indent=2, ensure_ascii=False),
         ]
     else:
-        lines.append("            not in this log: it cannot be requeued")
+        lines.append("            not in this event log")
     if described["bytes"] is not None:
         lines += ["", "Bytes", described["bytes"]]
     for failure in failures:

@@ -1,4 +1,7 @@
-"""Terminal: what the commands of the event system share in reading arguments and in showing results."""
+"""Terminal: how commands read times, draw tables and progress, and ask for confirmation.
+
+rich draws where it is installed. Without it a table is plain text, and there is no progress bar.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +18,18 @@ from django.core.management.base import CommandError, OutputWrapper
 from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
-from rich.console import Console, RenderableType
-from rich.progress import Progress
 
 AGO = re.compile(r"(\d+)([smhd])")
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-#: Columns of a table that is piped.
-WIDTH = 160
+#: Characters per line of a table that is piped.
+PIPED_WIDTH = 160
 
 
 def moment(text: str) -> dt.datetime:
-    """An argument that is a time: a date, a date and time, or how long ago ("90s", "30m", "2h", "7d")."""
+    """A time from an argument: a date, a date and time, or how long ago ("90s", "30m", "2h", "7d").
+
+    Raises ArgumentTypeError with the forms that it takes.
+    """
     if ago := AGO.fullmatch(text):
         return timezone.now() - dt.timedelta(seconds=int(ago[1]) * SECONDS[ago[2]])
     try:
@@ -36,23 +40,53 @@ def moment(text: str) -> dt.datetime:
     except (ValueError, OverflowError):
         pass
     raise argparse.ArgumentTypeError(
-        f"{text!r} is no time: write 2026-11-25, 2026-11-25T10:30, or how long ago: 90s, 30m, 2h, 7d"
+        f"{text!r} is not a time: write 2026-11-25, 2026-11-25T10:30, or how long ago: 90s, 30m, 2h, 7d"
     )
 
 
 def printable(text: object) -> str:
-    """Text without what steers a terminal or turns its direction; such characters are shown as escapes."""
+    """Text without control characters and changes of direction, which would act on the terminal; they become
+    escapes."""
     return "".join(
         one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode() for one in str(text)
     )
 
 
-def show(stream: OutputWrapper, what: RenderableType) -> None:
-    """Write a table or text to a command's output."""
-    console = Console(width=None if stream.isatty() else WIDTH, markup=False, highlight=False, emoji=False)
-    with console.capture() as captured:
-        console.print(what)
+class Table:
+    """Rows of text under headings."""
+
+    def __init__(self, *headings: str) -> None:
+        self.headings = headings
+        self.rows: list[tuple[str, ...]] = []
+
+    def add_row(self, *cells: str) -> None:
+        self.rows.append(cells)
+
+
+def show(stream: OutputWrapper, table: Table) -> None:
+    """Write a table to a command's output."""
+    try:
+        from rich import console
+        from rich import table as drawn
+    except ModuleNotFoundError:
+        stream.write(_plain(table))
+        return
+    drawing = drawn.Table(*table.headings)
+    for row in table.rows:
+        drawing.add_row(*row)
+    width = None if stream.isatty() else PIPED_WIDTH
+    terminal = console.Console(width=width, markup=False, highlight=False, emoji=False)
+    with terminal.capture() as captured:
+        terminal.print(drawing)
     stream.write("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def _plain(table: Table) -> str:
+    lines = [table.headings, *table.rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
 
 
 def show_json(stream: OutputWrapper, what: object) -> None:
@@ -61,11 +95,17 @@ def show_json(stream: OutputWrapper, what: object) -> None:
 
 
 @contextmanager
-def bar(label: str, *, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A bar that the yielded function moves on by so many; on stderr, so that a command's output can be piped."""
-    with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task(label, total=total)
-        yield lambda done: progress.advance(task, done)
+def progress_bar(label: str, *, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr, so that a command's output can be piped. The yielded function moves it on by a number of
+    steps."""
+    try:
+        from rich import console, progress
+    except ModuleNotFoundError:
+        yield lambda steps: None
+        return
+    with progress.Progress(console=console.Console(stderr=True)) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda steps: bar.advance(task, steps)
 
 
 def confirm(question: str, options: dict[str, Any]) -> None:
@@ -73,6 +113,8 @@ def confirm(question: str, options: dict[str, Any]) -> None:
     if options["yes"]:
         return
     if not sys.stdin.isatty():
-        raise CommandError(f"{question} There is nobody to ask: add --yes, or --dry-run to see what it would do.")
+        raise CommandError(
+            f"{question} Cannot ask without a terminal: add --yes, or use --dry-run to see what would happen."
+        )
     if input(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
         raise CommandError("Nothing was changed.")

@@ -4,6 +4,10 @@ import django.db.models.deletion
 import django.utils.timezone
 from django.db import migrations, models
 
+from ..db.names import app_label
+
+LABEL = app_label(__name__)
+
 
 class Migration(migrations.Migration):
 
@@ -56,7 +60,7 @@ class Migration(migrations.Migration):
                 ('duration', models.FloatField(default=0.0, verbose_name='seconds')),
                 ('error', models.CharField(max_length=500, verbose_name='error')),
                 ('traceback', models.TextField(blank=True, verbose_name='traceback')),
-                ('delivery', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='failures', to='events.delivery', verbose_name='delivery')),
+                ('delivery', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='failures', to=f'{LABEL}.delivery', verbose_name='delivery')),
             ],
             options={
                 'verbose_name': 'failed attempt',
@@ -74,7 +78,7 @@ class Migration(migrations.Migration):
                 'indexes': [],
                 'constraints': [],
             },
-            bases=('events.delivery',),
+            bases=(f'{LABEL}.delivery',),
         ),
         migrations.CreateModel(
             name='Process',
@@ -125,7 +129,7 @@ class Migration(migrations.Migration):
                 ('attempt', models.PositiveSmallIntegerField(default=1, verbose_name='attempt')),
                 ('priority', models.PositiveSmallIntegerField(default=0, verbose_name='priority')),
                 ('claimed', models.BooleanField(default=False, verbose_name='claimed')),
-                ('event', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='events.storedevent', to_field='event_id', verbose_name='event')),
+                ('event', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to=f'{LABEL}.storedevent', to_field='event_id', verbose_name='event')),
             ],
             options={
                 'verbose_name': 'outbox message',

@@ -2,11 +2,15 @@
 
 from django.db import migrations, models
 
+from ..db.names import app_label
+
+LABEL = app_label(__name__)
+
 
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('events', '0001_initial'),
+        (LABEL, '0001_initial'),
     ]
 
     operations = [

@@ -1,10 +1,14 @@
 from django.db import migrations, models
 
+from ..db.names import app_label
+
+LABEL = app_label(__name__)
+
 
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('events', '0002_operators'),
+        (LABEL, '0002_operators'),
     ]
 
     operations = [

@@ -2,10 +2,14 @@
 
 from django.db import migrations
 
-#: One statement for any number of rows, planned once per session; it names the few that were final instead of the many
-#: that were not. The limit (milliseconds per statement) lasts as long as the transaction and binds its later statements.
+from ..db.names import app_label, function, table
+
+LABEL = app_label(__name__)
+
+#: One statement for any number of rows, planned once per session. It returns the places of the rows that were final: they
+#: are few. The limit, in milliseconds per statement, applies to the later statements of the transaction.
 CREATE = """
-    CREATE FUNCTION events_write_deliveries(
+    CREATE FUNCTION %(function)s(
         event_ids uuid[], subscribers text[], runs int[], attempts int[], new_state text, time_limit int
     ) RETURNS text LANGUAGE plpgsql AS $$
     #variable_conflict use_column
@@ -15,11 +19,11 @@ CREATE = """
         WITH given AS (
             SELECT * FROM unnest($1, $2, $3, $4) WITH ORDINALITY AS given (event_id, subscriber, run, attempts, place)
         ), written AS (
-            INSERT INTO events_delivery (event_id, subscriber, run, state, attempts, at, reason)
+            INSERT INTO %(delivery)s AS delivery (event_id, subscriber, run, state, attempts, at, reason)
             SELECT event_id, subscriber, run, $5, attempts, statement_timestamp(), '' FROM given ORDER BY place
             ON CONFLICT (event_id, subscriber, run) DO UPDATE SET state = excluded.state, at = excluded.at,
-                attempts = greatest(events_delivery.attempts, excluded.attempts)
-            WHERE events_delivery.state = 'retrying' RETURNING event_id, subscriber, run
+                attempts = greatest(delivery.attempts, excluded.attempts)
+            WHERE delivery.state = 'retrying' RETURNING event_id, subscriber, run
         )
         SELECT coalesce(string_agg(place::text, ' '), '') INTO final FROM given
         WHERE (event_id, subscriber, run) NOT IN (SELECT * FROM written);
@@ -29,7 +33,7 @@ CREATE = """
         RETURN final;
     END $$
 """
-DROP = "DROP FUNCTION events_write_deliveries(uuid[], text[], int[], int[], text, int)"
+DROP = "DROP FUNCTION %(function)s(uuid[], text[], int[], int[], text, int)"
 
 
 def on_postgresql(sql):
@@ -37,12 +41,14 @@ def on_postgresql(sql):
 
     def run(apps, schema_editor):
         if schema_editor.connection.vendor == "postgresql":
-            schema_editor.execute(sql)
+            delivery = apps.get_model(LABEL, "Delivery")
+            names = {"function": function(delivery, "write_deliveries"), "delivery": table(delivery)}
+            schema_editor.execute(sql % names)
 
     return run
 
 
 class Migration(migrations.Migration):
-    dependencies = [("events", "0003_outbox_claims")]
+    dependencies = [(LABEL, "0003_outbox_claims")]
 
     operations = [migrations.RunPython(on_postgresql(CREATE), on_postgresql(DROP))]

@@ -1,4 +1,4 @@
-"""emit: write an event to the log and the outbox, in the transaction of the change it tells of."""
+"""Emit: write an event to the log and the outbox, in the transaction of the change that it reports."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from django.db import connections, router
 from uuid_utils.compat import uuid7
 
 from ..event import Event, Meta
-from ..models import StoredEvent
 from .log import LogLine
+from .models import StoredEvent
 
-#: How long an event may be as JSON, in characters: RabbitMQ 4 takes 16 MiB, and refuses more for ever.
-LONGEST = 4_000_000
-#: The event that is being handled in this context: what is emitted meanwhile was caused by it.
-handling: ContextVar[Meta | None] = ContextVar("events_handling", default=None)
+#: Characters of an event as JSON, at most. RabbitMQ 4 refuses messages over 16 MiB, every time.
+MAX_CHARACTERS = 4_000_000
+#: The event that a subscriber handles in this context. It is the cause of every event that is emitted meanwhile.
+current_event: ContextVar[Meta | None] = ContextVar("events_current_event", default=None)
 _suppressed: ContextVar[str] = ContextVar("events_suppressed", default="")
 
 
 class EmitOutsideTransactionError(RuntimeError):
-    """An event was emitted where no transaction would keep it together with the change it tells of."""
+    """An event was emitted outside of a transaction, so it could not commit together with its change."""
 
 
 def emit(
@@ -32,8 +32,8 @@ def emit(
 ) -> uuid.UUID:
     """Emit one event and return its id.
 
-    priority: 0 (normal) to 9 (goes first). delay: deliver no earlier than this after now, by the database's clock.
-    cause: the received event that led to this one; by default the one being handled.
+    priority: 0 (normal) to 9 (first). delay: the shortest time until delivery, by the database's clock.
+    cause: the received event that led to this one; by default the event that is handled now.
 
     Raises EmitOutsideTransactionError outside of `transaction.atomic()`; a test's own wrapping transaction does not
     count.
@@ -48,28 +48,35 @@ def emit_many(
     delay: dt.timedelta | None = None,
     cause: Event | Sequence[Event] | None = None,
 ) -> list[uuid.UUID]:
-    """Emit events in the order given (bulk_create, update() and m2m.add() send no signals); returns their ids.
+    """Emit events in the order given and return their ids. For bulk_create(), update() and m2m.add(), which send no
+    signals.
 
-    cause: as in `emit`, one for all; or one for each, as a batch subscriber has them.
+    priority, delay: as in `emit`. cause: one event for all, as in `emit`; or a sequence with one per event, as a batch
+    subscriber has them.
+
+    Raises as `emit` does, and ValueError for a priority or delay out of range.
     """
     _require_transaction()
     if type(priority) is not int or not 0 <= priority <= 9:
         raise ValueError(f"priority must be a whole number from 0 (normal) to 9 (first); it is {priority!r}")
     if delay is not None and (not isinstance(delay, dt.timedelta) or delay < dt.timedelta(0)):
-        raise ValueError(f"delay must be a timedelta, and not negative; it is {delay!r}")
+        raise ValueError(f"delay must be a timedelta of zero or more; it is {delay!r}")
     events = list(events)
-    origins = [one.meta for one in cause] if isinstance(cause, Sequence) else [_origin(cause)] * len(events)
+    causes = [one.meta for one in cause] if isinstance(cause, Sequence) else [_cause(cause)] * len(events)
     suppressed, now, ours = _suppressed.get(), dt.datetime.now(dt.UTC), source()
-    lines = [_line(event, origin, now, suppressed, ours) for event, origin in zip(events, origins, strict=True)]
+    lines = [_line(event, meta, now, suppressed, ours) for event, meta in zip(events, causes, strict=True)]
     StoredEvent.objects.append(lines, priority=priority, delay=delay)
     return [line.event_id for line in lines]
 
 
 @contextmanager
 def suppressed(reason: str) -> Iterator[None]:
-    """Events emitted within are logged, with the reason, and delivered to nobody."""
+    """Log the events that are emitted inside, with the reason, and deliver them to no subscriber.
+
+    Raises ValueError for an empty reason; 200 characters of it are kept.
+    """
     if not reason:
-        raise ValueError("suppressed() needs a reason: it stands in the log beside each event")
+        raise ValueError("suppressed() needs a reason: it is stored in the log with each event")
     token = _suppressed.set(reason[:200])
     try:
         yield
@@ -78,24 +85,24 @@ def suppressed(reason: str) -> Iterator[None]:
 
 
 def source() -> str:
-    """The CloudEvents source of our events: a setting, so that several projects can share one exchange."""
+    """The CloudEvents source of our events. It is a setting, so that several projects can share one exchange."""
     return getattr(settings, "EVENTS_SOURCE", "/airy")
 
 
-def _origin(cause: Event | None) -> Meta | None:
-    return cause.meta if cause is not None else handling.get()
+def _cause(cause: Event | None) -> Meta | None:
+    return cause.meta if cause is not None else current_event.get()
 
 
-def _line(event: Event, origin: Meta | None, now: dt.datetime, reason: str, ours: str) -> LogLine:
+def _line(event: Event, cause: Meta | None, now: dt.datetime, reason: str, ours: str) -> LogLine:
     if not isinstance(event, Event):
-        raise TypeError(f"emit() takes an event, an instance of a class that descends from Event, not {event!r}")
+        raise TypeError(f"emit() takes an event, an instance of a subclass of Event, not {event!r}")
     if not event.topic:
         raise TypeError(f"{type(event).__name__} has no topic: declare class {type(event).__name__}(Event, topic=…)")
     data = event.model_dump_json()
-    if len(data) > LONGEST:
+    if len(data) > MAX_CHARACTERS:
         raise ValueError(
-            f"{event.topic} has {len(data):,} characters, of which {LONGEST:,} fit: "
-            "keep what is large in a table or a file, and emit its key"
+            f"{event.topic} has {len(data):,} characters; the limit is {MAX_CHARACTERS:,}. "
+            "Keep large data in a table or a file, and emit its key."
         )
     event_id = uuid7()
     return LogLine(
@@ -103,11 +110,11 @@ def _line(event: Event, origin: Meta | None, now: dt.datetime, reason: str, ours
         topic=event.topic,
         version=event.version,
         source=ours,
-        subject=event.about,
+        subject=event.subject_text,
         time=now,
         data=data,
-        correlation_id=origin.correlation_id if origin else event_id,
-        causation_id=origin.id if origin else None,
+        correlation_id=cause.correlation_id if cause else event_id,
+        causation_id=cause.id if cause else None,
         suppressed=reason,
     )
 
@@ -116,6 +123,6 @@ def _require_transaction() -> None:
     connection = connections[router.db_for_write(StoredEvent)]
     if not any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks):
         raise EmitOutsideTransactionError(
-            "emit() needs the transaction of the change it tells of: wrap both in `with transaction.atomic():`, "
-            "or give the model the EventSource mixin, whose save() and delete() do it"
+            "emit() must run in the transaction of the change it describes: wrap both in `with transaction.atomic():`, "
+            "or add the EventSource mixin to the model, whose save() and delete() do this"
         )

@@ -13,11 +13,12 @@ from django.db import connections, models, router, transaction
 from pydantic_core import to_json
 
 from ..db.dialect import ROWS_PER_STATEMENT, database_now
+from ..db.names import table
 from ..db.prepared import prepared_cursor
-from .notify import ALARM, ALARM_VALUES, local_wakeup
+from .notify import NOTIFY_PARAMETERS, NOTIFY_SLEEPING_RELAY, local_notification
 
 if TYPE_CHECKING:
-    from ..models import StoredEvent  # noqa: F401 - in a class header
+    from .models import StoredEvent  # noqa: F401 - in a class header
 
 LOG_COLUMNS = (
     "event_id, topic, version, source, subject, time, data, correlation_id, causation_id, traceparent, suppressed"
@@ -40,6 +41,13 @@ class LogLine(NamedTuple):
     suppressed: str = ""
 
 
+class Tables(NamedTuple):
+    """The quoted names of the tables that an event is written to."""
+
+    log: str
+    outbox: str
+
+
 class StoredEventQuerySet(models.QuerySet["StoredEvent"]):
     """The log."""
 
@@ -47,30 +55,32 @@ class StoredEventQuerySet(models.QuerySet["StoredEvent"]):
         """Write events to the log and, unless suppressed, to the outbox, in the order given and in the caller's
         transaction."""
         connection = connections[router.db_for_write(self.model)]
-        write, most = (
-            (_append_on_postgresql, RECORDS_PER_STATEMENT)
+        tables = _tables(self.model)
+        write, chunk = (
+            (_append_on_postgresql, JSON_ROWS_PER_STATEMENT)
             if connection.vendor == "postgresql"
             else (_append_elsewhere, ROWS_PER_STATEMENT)
         )
-        for start in range(0, len(lines), most):
-            write(connection, lines[start : start + most], priority, delay)
+        for start in range(0, len(lines), chunk):
+            write(connection, tables, lines[start : start + chunk], priority, delay)
 
     def newest(self) -> int:
-        """The end of the log: the highest sequence there is, 0 if there is none."""
+        """The end of the log: the highest sequence number, 0 in an empty log."""
         return self.aggregate(newest=models.Max("sequence"))["newest"] or 0
 
     def topics(self) -> list[str]:
-        """Every topic in the log, one look at the index for each."""
+        """Every topic in the log. The index is read once per topic, not once per event."""
+        log = table(self.model)
         with connections[self.db].cursor() as cursor:
             cursor.execute(
-                "WITH RECURSIVE found(topic) AS (SELECT min(topic) FROM events_storedevent UNION ALL"
-                " SELECT (SELECT min(topic) FROM events_storedevent WHERE topic > found.topic) FROM found"
+                f"WITH RECURSIVE found(topic) AS (SELECT min(topic) FROM {log} UNION ALL"
+                f" SELECT (SELECT min(topic) FROM {log} WHERE topic > found.topic) FROM found"
                 " WHERE found.topic IS NOT NULL) SELECT topic FROM found WHERE topic IS NOT NULL"
             )
             return [topic for (topic,) in cursor.fetchall()]
 
-    def adopt(self, lines: Sequence[LogLine]) -> None:
-        """Take events into the log that others published, unless they are there: a retry needs their content."""
+    def import_foreign(self, lines: Sequence[LogLine]) -> None:
+        """Copy events of other publishers into the log, unless they are there already: a retry needs their data."""
         missing = {line.event_id for line in lines} - set(
             self.filter(event_id__in=[line.event_id for line in lines]).values_list("event_id", flat=True)
         )
@@ -84,21 +94,23 @@ class StoredEventQuerySet(models.QuerySet["StoredEvent"]):
         )
 
 
-def _append_on_postgresql(connection: Any, lines: Sequence[LogLine], priority: int, delay: dt.timedelta | None) -> None:
-    if len(lines) < MANY:
+def _append_on_postgresql(
+    connection: Any, tables: Tables, lines: Sequence[LogLine], priority: int, delay: dt.timedelta | None
+) -> None:
+    if len(lines) < JSON_FROM_ROWS:
         rows, values = _VALUES * len(lines), [value for line in lines for value in (*line, priority)]
     else:
-        rows, values = (_RECORDS,), [priority, _records(lines)]
+        rows, values = (_JSON_ROWS,), [priority, to_json([line._asdict() for line in lines]).decode()]
     with prepared_cursor(connection) as cursor:
-        cursor.execute(_append_statement(rows), [*values, delay, priority, *ALARM_VALUES])
+        cursor.execute(_append_statement(tables, rows), [*values, delay, priority, *NOTIFY_PARAMETERS])
 
 
-#: From so many rows on they go as one JSON document: psycopg would look at each of their values in Python, and the
-#: database would plan a statement for each number of them.
-MANY = 5
-RECORDS_PER_STATEMENT = 1_000
+#: From 5 rows on, the rows are passed as one JSON array: psycopg would convert each value in Python, and PostgreSQL
+#: would plan one statement per number of rows.
+JSON_FROM_ROWS = 5
+JSON_ROWS_PER_STATEMENT = 1_000
 _VALUES = ("(%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s, %s)",)
-_RECORDS = f"""
+_JSON_ROWS = f"""
     SELECT {LOG_COLUMNS.replace(" data", " data::jsonb")}, %s FROM ROWS FROM (json_to_recordset(%s::json) AS (
         event_id uuid, topic text, version int, source text, subject text, time timestamptz, data text,
         correlation_id uuid, causation_id uuid, traceparent text, suppressed text
@@ -106,29 +118,34 @@ _RECORDS = f"""
 """
 
 
-def _records(lines: Sequence[LogLine]) -> str:
-    """The lines as a JSON array."""
-    return to_json([line._asdict() for line in lines]).decode()
+@cache
+def _tables(log: type[models.Model]) -> Tables:
+    """The tables of the log's model and of the outbox, whose rows point to it."""
+    outbox: Any = log._meta.get_field("outboxmessage").related_model
+    return Tables(log=table(log), outbox=table(outbox))
 
 
 @cache
-def _append_statement(rows: tuple[str, ...]) -> str:
-    values = rows[0] if rows == (_RECORDS,) else f"VALUES {', '.join(rows)}"
+def _append_statement(tables: Tables, rows: tuple[str, ...]) -> str:
+    """One statement that writes the log and the outbox. `rows`: `_VALUES` once per event, or `(_JSON_ROWS,)`."""
+    values = rows[0] if rows == (_JSON_ROWS,) else f"VALUES {', '.join(rows)}"
     return f"""
         WITH logged AS (
-            INSERT INTO events_storedevent ({LOG_COLUMNS}, priority) {values} RETURNING event_id, suppressed
+            INSERT INTO {tables.log} ({LOG_COLUMNS}, priority) {values} RETURNING event_id, suppressed
         )
-        INSERT INTO events_outboxmessage (event_id, subscriber, due, run, attempt, priority, claimed)
+        INSERT INTO {tables.outbox} (event_id, subscriber, due, run, attempt, priority, claimed)
         SELECT event_id, '', statement_timestamp() + %s::interval, 0, 1, %s, false FROM logged WHERE suppressed = ''
-        RETURNING {ALARM}
+        RETURNING {NOTIFY_SLEEPING_RELAY}
     """
 
 
-def _append_elsewhere(connection: Any, lines: Sequence[LogLine], priority: int, delay: dt.timedelta | None) -> None:
+def _append_elsewhere(
+    connection: Any, tables: Tables, lines: Sequence[LogLine], priority: int, delay: dt.timedelta | None
+) -> None:
     adapt = connection.ops.adapt_datetimefield_value
     with connection.cursor() as cursor:
         cursor.executemany(
-            f"INSERT INTO events_storedevent ({LOG_COLUMNS}, priority) VALUES ({', '.join(['%s'] * 12)})",
+            f"INSERT INTO {tables.log} ({LOG_COLUMNS}, priority) VALUES ({', '.join(['%s'] * 12)})",
             [
                 (
                     *line._replace(
@@ -144,8 +161,8 @@ def _append_elsewhere(connection: Any, lines: Sequence[LogLine], priority: int, 
         )
         due = None if delay is None else adapt(database_now(connection) + delay)
         cursor.executemany(
-            "INSERT INTO events_outboxmessage (event_id, subscriber, due, run, attempt, priority, claimed)"
+            f"INSERT INTO {tables.outbox} (event_id, subscriber, due, run, attempt, priority, claimed)"
             " VALUES (%s, '', %s, 0, 1, %s, false)",
             [(line.event_id.hex, due, priority) for line in lines if not line.suppressed],
         )
-    transaction.on_commit(local_wakeup.set, using=connection.alias)
+    transaction.on_commit(local_notification.set, using=connection.alias)

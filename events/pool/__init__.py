@@ -4,21 +4,23 @@
     handle = pool.submit(send_digest, user_id)     # waits while the pool is full
     handle.result()
 
-It needs nothing but the standard library; where Django is in use, its database connections are looked after.
+Promise: never more than `size` tasks at once, no task lost or run twice, no wait that could never end.
+Each process has its own pool; functions run on its worker threads, coroutines on its event-loop thread (see README.md).
+It writes no table and needs the standard library only; where Django is in use, it closes its database connections.
 
-Threads share one core's worth of Python. For work that fills a processor, let a coroutine task await the standard
-library's process pool, so that it takes a slot here while it runs there:
+All threads together use about one processor. For work that needs more, let a coroutine task await the standard
+library's process pool: the task holds a slot here while the work runs there.
 
     processes = ProcessPoolExecutor(mp_context=get_context("spawn"))    # inherits no connection, no lock
 
-    async def apart(function, *arguments):
+    async def in_process(function, *arguments):
         return await asyncio.get_running_loop().run_in_executor(processes, function, *arguments)
 
-    handle = pool.submit(apart, render_chart, figures)
+    handle = pool.submit(in_process, render_chart, figures)
 
-A pool of processes is no lane of this one, since it could not keep its promises: what has started there can be neither
-cancelled nor timed out, a process that dies takes the work of all others along, and one that is stuck keeps the
-program from ending. Who needs processes that can be killed takes a library for it, such as pebble.
+This pool starts no processes, because its promises would not hold there: a call that has started cannot be cancelled or
+timed out, a process that dies fails the calls of all others, and a stuck one keeps the program from ending. If you need
+processes that can be killed, use a library for them, such as pebble.
 """
 
 from .default import get_pool

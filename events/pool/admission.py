@@ -1,34 +1,42 @@
 """Admission: one count over all kinds of tasks, and the submitters that wait for a slot."""
 
+from __future__ import annotations
+
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import count
-from typing import Any
 
 from .errors import PoolClosedError, PoolDeadlockError, PoolError, PoolOverloadedError, SubmitTimeoutError
-from .handle import TaskHandle, current_task
+from .handle import current_task
 from .stats import PoolStats
-from .waits import Lane, Waiter, Waits
+from .types import Lane, Task, Waiter
+from .wait_graph import WaitGraph
 
-DEADLOCK = (
-    "{} is full and every task that could free a slot waits for one itself; submit follow-up work with try_submit() "
+NO_SLOT_WILL_BE_FREE = (
+    "{} is full, and every task that could free a slot waits for one itself; submit follow-up work with try_submit() "
     "and do it inline when that refuses, or make the pool larger"
 )
-STARVED = (
-    "every thread of {} waits, in the end, for a function that needs one of them; await handles in coroutines, where "
-    "waiting costs no thread, or give the pool more threads"
+NO_THREAD_WILL_BE_FREE = (
+    "every thread of {} waits, directly or through other tasks, for a function that needs one of these threads; await "
+    "handles in coroutines, where waiting takes no thread, or give the pool more threads"
 )
+WAITS_FOR_ITSELF = "a task that waits for itself, directly or through other tasks, would wait forever"
 
 
 class Admission:
-    """Who may run. All of its numbers change under one lock, so they are exact at every moment.
+    """Decides which tasks get a slot. All its numbers change under one lock, so they are exact at every moment.
 
-    Waiting submitters are admitted first come, first served. Functions take at most `min(size, 2 * threads)` slots:
-    what is ready beyond the threads spares a handover per task, and more would only wait in memory. A full function
-    lane holds up no coroutine.
+    Waiting submitters are admitted in order of arrival. Functions hold at most `min(size, 2 * threads)` slots: as many
+    tasks as threads may be ready to start, so that a thread that finishes one need not wait for the next; more would
+    only wait in memory. A full function lane delays no coroutine.
+
+    size: slots in all. threads: worker threads for functions.
+    max_waiting: submitters that may wait, 0 for any number. nonblocking: none may wait.
+    workers: gives the number of functions that can be under way at once.
+    check_may_block: raises PoolDeadlockError if the calling thread runs the pool's event loop.
     """
 
     def __init__(
@@ -40,7 +48,7 @@ class Admission:
         max_waiting: int,
         nonblocking: bool,
         workers: Callable[[], int],
-        take_over: Callable[[TaskHandle[Any]], Callable[[], None] | None],
+        check_may_block: Callable[[], None],
     ) -> None:
         self._name = name
         self._lock = threading.Lock()
@@ -48,22 +56,22 @@ class Admission:
         self._numbers = count()
         self._max_waiting = max_waiting
         self._nonblocking = nonblocking
+        self.check_may_block = check_may_block
         self.functions, self.coroutines, self.callers = self._lanes = (Lane(self), Lane(self), Lane(self))
-        self._waits = Waits(*self._lanes, workers=workers)
-        #: A task is about to block its thread until this one ends: how to run it there, if that is possible.
-        self.take_over = take_over
-        #: Those that hold a slot.
-        self.tasks: set[TaskHandle[Any]] = set()
+        self._graph = WaitGraph(*self._lanes, workers=workers)
+        #: The tasks that hold a slot.
+        self.tasks: set[Task] = set()
         self.closed = False
         self.running = self.waiting = 0
         self._submitted = self._completed = self._failed = self._cancelled = self._rejected = 0
         self._set_size(size, threads)
 
-    def enter(
-        self, lane: Lane, *, wait: bool = True, timeout: float | None = None, may_block: Callable[[bool], bool]
+    def acquire(
+        self, lane: Lane, *, wait: bool = True, timeout: float | None = None, may_wait: Callable[[bool], bool]
     ) -> None:
-        """Take a slot, waiting for it up to `timeout` seconds; the caller owes a `release`.
+        """Take a slot, to be given back by `release`; waits for it at most `timeout` seconds, None for no limit.
 
+        may_wait: whether this thread may wait for a slot; called with whether the caller is a task of this pool.
         Raises PoolClosedError, PoolOverloadedError, PoolDeadlockError or SubmitTimeoutError.
         """
         with self._lock:
@@ -71,41 +79,42 @@ class Admission:
                 return
             if not wait:
                 raise self._rejection(PoolOverloadedError(f"{self._name} is full"))
-            holder = self._holder()
-            if not may_block(holder is not None):
-                raise self._rejection(PoolDeadlockError(f"{self._name} is full and needs this very thread to go on"))
-            gate = threading.Lock()
-            gate.acquire()
-            waiter = self._enqueue(Waiter(lane, holder, gate.release), limited=timeout is not None)
+            task = self._current_task()
+            if not may_wait(task is not None):
+                message = f"{self._name} is full, and this very thread runs its tasks, so it must not wait"
+                raise self._rejection(PoolDeadlockError(message))
+            wakeup = threading.Lock()
+            wakeup.acquire()
+            waiter = self._enqueue(Waiter(lane, task, wakeup.release), limited=timeout is not None)
         try:
-            woken = gate.acquire(timeout=-1 if timeout is None else min(max(timeout, 0), threading.TIMEOUT_MAX))
+            woken = wakeup.acquire(timeout=-1 if timeout is None else min(max(timeout, 0), threading.TIMEOUT_MAX))
         except BaseException:
-            self._withdraw(waiter)
+            self._abandon(waiter)
             raise
-        if not woken and self._leave(waiter):
+        if not woken and self._give_up(waiter):
             raise SubmitTimeoutError(f"no slot of {self._name} came free within {timeout} s")
-        if waiter.refusal is not None:
-            raise waiter.refusal
+        if waiter.error is not None:
+            raise waiter.error
 
-    async def aenter(self, lane: Lane) -> None:
-        """As `enter`, without blocking the caller's event loop."""
+    async def acquire_async(self, lane: Lane) -> None:
+        """As `acquire`, without a limit and without blocking the caller's event loop."""
         with self._lock:
             if self._try_take(lane):
                 return
             loop = asyncio.get_running_loop()
             admitted = loop.create_future()
             wake = partial(loop.call_soon_threadsafe, _resolve, admitted)
-            waiter = self._enqueue(Waiter(lane, self._holder(), wake), limited=False)
+            waiter = self._enqueue(Waiter(lane, self._current_task(), wake), limited=False)
         try:
             await admitted
         except BaseException:
-            self._withdraw(waiter)
+            self._abandon(waiter)
             raise
-        if waiter.refusal is not None:
-            raise waiter.refusal
+        if waiter.error is not None:
+            raise waiter.error
 
-    def release(self, task: TaskHandle[Any], *, failed: bool = False, cancelled: bool = False) -> None:
-        """Give back the slot of a task that has ended; the next in line gets it."""
+    def release(self, task: Task, /, *, failed: bool = False, cancelled: bool = False) -> None:
+        """Give back the slot of a task that has ended; the next waiting submitter gets it."""
         with self._lock:
             lane = task.lane
             if lane is None:
@@ -113,8 +122,8 @@ class Admission:
             task.lane = None
             self.tasks.discard(task)
             lane.blocked.discard(task)
-            for waiter in task.awaited_by:
-                self._waits.end(waiter, task)
+            for waiting in task.awaited_by:
+                self._graph.remove(waiting, task)
             task.awaited_by = ()
             if failed:
                 self._failed += 1
@@ -122,26 +131,26 @@ class Admission:
                 self._cancelled += 1
             else:
                 self._completed += 1
-            self._give_back(lane)
+            self._free_slot(lane)
 
     @contextmanager
-    def held_up(self, waiter: TaskHandle[Any], *, on: TaskHandle[Any]) -> Iterator[None]:
-        """While a task waits for another to end, it cannot free its own slot.
+    def waiting_for(self, task: Task, /, *, on: Task) -> Iterator[None]:
+        """While inside, `task` waits for the end of `on`, so it frees no slot.
 
-        Raises PoolDeadlockError if that other could never end.
+        Raises PoolDeadlockError if that end could never come.
         """
         with self._lock:
-            if waiter.lane in self._lanes and on.lane in self._lanes:
-                self._hold_up(waiter, on)
+            if task.lane in self._lanes and on.lane in self._lanes:
+                self._begin_wait(task, on)
         try:
             yield
         finally:
             with self._lock:
-                if waiter in on.awaited_by:
-                    self._let_go(waiter, on)
+                if task in on.awaited_by:
+                    self._end_wait(task, on)
 
     def break_deadlocks(self) -> None:
-        """To be called when a worker thread has gone: a task may have counted on it."""
+        """To be called when a worker thread has ended: a task may have needed it."""
         with self._lock:
             self._break_deadlocks()
 
@@ -151,7 +160,7 @@ class Admission:
             self._admit_waiters()
 
     def close(self) -> None:
-        """Admit nobody any more, and turn away those who wait."""
+        """Refuse all new submitters and those that wait."""
         with self._lock:
             self.closed = True
             for lane in self._lanes:
@@ -164,7 +173,7 @@ class Admission:
             self.closed = False
 
     def wait_drained(self, timeout: float | None) -> bool:
-        """Wait up to `timeout` seconds for the last slot to be given back."""
+        """Wait at most `timeout` seconds until no slot is taken; whether that came."""
         with self._drained:
             return self._drained.wait_for(lambda: not self.running, timeout)
 
@@ -187,12 +196,12 @@ class Admission:
     def free(self) -> int:
         return max(0, self.size - self.running)
 
-    def disown(self) -> None:
-        """After a fork, in the child: the threads that held or wait for the lock are gone."""
+    def forget_after_fork(self) -> None:
+        """In a forked child: renew the lock; threads that held it or wait for it exist only in the parent."""
         self._lock = threading.Lock()
         self._drained = threading.Condition(self._lock)
 
-    # Under the lock ------------------------------------------------------------------------------------------------
+    # Everything below is called under the lock, except for the last section ---------------------------------------
 
     def _set_size(self, size: int, threads: int) -> None:
         self.size = size
@@ -200,7 +209,7 @@ class Admission:
         self.coroutines.limit = self.callers.limit = size
 
     def _try_take(self, lane: Lane) -> bool:
-        # No waiter is overtaken here: one that could have this slot would have got it when it came free.
+        # This overtakes no waiter: one that could have this slot would have got it when it became free.
         if self.closed:
             raise self._closed_error()
         if self.running >= self.size or lane.full:
@@ -210,7 +219,12 @@ class Admission:
         self._submitted += 1
         return True
 
-    def _give_back(self, lane: Lane) -> None:
+    def _untake(self, lane: Lane) -> None:
+        lane.running -= 1
+        self.running -= 1
+        self._submitted -= 1
+
+    def _free_slot(self, lane: Lane) -> None:
         lane.running -= 1
         self.running -= 1
         if self.waiting:
@@ -229,43 +243,39 @@ class Admission:
             try:
                 waiter.wake()
             except RuntimeError:
-                waiter.refusal = PoolError("the event loop that waited is closed")
-                self._undo_take(waiter.lane)
+                waiter.error = PoolError("the event loop of the waiting submitter is closed")
+                self._untake(waiter.lane)
             else:
                 waiter.admitted = True
         self._break_deadlocks()
 
-    def _undo_take(self, lane: Lane) -> None:
-        lane.running -= 1
-        self.running -= 1
-        self._submitted -= 1
-
     def _enqueue(self, waiter: Waiter, *, limited: bool) -> Waiter:
+        """Let a submitter wait. limited: its wait ends by itself, so it is no edge of the wait-for graph."""
         if self._nonblocking or 0 < self._max_waiting <= self.waiting:
             raise self._rejection(PoolOverloadedError(f"{self._name} is full"))
         waiter.number = next(self._numbers)
         waiter.lane.waiters[waiter.number] = waiter
         self.waiting += 1
-        if waiter.holder is None:
+        if waiter.task is None:
             return waiter
-        self._waits.begin(waiter.holder, waiter.lane)
-        if self._waits.is_stuck(waiter.lane):
+        self._graph.add(waiter.task, waiter.lane)
+        if self._graph.never_frees(waiter.lane):
             self._dequeue(waiter)
-            raise self._rejection(PoolDeadlockError(DEADLOCK.format(self._name)))
+            raise self._rejection(PoolDeadlockError(NO_SLOT_WILL_BE_FREE.format(self._name)))
         if limited:
-            self._waits.end(waiter.holder, waiter.lane)
-            waiter.holder = None
+            self._graph.remove(waiter.task, waiter.lane)
+            waiter.task = None
         return waiter
 
     def _dequeue(self, waiter: Waiter) -> None:
         del waiter.lane.waiters[waiter.number]
         self.waiting -= 1
-        if waiter.holder is not None:
-            self._waits.end(waiter.holder, waiter.lane)
+        if waiter.task is not None:
+            self._graph.remove(waiter.task, waiter.lane)
 
-    def _refuse(self, waiter: Waiter, refusal: PoolError) -> None:
+    def _refuse(self, waiter: Waiter, error: PoolError) -> None:
         self._dequeue(waiter)
-        waiter.refusal = refusal
+        waiter.error = error
         with suppress(RuntimeError):
             waiter.wake()
 
@@ -276,54 +286,55 @@ class Admission:
         self._rejected += 1
         return error
 
-    # Deadlocks: a pool whose tasks all wait for slots of it -----------------------------------------------------------
+    # Deadlocks -----------------------------------------------------------------------------------------------------
 
-    def _holder(self) -> TaskHandle[Any] | None:
+    def _current_task(self) -> Task | None:
         """The current task, if it holds a slot of this pool."""
         task = current_task()
         return task if task is not None and task.lane in self._lanes else None
 
-    def _hold_up(self, waiter: TaskHandle[Any], on: TaskHandle[Any]) -> None:
-        if self._waits.is_ring(waiter, on):
-            raise PoolDeadlockError("a task that waits for itself, be it by way of others, would wait for ever")
-        self._waits.begin(waiter, on)
-        on.awaited_by = (*on.awaited_by, waiter)
+    def _begin_wait(self, task: Task, on: Task) -> None:
+        if self._graph.closes_cycle(task, on):
+            raise PoolDeadlockError(WAITS_FOR_ITSELF)
+        self._graph.add(task, on)
+        on.awaited_by = (*on.awaited_by, task)
         self._break_deadlocks()
-        if self._waits.is_in_vain(on):
-            self._let_go(waiter, on)
-            raise PoolDeadlockError(STARVED.format(self._name))
+        if self._graph.never_ends(on):
+            self._end_wait(task, on)
+            raise PoolDeadlockError(NO_THREAD_WILL_BE_FREE.format(self._name))
 
-    def _let_go(self, waiter: TaskHandle[Any], on: TaskHandle[Any]) -> None:
-        self._waits.end(waiter, on)
-        place = on.awaited_by.index(waiter)
+    def _end_wait(self, task: Task, on: Task) -> None:
+        self._graph.remove(task, on)
+        place = on.awaited_by.index(task)
         on.awaited_by = on.awaited_by[:place] + on.awaited_by[place + 1 :]
 
     def _break_deadlocks(self) -> None:
-        """Turn away the last of the tasks that hold each other up."""
+        """In each deadlocked lane, refuse the waiting task that came last; the others then continue."""
         for lane in self._lanes:
-            if lane.waiters and any(holding.blocked for holding in self._lanes) and self._waits.is_stuck(lane):
-                tasks = [waiter for waiter in lane.waiters.values() if waiter.holder is not None]
+            if lane.waiters and any(other.blocked for other in self._lanes) and self._graph.never_frees(lane):
+                tasks = [waiter for waiter in lane.waiters.values() if waiter.task is not None]
                 if tasks:
-                    self._refuse(tasks[-1], self._rejection(PoolDeadlockError(DEADLOCK.format(self._name))))
+                    error = PoolDeadlockError(NO_SLOT_WILL_BE_FREE.format(self._name))
+                    self._refuse(tasks[-1], self._rejection(error))
 
-    # Submitters that stop waiting ----------------------------------------------------------------------------------
+    # Submitters that stop waiting; these take the lock themselves -----------------------------------------------------
 
-    def _leave(self, waiter: Waiter) -> bool:
-        """Give up the place in the queue; False if the answer has come meanwhile."""
+    def _give_up(self, waiter: Waiter) -> bool:
+        """Stop waiting after the time limit; False if the waiter was admitted or refused meanwhile."""
         with self._lock:
-            if waiter.admitted or waiter.refusal is not None:
+            if waiter.admitted or waiter.error is not None:
                 return False
             self._dequeue(waiter)
             self._rejected += 1
             return True
 
-    def _withdraw(self, waiter: Waiter) -> None:
-        """Give up the place in the queue, or the slot that has been given meanwhile."""
+    def _abandon(self, waiter: Waiter) -> None:
+        """Stop waiting after an exception; a slot that was given meanwhile is free again."""
         with self._lock:
             if waiter.admitted:
                 self._submitted -= 1
-                self._give_back(waiter.lane)
-            elif waiter.refusal is None:
+                self._free_slot(waiter.lane)
+            elif waiter.error is None:
                 self._dequeue(waiter)
 
 

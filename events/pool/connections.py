@@ -1,7 +1,9 @@
-"""Django's database connections on the pool's threads: none kept that is broken or too old, none outliving its thread.
+"""Django's database connections on the pool's threads: close the broken and old ones, and all of a thread that ends.
 
-A process without Django (or whose settings nobody has read) pays a dictionary lookup for it.
+Without Django, or before its settings are read, each call costs one dictionary lookup.
 """
+
+from __future__ import annotations
 
 import logging
 import sys
@@ -25,12 +27,12 @@ def close_old() -> None:
     for connection in _connections():
         try:
             connection.close_if_unusable_or_obsolete()
-        except Exception:  # a connection that cannot even be closed is no fault of the task beside it
+        except Exception:  # the next task must not fail because an old connection cannot be closed
             logger.exception("closing an old connection to %s failed", connection.alias)
 
 
 def close_all() -> None:
-    """Close the calling thread's connections, since it ends."""
+    """Close the calling thread's connections, because the thread ends."""
     for connection in _connections():
         try:
             connection.close()
@@ -38,7 +40,7 @@ def close_all() -> None:
             logger.exception("closing the connection to %s failed", connection.alias)
 
 
-def _connections() -> "Sequence[BaseDatabaseWrapper]":
+def _connections() -> Sequence[BaseDatabaseWrapper]:
     if not in_use():
         return []
     from django.db import connections

@@ -1,94 +1,103 @@
 """CoroutineLoop: the event-loop thread that runs all coroutines of a pool."""
 
+from __future__ import annotations
+
 import asyncio
 import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
 
 from . import connections
+from .database_threads import DatabaseThreads
 from .errors import TaskTimeoutError
 from .execution import Execution
 from .handle import TaskHandle
-from .lanes import DatabaseLanes
 
-#: How many new tasks the loop takes up before it looks after the running ones again.
-BATCH = 256
+#: New tasks that the loop starts in one turn; then the running ones get their turn.
+TASKS_PER_TURN = 256
 
 
 @dataclass
 class _Exit:
-    """What a coroutine raised to end the process: as an exception it would end the loop."""
+    """A SystemExit or KeyboardInterrupt that a coroutine raised, as a value: as an exception it would stop the loop."""
 
     error: BaseException
 
 
 class CoroutineLoop:
-    """One thread, started by the first task. A burst of tasks from other threads costs one wake-up of the loop."""
+    """One thread, started by the first task. Many tasks put at once wake the loop once."""
 
-    def __init__(self, execution: Execution, *, lanes: DatabaseLanes, name: str, logger: logging.Logger) -> None:
+    def __init__(
+        self, execution: Execution, *, database_threads: DatabaseThreads, name: str, logger: logging.Logger
+    ) -> None:
         self._execution = execution
-        self._lanes = lanes
+        self._database_threads = database_threads
         self._name = name
         self._logger = logger
         self._lock = threading.Lock()
         self._inbox: deque[TaskHandle[Any]] = deque()
         self._running: dict[asyncio.Task[Any], TaskHandle[Any]] = {}
         self._context = Context()
+        #: The loop will look into the inbox.
         self._scheduled = False
         self._stopping = False
-        #: None before the first task and once the last one is done after `stop`.
+        #: None before the first task, and after `stop` once the last task has ended.
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
     @property
     def alive(self) -> int:
-        """Threads that exist: the loop's and those of the database lanes."""
-        return int(self._thread is not None and self._thread.is_alive()) + self._lanes.alive
+        """Live threads: the loop's and the database threads."""
+        return int(self._thread is not None and self._thread.is_alive()) + self._database_threads.alive
 
     def is_current_thread(self) -> bool:
         return threading.current_thread() is self._thread
 
     def put(self, task: TaskHandle[Any]) -> None:
-        """Have a coroutine run. Raises RuntimeError if the system gives no thread."""
+        """Run a coroutine. Raises RuntimeError if the system gives no thread."""
         with self._lock:
             loop = self._loop or self._start()
             self._inbox.append(task)
             if not self._scheduled:
                 self._scheduled = True
-                loop.call_soon_threadsafe(self._take_up, loop)
+                loop.call_soon_threadsafe(self._start_tasks, loop)
 
     def withdraw(self, task: TaskHandle[Any]) -> bool:
-        return False  # the loop comes by at once, and a search through its inbox could be long
+        return False  # the loop drops a cancelled task when it reaches it; a search through the inbox could be long
 
     def interrupt(self, task: TaskHandle[Any]) -> None:
         with self._lock, suppress(RuntimeError):
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._cancel, task)
 
+    def take_inline(self, task: TaskHandle[Any]) -> Callable[[], None] | None:
+        return None  # a coroutine runs on the loop only
+
     def stop(self) -> None:
-        """Let the thread go as soon as nothing is left to do. Work that still comes is done, too."""
+        """End the thread once all tasks have ended. Tasks that are put later still run."""
         with self._lock:
             self._stopping = True
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._stop_if_idle, self._loop)
-        self._lanes.stop()
+        self._database_threads.stop()
 
     def join(self, deadline: float | None) -> None:
-        """Wait for the threads to end, but no longer than `deadline` (by time.monotonic)."""
+        """Wait for the threads to end, at most until `deadline` (by time.monotonic); None for no limit."""
         if self._thread is not None and not self.is_current_thread():
             self._thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
-        self._lanes.join(deadline)
+        self._database_threads.join(deadline)
 
-    def disown(self) -> None:
-        """After a fork, in the child: the thread is gone, and its tasks are the parent's."""
+    def forget_after_fork(self) -> None:
+        """In a forked child: drop all tasks, which are the parent's; the thread exists only there."""
         self._lock = threading.Lock()
         self._inbox.clear()
-        self._lanes.disown()
+        self._database_threads.forget_after_fork()
 
     # The life of the loop ------------------------------------------------------------------------------------------
 
@@ -110,9 +119,9 @@ class CoroutineLoop:
             while self._loop is loop:
                 try:
                     loop.run_forever()
-                except BaseException:  # asyncio lets a SystemExit of any child task out of here
+                except BaseException:  # asyncio raises a SystemExit of a child task or callback here
                     self._logger.exception("a child task or a callback in %s failed", self._name)
-            loop.run_until_complete(_end_leftovers())
+            loop.run_until_complete(_cancel_leftovers())
             loop.run_until_complete(loop.shutdown_asyncgens())
         finally:
             loop.close()
@@ -126,9 +135,9 @@ class CoroutineLoop:
 
     # On its thread -------------------------------------------------------------------------------------------------
 
-    def _take_up(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._scheduled = False  # before the look into the inbox, or a task that comes now could go unseen
-        for _ in range(BATCH):
+    def _start_tasks(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._scheduled = False  # before the look into the inbox, or a task put now could be missed
+        for _ in range(TASKS_PER_TURN):
             if not self._inbox:
                 if self._stopping:
                     self._stop_if_idle(loop)
@@ -136,16 +145,16 @@ class CoroutineLoop:
             task = self._inbox.popleft()
             if task.start():
                 running = loop.create_task(self._run(task), context=task.context)
-                running.add_done_callback(self._ended, context=self._context)
+                running.add_done_callback(self._settle, context=self._context)
                 self._running[running] = task
-                task.running_as = running
+                task.asyncio_task = running
         self._scheduled = True
-        loop.call_soon(self._take_up, loop)
+        loop.call_soon(self._start_tasks, loop)
 
     async def _run(self, task: TaskHandle[Any]) -> Any:
         try:
             work = task.call() if task.timeout is None else self._run_limited(task)
-            return await (self._lanes.run(work) if connections.in_use() else work)
+            return await (self._database_threads.run(work) if connections.in_use() else work)
         except (SystemExit, KeyboardInterrupt) as error:
             return _Exit(error)
 
@@ -158,9 +167,9 @@ class CoroutineLoop:
                 raise TaskTimeoutError(f"the task ran longer than its {task.timeout} s") from error
             raise
 
-    def _ended(self, running: asyncio.Task[Any]) -> None:
+    def _settle(self, running: asyncio.Task[Any]) -> None:
         task = self._running.pop(running)
-        task.running_as = None
+        task.asyncio_task = None
         try:
             if running.cancelled():
                 self._execution.settle(task, error=asyncio.CancelledError())
@@ -175,12 +184,12 @@ class CoroutineLoop:
                 self._stop_if_idle(running.get_loop())
 
     def _cancel(self, task: TaskHandle[Any]) -> None:
-        if task.running_as is not None:
-            task.running_as.cancel()
+        if task.asyncio_task is not None:
+            task.asyncio_task.cancel()
 
 
-async def _end_leftovers() -> None:
-    """Cancel what the tasks started on the loop and left behind."""
+async def _cancel_leftovers() -> None:
+    """Cancel the asyncio tasks that the pool's tasks started and did not wait for."""
     if leftovers := asyncio.all_tasks() - {asyncio.current_task()}:
         for leftover in leftovers:
             leftover.cancel()

@@ -1,4 +1,6 @@
-"""get_pool: the process's own pool."""
+"""get_pool: the default pool of the process."""
+
+from __future__ import annotations
 
 import atexit
 import os
@@ -7,7 +9,7 @@ import threading
 
 from .taskpool import TaskPool
 
-#: Seconds that tasks get to finish when the process ends without closing the pool.
+#: Seconds that running tasks get to finish when the process exits without having closed the pool.
 EXIT_TIMEOUT = 2.0
 
 _lock = threading.Lock()
@@ -15,9 +17,9 @@ _pool: TaskPool | None = None
 
 
 def get_pool() -> TaskPool:
-    """The process's own pool, made by the first call and shared from then on.
+    """The process's own pool: the first call makes it, all others get the same.
 
-    Its size is Django's `settings.GOROUTINE_POOL_SIZE` where settings are configured, else the environment's
+    Its size is Django's `settings.GOROUTINE_POOL_SIZE` where settings are configured, else the environment variable
     GOROUTINE_POOL_SIZE, else 10000. Raises ValueError, with the cure, for a size that is not an integer of at least 1.
     """
     global _pool
@@ -45,9 +47,9 @@ def _size() -> int:
     return size
 
 
-def _forget_lock() -> None:
+def _renew_lock_after_fork() -> None:
     global _lock
     _lock = threading.Lock()
 
 
-os.register_at_fork(after_in_child=_forget_lock)
+os.register_at_fork(after_in_child=_renew_lock_after_fork)

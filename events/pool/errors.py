@@ -1,8 +1,8 @@
-"""What a pool refuses, and why."""
+"""The errors of a pool."""
 
 
 class PoolError(RuntimeError):
-    """A task pool could not do what was asked; every error of the pool is one."""
+    """A task pool refused a call or stopped a task. The base of all its errors."""
 
 
 class PoolClosedError(PoolError):
@@ -14,12 +14,12 @@ class PoolOverloadedError(PoolError):
 
 
 class PoolDeadlockError(PoolOverloadedError):
-    """Waiting for a slot could never end, since every task that could free one waits itself."""
+    """The wait, for a slot or for another task, could never end."""
 
 
 class SubmitTimeoutError(PoolError, TimeoutError):
-    """No slot came free within `wait_timeout`: the task was not accepted and never runs."""
+    """No slot became free within `wait_timeout` seconds: the task was not accepted and never runs."""
 
 
 class TaskTimeoutError(PoolError, TimeoutError):
-    """A task ran longer than its `timeout`."""
+    """A task ran longer than its `timeout` seconds."""

@@ -1,4 +1,6 @@
-"""Execution: how a task is run and how it ends."""
+"""Execution: runs functions, and ends functions and coroutines."""
+
+from __future__ import annotations
 
 import asyncio
 import inspect
@@ -15,7 +17,7 @@ OnError = Callable[[TaskHandle[Any], BaseException], object]
 
 
 class Execution:
-    """Runs functions, and ends the tasks of all kinds. Nothing that a task raises comes out of here."""
+    """Runs functions, and ends functions and coroutines. An error of a task never leaves this class."""
 
     def __init__(self, name: str, *, logger: logging.Logger, on_error: OnError | None) -> None:
         self._name = name
@@ -26,9 +28,9 @@ class Execution:
         """Run the task in this thread, unless it was cancelled first."""
         if not task.start():
             return
-        # A task that helps another must not lose the connection that it is just reading from.
-        alone = current_task() is None
-        if alone:
+        # A task that runs inside another one must not close the connection that the outer one is using.
+        outermost = current_task() is None
+        if outermost:
             connections.close_old()
         result, failure = None, None
         try:
@@ -37,21 +39,22 @@ class Execution:
             if type(result) is CoroutineType:
                 result.close()
                 raise TypeError(f"{task.name} returned a coroutine, which nothing runs: submit its coroutine function")
-        except BaseException as error:  # noqa: BLE001 whatever a task raises is the task's, SystemExit included
+        except BaseException as error:  # noqa: BLE001 every error fails the task alone, SystemExit too
             failure = error
-        if alone:
+        if outermost:
             connections.close_old()
         try:
             self.settle(task, result=result, error=failure)
         finally:
-            del task, result, failure  # the failure's traceback holds this frame
+            del task, result, failure  # the failure's traceback refers to this frame
 
     def settle(
         self, task: TaskHandle[Any], /, *, result: Any = None, error: BaseException | None = None, report: bool = True
     ) -> None:
-        """End a task that has run.
+        """End a task that has run: with its result, as failed, or as cancelled by a CancelledError.
 
-        The slot is free before any waiter hears of it, so `running` never counts a task that is done.
+        report: log a failure and call `on_error`.
+        The slot is free before anything that waits for the task continues, so `running` never counts a finished task.
         """
         if error is None:
             task.end()
@@ -71,12 +74,12 @@ class Execution:
             return
         try:
             self._on_error(task, error)
-        except BaseException:  # the hook's failure is not the task's, nor the pool's
+        except BaseException:  # an error of on_error must change neither the task nor the pool
             self._logger.exception("on_error of %s failed", self._name)
 
 
 def is_coroutine_function(fn: Callable[..., Any]) -> bool:
-    """Whether calling it gives a coroutine: `async def`, a partial of one, an object whose `__call__` is one."""
+    """Whether a call gives a coroutine: an `async def`, a partial of one, an object whose `__call__` is one."""
     if type(fn) is FunctionType and not fn.__dict__:
         return bool(fn.__code__.co_flags & inspect.CO_COROUTINE)
     while isinstance(fn, partial):

@@ -1,30 +1,32 @@
-"""PoolStats: what an operator wants to know of a pool."""
+"""PoolStats: the numbers of a pool at one moment."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class PoolStats:
-    """A pool's numbers at one moment.
+    """The numbers of a pool at one moment.
 
-    `running + free == capacity`, unless the pool has just become smaller;
+    `running + free == capacity`, except after the pool became smaller, until enough tasks have ended;
     `submitted == running + completed + failed + cancelled`.
     """
 
-    #: Slots taken by tasks that run or are ready to start.
+    #: Slots held by tasks that run or are ready to start.
     running: int
-    #: Slots that are free.
+    #: Slots that no task holds.
     free: int
     #: Submitters that wait for a slot.
     waiting: int
     #: Slots in all.
     capacity: int
-    #: Threads alive, the idle ones, the event loop's and those of its database lanes included.
+    #: Live threads, busy or idle: workers, the event loop's thread and the database threads of coroutines.
     threads: int
     #: Tasks accepted since the pool was made, and how they ended.
     submitted: int
     completed: int
     failed: int
     cancelled: int
-    #: Submissions turned away because the pool was full.
+    #: Submissions refused because the pool was full.
     rejected: int

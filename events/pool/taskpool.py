@@ -1,5 +1,7 @@
 """TaskPool: functions on few threads, coroutines on one event loop, all under one count."""
 
+from __future__ import annotations
+
 import asyncio
 import logging
 import os
@@ -14,43 +16,44 @@ from typing import Any, ParamSpec, TypeVar
 from . import connections
 from .admission import Admission
 from .coroutines import CoroutineLoop
+from .database_threads import DatabaseThreads
 from .errors import PoolDeadlockError
 from .execution import Execution, OnError, is_coroutine_function
 from .handle import Runner, TaskHandle, current, current_task
-from .lanes import DatabaseLanes
 from .stats import PoolStats
 from .threads import WorkerThreads
-from .waits import Lane
+from .types import Lane
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-MAX_THREADS = 64
+#: Most worker threads of a pool whose `max_threads` is not given.
+DEFAULT_MAX_THREADS = 64
 
 
 class TaskPool(Executor):
-    """A bounded pool: at most `size` tasks at once, no queue behind it.
+    """A bounded pool: at most `size` tasks at once, and no queue behind them.
 
-    A submitter of one more waits until a slot is free, first come, first served, so work that cannot be done yet stays
-    where it came from. Plain functions run on at most `max_threads` threads, coroutine functions on one event-loop
-    thread. Threads start with the work and are daemons: `close`, or leaving a `with` block, waits for the tasks.
+    Submitting to a full pool waits until a slot is free, in order of arrival, so work that cannot be done yet stays
+    with its source. Plain functions run on at most `max_threads` threads, coroutine functions on one event-loop
+    thread. Threads start when there is work and are daemons: `close`, or leaving a `with` block, waits for the tasks.
 
-    A task that raises, SystemExit included, ends alone: the error goes to its handle, to the log and to `on_error`,
-    and it is not run again. Tasks see the submitter's context variables, and keep their own changes to themselves.
+    A task that raises, even SystemExit, ends alone: its handle gets the error, the error is logged and given to
+    `on_error`, and the task is not run again. A task runs in a copy of the submitter's context variables.
 
-    A task that would wait for ever, for a slot or a task of its own pool, gets PoolDeadlockError instead. Not seen are
-    waits across two pools whose tasks wait for each other, and those in threads that a task started by itself: give
-    these a limit (`wait_timeout`, `result(timeout)`, `asyncio.timeout`).
+    A task whose wait for a slot or for a task of its own pool could never end gets PoolDeadlockError instead. Two waits
+    are not detected: tasks of two pools that wait for each other, and waits in threads that a task started itself.
+    Give these a limit (`wait_timeout`, `result(timeout)`, `asyncio.timeout`).
 
-    size: tasks at once, those that are ready to start included.
-    max_threads: threads for functions; by default `size`, but at most 64.
-    max_waiting: submitters that may wait at a time, 0 for any number; one more gets PoolOverloadedError.
-    nonblocking: nobody waits; a full pool raises PoolOverloadedError.
-    idle_timeout: seconds after which an idle thread goes; None keeps it.
+    size: most tasks at once, including those that are ready to start.
+    max_threads: most threads for functions; by default `size`, but at most 64.
+    max_waiting: most submitters that wait at a time, 0 for no limit; one more gets PoolOverloadedError.
+    nonblocking: submitting never waits; a full pool raises PoolOverloadedError.
+    idle_timeout: seconds after which an idle thread ends; None keeps it.
     prestart: start all threads now.
     on_error: called as `on_error(handle, error)` in the task's thread, after the log entry, before the handle is done.
-    logger: where failures go; by default the logger `events.pool`.
-    name: of the pool, its threads and log entries.
+    logger: logs the failures; by default the logger `events.pool`.
+    name: the pool's name in its threads' names, errors and log entries.
 
     Raises ValueError for an argument out of range.
     """
@@ -81,12 +84,12 @@ class TaskPool(Executor):
             max_waiting=max_waiting,
             nonblocking=nonblocking,
             workers=lambda: self._threads.capacity,
-            take_over=self._take_over,
+            check_may_block=self._check_may_block,
         )
         self._cancelling = False
-        self._changing = threading.Lock()
+        self._change_lock = threading.Lock()
         self._admission = self._new_admission(size=size, threads=self._threads_for(size))
-        self._start_afresh()
+        self._new_runners()
         _pools.add(self)
         if prestart:
             self._threads.prestart()
@@ -96,8 +99,8 @@ class TaskPool(Executor):
     def submit(self, fn: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> TaskHandle[Any]:
         """Run `fn(*args, **kwargs)` in the pool; waits for a slot, not for the task.
 
-        Raises PoolClosedError; PoolOverloadedError if the pool is full and one may not wait; PoolDeadlockError if the
-        wait could not end, as in the only task of a full pool, or would block the pool's own event loop.
+        Raises PoolClosedError; PoolOverloadedError if the pool is full and the call may not wait; PoolDeadlockError if
+        the wait could never end, as in the only task of a full pool, or would block the pool's own event loop.
         """
         return self._submit(fn, args, kwargs)
 
@@ -106,14 +109,15 @@ class TaskPool(Executor):
         return self._submit(fn, args, kwargs, wait=False)
 
     async def asubmit(self, fn: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> TaskHandle[Any]:
-        """As `submit` for callers on an event loop, theirs or the pool's: it waits without blocking the loop.
+        """As `submit`, for callers on an event loop, their own or the pool's: it waits without blocking the loop.
 
-        Returns the handle once the task has a slot; `await handle` gives the result. Cancelling the wait leaves nothing
-        behind. In a task of this pool the wait counts as the task's, also in the asyncio tasks that it has started.
+        Returns the handle once the task has a slot; `await handle` gives the result. If the wait is cancelled, the task
+        never runs and takes no slot. In a task of this pool, and in the asyncio tasks that it started, the wait counts
+        as that task's.
         """
-        lane, runner = self._way_of(fn)
-        await self._admission.aenter(lane)
-        return self._begin(TaskHandle((fn, args, kwargs), lane=lane, runner=runner), runner)
+        lane, runner = self._lane_and_runner(fn)
+        await self._admission.acquire_async(lane)
+        return self._start(TaskHandle((fn, args, kwargs), lane=lane, runner=runner), runner)
 
     def spawn(
         self,
@@ -126,23 +130,23 @@ class TaskPool(Executor):
     ) -> TaskHandle[Any]:
         """As `submit`, with limits in seconds: `wait_timeout` for the wait for a slot, `timeout` for the task itself.
 
-        Raises SubmitTimeoutError if no slot came free; the task then never runs. A task over its `timeout` fails with
-        TaskTimeoutError: a coroutine at once, a function at its next `check_cancelled()`.
+        Raises SubmitTimeoutError if no slot became free in time; the task then never runs. A task that runs longer than
+        `timeout` fails with TaskTimeoutError: a coroutine at once, a function at its next `check_cancelled()`.
         """
         return self._submit(fn, tuple(args), dict(kwargs or {}), wait_timeout=wait_timeout, timeout=timeout)
 
     def run(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `fn(*args, **kwargs)` in the calling thread and context, in a slot of the pool; waits for it as `submit`.
+        """Run `fn(*args, **kwargs)` in the calling thread and context, in a slot of the pool; waits as `submit` does.
 
-        Returns what `fn` returns and raises what it raises, unlogged: the caller has it. Raises TypeError for a
-        coroutine function, else as `submit`.
+        Returns the result of `fn`, or raises its error without logging it. Raises TypeError for a coroutine function,
+        and the same errors as `submit`.
         """
         if is_coroutine_function(fn):
             raise TypeError("run() calls a function in this thread: wrap a coroutine function with async_to_sync()")
         lane = self._admission.callers
-        self._admission.enter(lane, may_block=self._may_block)
+        self._admission.acquire(lane, may_wait=self._may_wait)
         task: TaskHandle[T] = TaskHandle((fn, args, kwargs), lane=lane)
-        task.start()  # first, since a close could still cancel what it finds not started
+        task.start()  # before it is registered: close() could cancel a registered task that has not started
         self._register(task)
         with task.waited_for():
             token = current.set(task)
@@ -156,16 +160,16 @@ class TaskPool(Executor):
             self._execution.settle(task, result=result)
             return result
 
-    # Looking -------------------------------------------------------------------------------------------------------
+    # Numbers -------------------------------------------------------------------------------------------------------
 
     @property
     def running(self) -> int:
-        """Slots taken: tasks that run or are ready to start."""
+        """Slots held by tasks that run or are ready to start."""
         return self._admission.running
 
     @property
     def free(self) -> int:
-        """Slots that are free, never negative."""
+        """Slots that no task holds, never negative."""
         return self._admission.free
 
     @property
@@ -180,6 +184,7 @@ class TaskPool(Executor):
 
     @property
     def closed(self) -> bool:
+        """Whether the pool takes no tasks."""
         return self._admission.closed
 
     def stats(self) -> PoolStats:
@@ -189,25 +194,25 @@ class TaskPool(Executor):
     # Changing, ending, starting again ------------------------------------------------------------------------------
 
     def resize(self, size: int, *, max_threads: int | None = None) -> None:
-        """Change the number of slots, and with it the threads, unless their number was given.
+        """Change the number of slots, and with it the number of threads, unless `max_threads` was ever given.
 
-        More slots admit waiting submitters at once. With fewer, what runs finishes, and nothing is admitted until the
-        pool is below its new size. Raises ValueError for less than 1.
+        More slots admit waiting submitters at once. With fewer, running tasks finish, and no task is admitted until the
+        pool is below its new size. Raises ValueError for a number below 1.
         """
         _check_at_least(1, size=size, max_threads=max_threads)
-        with self._changing:
+        with self._change_lock:
             self._max_threads = max_threads or self._max_threads
             self._threads.resize(self._threads_for(size))
             self._admission.resize(size, self._threads_for(size))
 
     def close(self, timeout: float | None = None, *, cancel_grace: float = 1.0) -> bool:
-        """Turn away new and waiting submitters, and wait for the tasks that have a slot: True if all finished.
+        """Refuse new and waiting submitters, and wait for the tasks that hold a slot: True if all finished.
 
-        After `timeout` seconds (None: no limit) those that are left are cancelled and get `cancel_grace` seconds more
-        to give way; the answer is then False. Closing again is harmless, also from several threads.
+        After `timeout` seconds (None: no limit) the remaining tasks are cancelled and get `cancel_grace` seconds more
+        to stop; the result is then False. A closed pool may be closed again, and several threads may close it at once.
         Raises PoolDeadlockError inside a task of this pool, which would wait for itself.
         """
-        self._check_outside("close()")
+        self._check_not_in_task("close()")
         deadline = None if timeout is None else time.monotonic() + timeout + cancel_grace
         runners = self._threads, self._coroutines
         self._admission.close()
@@ -226,9 +231,9 @@ class TaskPool(Executor):
 
     async def aclose(self, timeout: float | None = None, *, cancel_grace: float = 1.0) -> bool:
         """As `close`, without blocking the caller's event loop."""
-        self._check_outside("aclose()")
+        self._check_not_in_task("aclose()")
         closed: Future[bool] = Future()
-        # A daemon of its own, not to_thread: a stuck task must not keep the process.
+        # A daemon thread, not to_thread: a stuck task must not keep the process from ending.
         threading.Thread(
             target=lambda: closed.set_result(self.close(timeout, cancel_grace=cancel_grace)),
             name=f"{self.name}-aclose",
@@ -252,16 +257,16 @@ class TaskPool(Executor):
         self._coroutines.stop()
 
     def reopen(self) -> None:
-        """Take tasks again after a `close`; on an open pool it does nothing. What did not give way keeps its slot."""
-        with self._changing:
+        """Take tasks again after a `close`; on an open pool do nothing. A task that did not stop keeps its slot."""
+        with self._change_lock:
             if self.closed:
-                self._start_afresh()
+                self._new_runners()
                 self._admission.reopen()
 
-    # Within --------------------------------------------------------------------------------------------------------
+    # Internals -----------------------------------------------------------------------------------------------------
 
-    def _start_afresh(self) -> None:
-        """Give the pool threads of its own to start: the first time, after a close, and in a forked child."""
+    def _new_runners(self) -> None:
+        """Make the runners, whose threads start later: in a new pool, after a close and in a forked child."""
         name, logger, idle_timeout = self.name, self._logger, self._idle_timeout
         self._cancelling = False
         self._threads: WorkerThreads[TaskHandle[Any]] = WorkerThreads(
@@ -270,17 +275,17 @@ class TaskPool(Executor):
             idle_timeout=idle_timeout,
             name=name,
             logger=logger,
-            on_exit=self._worker_left,
+            on_exit=self._on_worker_exit,
         )
-        lanes = DatabaseLanes(idle_timeout=idle_timeout, name=name, logger=logger)
-        self._coroutines = CoroutineLoop(self._execution, lanes=lanes, name=name, logger=logger)
+        database_threads = DatabaseThreads(idle_timeout=idle_timeout, name=name, logger=logger)
+        self._coroutines = CoroutineLoop(self._execution, database_threads=database_threads, name=name, logger=logger)
 
-    def _worker_left(self) -> None:
+    def _on_worker_exit(self) -> None:
         connections.close_all()
         self._admission.break_deadlocks()
 
     def _threads_for(self, size: int) -> int:
-        return self._max_threads or min(size, MAX_THREADS)
+        return self._max_threads or min(size, DEFAULT_MAX_THREADS)
 
     def _submit(
         self,
@@ -292,16 +297,16 @@ class TaskPool(Executor):
         wait_timeout: float | None = None,
         timeout: float | None = None,
     ) -> TaskHandle[Any]:
-        lane, runner = self._way_of(fn)
-        self._admission.enter(lane, wait=wait, timeout=wait_timeout, may_block=self._may_block)
-        return self._begin(TaskHandle((fn, args, kwargs), lane=lane, runner=runner, timeout=timeout), runner)
+        lane, runner = self._lane_and_runner(fn)
+        self._admission.acquire(lane, wait=wait, timeout=wait_timeout, may_wait=self._may_wait)
+        return self._start(TaskHandle((fn, args, kwargs), lane=lane, runner=runner, timeout=timeout), runner)
 
-    def _way_of(self, fn: Callable[..., Any]) -> tuple[Lane, Runner]:
+    def _lane_and_runner(self, fn: Callable[..., Any]) -> tuple[Lane, Runner]:
         if is_coroutine_function(fn):
             return self._admission.coroutines, self._coroutines
         return self._admission.functions, self._threads
 
-    def _begin(self, task: TaskHandle[Any], runner: Runner) -> TaskHandle[Any]:
+    def _start(self, task: TaskHandle[Any], runner: Runner) -> TaskHandle[Any]:
         self._register(task)
         try:
             runner.put(task)
@@ -315,27 +320,26 @@ class TaskPool(Executor):
         if self._cancelling:
             task.cancel()
 
-    def _may_block(self, in_task: bool) -> bool:
-        """Whether the calling thread may wait for a slot: not the loop, nor a worker that is between two tasks."""
+    def _may_wait(self, in_task: bool) -> bool:
+        """Whether the calling thread may wait for a slot: not the event loop, nor a worker between two tasks."""
         return not self._coroutines.is_current_thread() and (in_task or not self._threads.is_current_thread())
 
-    def _take_over(self, task: TaskHandle[Any]) -> Callable[[], None] | None:
+    def _check_may_block(self) -> None:
         if self._coroutines.is_current_thread():
             raise PoolDeadlockError(f"waiting for a task would stop all coroutines of {self.name}; await it instead")
-        return self._threads.take_over(task)
 
-    def _check_outside(self, verb: str) -> None:
-        if current_task() in self._admission.tasks or (verb == "close()" and self._coroutines.is_current_thread()):
-            raise PoolDeadlockError(f"{verb} inside a task of {self.name} would wait for that very task")
+    def _check_not_in_task(self, method: str) -> None:
+        if current_task() in self._admission.tasks or (method == "close()" and self._coroutines.is_current_thread()):
+            raise PoolDeadlockError(f"{method} inside a task of {self.name} would wait for that very task")
 
     def _after_fork(self) -> None:
         for part in (self._admission, self._threads, self._coroutines):
-            part.disown()
+            part.forget_after_fork()
         closed = self.closed
-        self._changing = threading.Lock()
+        self._change_lock = threading.Lock()
         self._admission = self._new_admission(size=self.capacity, threads=self._threads_for(self.capacity))
         self._admission.closed = closed
-        self._start_afresh()
+        self._new_runners()
 
 
 def _check_at_least(minimum: int, **arguments: float | None) -> None:
@@ -344,7 +348,7 @@ def _check_at_least(minimum: int, **arguments: float | None) -> None:
             raise ValueError(f"{name} must be at least {minimum}, it is {value}")
 
 
-_pools: "weakref.WeakSet[TaskPool]" = weakref.WeakSet()
+_pools: weakref.WeakSet[TaskPool] = weakref.WeakSet()
 
 
 def _after_fork_in_child() -> None:

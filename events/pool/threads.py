@@ -1,4 +1,6 @@
-"""WorkerThreads: threads that come with the work and go when idle."""
+"""WorkerThreads: threads that start when there is work and end when idle."""
+
+from __future__ import annotations
 
 import logging
 import threading
@@ -13,10 +15,14 @@ Job = TypeVar("Job")
 
 
 class WorkerThreads(Generic[Job]):
-    """Runs jobs in the order they come on at most `limit` daemon threads.
+    """Runs jobs in order of arrival on at most `limit` daemon threads.
 
-    A worker that wakes up wakes the next if there is more to do, and at most one is waking at a time, so short jobs
-    stay on few threads. The last to fall idle is the first to be woken, so that the others can expire.
+    One worker at a time is being woken; once awake it wakes the next one if more jobs are ready. So short jobs stay on
+    few threads. The worker that became idle last is woken first, so that the others reach their idle timeout.
+
+    run: called with each job in a worker's thread.
+    idle_timeout: seconds after which an idle worker ends; None keeps it.
+    on_exit: called in each worker's thread when it ends.
     """
 
     def __init__(
@@ -38,28 +44,32 @@ class WorkerThreads(Generic[Job]):
         self._numbers = count(1)
         self._lock = threading.Lock()
         self._ready: deque[Job] = deque()
+        #: Idle workers, the longest idle first. Each waits to acquire its own lock: releasing that wakes it.
         self._idle: dict[threading.Lock, None] = {}
         self._threads: list[threading.Thread] = []
+        #: Workers that have not decided to end.
         self._workers = 0
-        self._helping = 0
+        #: Jobs that run inside another job, in its thread.
+        self._inline = 0
+        #: A worker has been woken or started, and does not run yet.
         self._waking = False
         self._stopping = False
 
     @property
     def alive(self) -> int:
-        """Threads that exist, busy or idle."""
+        """Live threads, busy or idle."""
         return sum(thread.is_alive() for thread in list(self._threads))
 
     @property
     def capacity(self) -> int:
-        """How many jobs can be under way: on threads there may be, or still are after a `resize`, and by helping."""
-        return max(self._limit, self._workers) + self._helping
+        """Jobs that can be under way at once: one for each allowed or still surplus worker, and those run inline."""
+        return max(self._limit, self._workers) + self._inline
 
     def is_current_thread(self) -> bool:
         return threading.current_thread() in self._threads
 
     def put(self, job: Job) -> None:
-        """Have a job run. Raises RuntimeError if the system gives no thread and none is there."""
+        """Run a job as soon as a worker is free. Raises RuntimeError if there is no worker and none can be started."""
         with self._lock:
             self._ready.append(job)
             try:
@@ -69,7 +79,7 @@ class WorkerThreads(Generic[Job]):
                 raise
 
     def withdraw(self, job: Job) -> bool:
-        """Take back a job that no worker has taken up; False if one has."""
+        """Take a job back; False if a worker has already taken it."""
         with self._lock:
             try:
                 self._ready.remove(job)
@@ -78,10 +88,10 @@ class WorkerThreads(Generic[Job]):
             return True
 
     def interrupt(self, job: Job) -> None:
-        """Nothing stops a thread from outside; the job sees it at its next check."""
+        """Do nothing: a thread cannot be stopped from outside. The job finds out at its next `check_cancelled()`."""
 
-    def take_over(self, job: Job) -> Callable[[], None] | None:
-        """For a worker that is about to wait for a job: how to run it there, if no other has taken it up."""
+    def take_inline(self, job: Job) -> Callable[[], None] | None:
+        """For a worker about to block until the job ends: how to run it in this thread; None if it has been taken."""
         if not self.is_current_thread():
             return None
         with self._lock:
@@ -89,8 +99,8 @@ class WorkerThreads(Generic[Job]):
                 self._ready.remove(job)
             except ValueError:
                 return None
-            self._helping += 1
-        return partial(self._run_here, job)
+            self._inline += 1
+        return partial(self._run_inline, job)
 
     def prestart(self) -> None:
         """Start all threads now."""
@@ -99,7 +109,7 @@ class WorkerThreads(Generic[Job]):
                 self._add_worker()
 
     def resize(self, limit: int) -> None:
-        """Allow more threads or fewer; a surplus one goes after its job."""
+        """Change the number of threads; a surplus one ends after its job."""
         with self._lock:
             self._limit = limit
             for _ in range(min(self._workers - limit, len(self._idle))):
@@ -107,20 +117,20 @@ class WorkerThreads(Generic[Job]):
             self._wake_next()
 
     def stop(self) -> None:
-        """Let the threads go as soon as nothing is left to do. Work that still comes is done, too."""
+        """End each thread once no job is ready. Jobs that are put later still run."""
         with self._lock:
             self._stopping = True
             while self._idle:
                 self._idle.popitem()[0].release()
 
     def join(self, deadline: float | None) -> None:
-        """Wait for the threads to end, but no longer than `deadline` (by time.monotonic)."""
+        """Wait for the threads to end, at most until `deadline` (by time.monotonic); None for no limit."""
         for thread in list(self._threads):
             if thread is not threading.current_thread():
                 thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
 
-    def disown(self) -> None:
-        """After a fork, in the child: the threads are gone, and their jobs are the parent's."""
+    def forget_after_fork(self) -> None:
+        """In a forked child: drop all jobs, which are the parent's; the threads exist only there."""
         self._lock = threading.Lock()
         self._ready.clear()
         self._idle.clear()
@@ -129,29 +139,32 @@ class WorkerThreads(Generic[Job]):
     # The life of a worker ------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        gate = threading.Lock()
-        gate.acquire()
+        wakeup = threading.Lock()
+        wakeup.acquire()
         with self._lock:
             self._waking = False
         try:
-            while (job := self._next_job(gate)) is not None:
+            while (job := self._next_job(wakeup)) is not None:
                 try:
                     self._run(job)
-                except BaseException:  # a callback's SystemExit must not cost the pool a thread
+                except BaseException:  # a SystemExit of a callback must not end the thread
                     self._logger.exception("a callback in %s failed", self._name)
                 del job
         finally:
             self._on_exit()
 
-    def _run_here(self, job: Job) -> None:
+    def _run_inline(self, job: Job) -> None:
         try:
             self._run(job)
         finally:
             with self._lock:
-                self._helping -= 1
+                self._inline -= 1
 
-    def _next_job(self, gate: threading.Lock) -> Job | None:
-        """The next job, waited for; None if the worker is to go."""
+    def _next_job(self, wakeup: threading.Lock) -> Job | None:
+        """Wait for the next job; None if the worker must end.
+
+        wakeup: the worker's own lock, acquired; another thread releases it to wake this one.
+        """
         while True:
             with self._lock:
                 surplus = self._workers > self._limit
@@ -160,20 +173,20 @@ class WorkerThreads(Generic[Job]):
                     self._wake_next()
                     return job
                 if self._stopping or surplus:
-                    self._leave()
+                    self._retire()
                     return None
-                self._idle[gate] = None
-            woken = gate.acquire(timeout=self._idle_timeout)
+                self._idle[wakeup] = None
+            woken = wakeup.acquire(timeout=self._idle_timeout)
             with self._lock:
                 if not woken:
-                    if gate in self._idle:
-                        del self._idle[gate]
-                        self._leave()
+                    if wakeup in self._idle:
+                        del self._idle[wakeup]
+                        self._retire()
                         return None
-                    gate.acquire()
+                    wakeup.acquire()  # woken between the timeout and here
                 self._waking = False
 
-    def _leave(self) -> None:
+    def _retire(self) -> None:
         self._workers -= 1
         self._wake_next()
 

@@ -1,121 +1,55 @@
-"""Wakeup: who is the one active relay, and what wakes it."""
+"""Leader: which relay is the active one. The lock of the leader ends with its holder."""
 
 from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from django.db import connections, router
+from .session import PostgresSession
 
-from ..models import OutboxMessage
-from ..outbox.notify import WAKE_CHANNEL, WAKE_LOCK, local_wakeup
-
-#: The pair that names the advisory lock of the active relay ("airy", "rela").
+#: The two keys of the leader's advisory lock: "airy", "rela" in ASCII.
 RELAY_LOCK = (0x61697279, 0x72656C61)
-#: How soon the server gives up the session, and with it the lock, of a relay whose machine is gone: in seconds.
-VANISHED = {"idle": 2, "interval": 1, "count": 2}
 
 
-class Wakeup(Protocol):
-    """The relay's seat and its alarm clock."""
+class Leadership(Protocol):
+    """The right to be the active relay."""
 
-    def elected(self) -> bool:
-        """Try to become the active relay; once it is, it stays so until it closes or dies."""
+    def acquire(self) -> bool:
+        """Try to become the leader; True from then on, until it is released or lost."""
 
-    def holds(self) -> bool:
-        """Whether the seat is still ours: a session that was ended, or a lock file that was removed, is a seat lost."""
+    def held(self) -> bool:
+        """Whether this relay is still the leader. It is not when its session was ended or its lock file removed."""
 
-    def asleep(self) -> Any:
-        """A context in which commits of events raise the alarm; yields False if that cannot be promised yet."""
-
-    def wait(self, seconds: float) -> None:
-        """Wait for the alarm, at most so long; not at all if it was raised since the last wait."""
-
-    def raised(self) -> bool:
-        """Whether the alarm was raised since the last wait."""
-
-    def close(self) -> None:
-        """Give up the seat."""
+    def release(self) -> None:
+        """Give up the leadership."""
 
 
-def wakeup() -> Wakeup:
-    """The wakeup that fits the outbox's database."""
-    connection = connections[router.db_for_write(OutboxMessage)]
-    return PostgresWakeup(connection) if connection.vendor == "postgresql" else FileWakeup(connection)
+class AdvisoryLock:
+    """PostgreSQL: an advisory lock of the relay's session."""
 
+    def __init__(self, session: PostgresSession) -> None:
+        self._session = session
 
-class PostgresWakeup:
-    """Advisory locks and LISTEN on a connection of its own: both last as long as the session."""
+    def acquire(self) -> bool:
+        return self._session.ask("SELECT pg_try_advisory_lock(%s, %s)", RELAY_LOCK)
 
-    def __init__(self, connection: Any) -> None:
-        parameters = connection.get_connection_params()
-        self._database = connection.Database
-        self._session = self._database.connect(**parameters | {"autocommit": True})
-        self._raised = False
-        for name, seconds in VANISHED.items():
-            self._session.execute(f"SET tcp_keepalives_{name} = {seconds}")
+    def held(self) -> bool:
+        return self._session.is_open()
 
-    def elected(self) -> bool:
-        elected = self._ask("SELECT pg_try_advisory_lock(%s, %s)", RELAY_LOCK)
-        if elected:
-            # Not before: each commit that raises the alarm would wake the sessions of those who stand by.
-            self._session.execute(f"LISTEN {WAKE_CHANNEL}")
-        return elected
-
-    def holds(self) -> bool:
-        # No question to the server: that the session ended is read off its socket.
-        try:
-            self._listen(0)
-        except self._database.Error:
-            return False
-        return not self._session.closed
-
-    @contextmanager
-    def asleep(self) -> Iterator[bool]:
-        """Hold the wake lock. It is not to be had while a transaction that saw the relay awake is still open: look
-        again soon."""
-        locked = self._ask("SELECT pg_try_advisory_lock(%s, %s)", WAKE_LOCK)
-        self.wait(0)  # alarms of those who committed before are over
-        try:
-            yield locked
-        finally:
-            if locked:
-                self._ask("SELECT pg_advisory_unlock(%s, %s)", WAKE_LOCK)
-
-    def wait(self, seconds: float) -> None:
-        if not self._raised:
-            self._listen(seconds)
-        self._raised = False
-
-    def raised(self) -> bool:
-        self._listen(0)
-        return self._raised
-
-    def close(self) -> None:
+    def release(self) -> None:
         self._session.close()
 
-    def _listen(self, seconds: float) -> None:
-        for _ in self._session.notifies(timeout=seconds, stop_after=1):
-            self._raised = True
 
-    def _ask(self, sql: str, key: tuple[int, int]) -> bool:
-        return bool(self._session.execute(sql, key).fetchone()[0])
-
-
-class FileWakeup:
-    """A lock on a file beside the SQLite database, and a short poll: other processes write, too."""
-
-    POLL = 0.1
+class LockFile:
+    """SQLite: a lock on a file beside the database."""
 
     def __init__(self, connection: Any) -> None:
         self._path = Path(f"{connection.settings_dict['NAME']}.relay")
         self._file: IO[str] | None = None
 
-    def elected(self) -> bool:
+    def acquire(self) -> bool:
         if self._file is None:
             file = self._path.open("w")
             try:
@@ -126,25 +60,13 @@ class FileWakeup:
             self._file = file
         return True
 
-    def holds(self) -> bool:
+    def held(self) -> bool:
         try:
             return self._file is not None and os.path.samestat(os.fstat(self._file.fileno()), self._path.stat())
         except FileNotFoundError:
             return False
 
-    @contextmanager
-    def asleep(self) -> Iterator[bool]:
-        local_wakeup.clear()
-        yield True
-
-    def wait(self, seconds: float) -> None:
-        local_wakeup.wait(min(seconds, self.POLL))
-        local_wakeup.clear()
-
-    def raised(self) -> bool:
-        return local_wakeup.is_set()
-
-    def close(self) -> None:
+    def release(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None

@@ -1,178 +1,136 @@
-"""The relay: outbox → broker. One is active, elected by a lock that dies with its holder; the others stand by."""
+"""The relay: outbox → broker. One is active, elected by a lock that ends with its holder; the others stand by.
+
+How the active relay sleeps and wakes, on PostgreSQL (`_sleep`, `outbox/notify.py`):
+
+    relay                                              a transaction that emits
+    1. carry until the outbox is drained
+    2. take the wake lock (WAKE_LOCK, exclusive)
+    3. carry once more: rows that were committed
+       before step 2 sent no notification
+    4. wait for a notification                          writes its rows; does not get the wake lock
+                                                        commits, and with it the notification
+    5. carry what was committed; more rows: give the
+       wake lock back and go to 1; else go to 4
+
+A transaction that got the wake lock (shared) before step 2 keeps the relay from taking it: `asleep()` yields False, and
+the relay looks again after SHORT_POLL instead of waiting for a notification that will not come.
+"""
 
 from __future__ import annotations
 
 import threading
-import time
-from contextlib import suppress
 
-import structlog
-from django.db import Error, close_old_connections, connections
-from dramatiq.broker import Broker
+from django.db import connections, router
 from dramatiq.common import compute_backoff
 
-from ..brokers.contract import Courier, EventBroker
-from ..repair.announce import announce
-from ..repair.reconcile import Reconciler
-from ..worker.heartbeat import arrive, beat, leave
-from .couriers import courier_for
-from .leader import Wakeup, wakeup
+from ..brokers.contract import RECONNECT_BACKOFF, Courier, EventBroker
+from ..logger import get_logger
+from ..outbox.models import OutboxMessage
+from .leader import AdvisoryLock, Leadership, LockFile
+from .listen import Listener, PollingListener, PostgresListener
+from .session import PostgresSession
 
-log = structlog.get_logger("events.relay")
+log = get_logger("events.relay")
 
-#: How often a standby asks for the lock, and the longest sleep of the active relay, in seconds.
+#: Seconds between two attempts of a standby to become the leader, and the longest sleep of the active relay.
 STANDBY_POLL = 1.0
-#: How soon to look again while a transaction that counts on an awake relay is open, in seconds: first, and at most.
+#: Seconds until the relay looks again while a transaction that saw it awake is open: at first, at most.
 SHORT_POLL = (0.001, 0.02)
-#: In a rush, after so few rows, the relay lets more gather, so long (in seconds): it is one of those who need the
-#: processors, and falling asleep costs some of those who commit a notification, and with it their turn in a queue. An
-#: event that comes alone finds it asleep, and never waits for others.
-FEW, GATHER = 100, 0.01
-#: The first and the longest pause after an error, in milliseconds.
-BACKOFF = (500, 15_000)
-#: Seconds between heartbeats.
-HEARTBEAT = 5.0
-#: Seconds between looks for what the broker lost.
-RECONCILE = 30.0
+#: After fewer than 100 rows the relay lets more gather for 0.01 s. It competes for the processors, and each time it
+#: falls asleep some transactions must send a notification, which makes their commits queue. A single event finds the
+#: relay asleep and does not wait for others.
+FEW_ROWS, GATHER = 100, 0.01
 
 
-class SeatLostError(ConnectionError):
+class LeadershipLostError(ConnectionError):
     """The lock that made this relay the active one is gone: its session was ended."""
 
 
 class Relay:
-    """Carries until told to stop. Any error ends a turn; the next begins with new connections after a backoff."""
+    """Carries until it is stopped. Any error ends a term; the next term begins with new connections, after a
+    backoff."""
 
-    def __init__(self, broker: Broker, *, stop: threading.Event) -> None:
+    def __init__(self, broker: EventBroker, *, stop: threading.Event) -> None:
         self._broker = broker
         self._stop = stop
         self.active = False
         self._errors = 0
-        self._short = SHORT_POLL[0]
+        self._short_poll = SHORT_POLL[0]
 
     def run(self) -> None:
-        """Take turns until stopped."""
+        """Serve term after term until stopped."""
         while not self._stop.is_set():
             try:
-                self._turn()
-            except Exception as error:  # noqa: BLE001 - the relay must outlive whatever database and broker do
-                self._errors, pause = compute_backoff(self._errors, factor=BACKOFF[0], max_backoff=BACKOFF[1])
+                self._serve_term()
+            except Exception as error:  # noqa: BLE001 - the relay must outlive every error of database and broker
+                self._errors, pause = compute_backoff(
+                    self._errors, factor=RECONNECT_BACKOFF[0], max_backoff=RECONNECT_BACKOFF[1]
+                )
                 log.warning("relay interrupted", error=repr(error), again_in=pause / 1000)
                 self._stop.wait(pause / 1000)
 
-    def _turn(self) -> None:
-        seat = wakeup()
+    def _serve_term(self) -> None:
+        leadership, listener = leadership_and_listener()
         try:
-            while not seat.elected():
+            while not leadership.acquire():
                 if self._stop.wait(STANDBY_POLL):
                     return
+            listener.start()
             log.info("relay active")
             self.active = True
             try:
-                self._work(seat)
+                self._work(leadership, listener)
             finally:
                 self.active = False
             if not self._stop.is_set():
-                raise SeatLostError("another relay may be active by now")
+                raise LeadershipLostError("another relay may be active by now")
         finally:
-            seat.close()
+            leadership.release()
             connections.close_all()
 
-    def _work(self, seat: Wakeup) -> None:
-        """Carry until stopped or unseated: many in a rush while there are many, else each as it wakes us."""
-        courier = courier_for(self._broker, go_on=lambda: self._may_go_on(seat))
-        self._short = SHORT_POLL[0]
+    def _work(self, leadership: Leadership, listener: Listener) -> None:
+        """Carry until stopped, or until the leadership is lost."""
+        courier = self._broker.courier(go_on=lambda: self._may_go_on(leadership))
+        self._short_poll = SHORT_POLL[0]
         try:
-            while self._may_go_on(seat):
-                self._rush(courier, seat)
-                self._doze(courier, seat)
+            while self._may_go_on(leadership):
+                self._drain(courier, leadership)
+                self._sleep(courier, leadership, listener)
         finally:
             courier.close()
 
-    def _rush(self, courier: Courier, seat: Wakeup) -> None:
-        """Carry until nothing is left, and look neither left nor right."""
-        while self._may_go_on(seat) and (moved := courier.carry()):
+    def _drain(self, courier: Courier, leadership: Leadership) -> None:
+        """Carry until the outbox is empty."""
+        while self._may_go_on(leadership) and (moved := courier.carry()):
             self._errors = 0
-            self._short = SHORT_POLL[0]
-            if moved < FEW:
+            self._short_poll = SHORT_POLL[0]
+            if moved < FEW_ROWS:
                 self._stop.wait(GATHER)
 
-    def _doze(self, courier: Courier, seat: Wakeup) -> None:
-        """Sleep, and carry what wakes us, until more comes while we do."""
-        with seat.asleep() as asleep:
-            while self._may_go_on(seat):
-                # At first this finds what was committed before the alarm was set, and did not raise it.
+    def _sleep(self, courier: Courier, leadership: Leadership, listener: Listener) -> None:
+        """Sleep, and carry what wakes the relay, until more rows come meanwhile (steps 2 to 5 above)."""
+        with listener.asleep() as asleep:
+            while self._may_go_on(leadership):
                 moved = courier.carry()
                 self._errors = 0
-                if seat.raised() or (moved and not courier.drained):
+                if listener.notified() or (moved and not courier.drained):
                     break
                 courier.keep_alive()
-                longest = STANDBY_POLL if asleep else self._short
-                due = courier.until_due
-                seat.wait(min(due, longest) if due and due > 0 else longest)
-                self._short = SHORT_POLL[0] if asleep else min(2 * self._short, SHORT_POLL[1])
+                longest = STANDBY_POLL if asleep else self._short_poll
+                until_due = courier.seconds_until_due
+                listener.wait(min(until_due, longest) if until_due and until_due > 0 else longest)
+                self._short_poll = SHORT_POLL[0] if asleep else min(2 * self._short_poll, SHORT_POLL[1])
                 if not asleep:
                     break
 
-    def _may_go_on(self, seat: Wakeup) -> bool:
-        return not self._stop.is_set() and seat.holds()
+    def _may_go_on(self, leadership: Leadership) -> bool:
+        return not self._stop.is_set() and leadership.held()
 
 
-class RelayThread:
-    """A relay, the process's heartbeat and, where the relay is active, reconcile, as threads of a worker."""
-
-    def __init__(self, broker: Broker, *, kind: str = "worker") -> None:
-        self._stop = threading.Event()
-        self._kind = kind
-        self._broker = broker
-        self._relay = Relay(broker, stop=self._stop)
-        self._threads = [
-            threading.Thread(target=self._relay.run, name="relay", daemon=True),
-            threading.Thread(target=self._beat, name="heartbeat", daemon=True),
-            threading.Thread(target=self._reconcile, name="reconcile", daemon=True),
-        ]
-
-    def start(self) -> None:
-        """Announce this process's subscribers and begin."""
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self, *, timeout: float = 10.0) -> None:
-        """Finish the batch under way and end."""
-        self._stop.set()
-        deadline = time.monotonic() + timeout
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-
-    def _beat(self) -> None:
-        announced = False
-        while True:
-            try:
-                close_old_connections()
-                if not announced:
-                    announce()
-                    arrive(self._kind)
-                    announced = True
-                beat(self._kind, relay_active=self._relay.active)
-            except Exception as error:  # noqa: BLE001 - a heartbeat that cannot be written is missed, which is its message
-                log.warning("heartbeat missed", error=repr(error))
-            if self._stop.wait(HEARTBEAT):
-                with suppress(Error):
-                    leave(self._kind)
-                connections.close_all()
-                return
-
-    def _reconcile(self) -> None:
-        reconciler = None
-        while not self._stop.wait(RECONCILE):
-            try:
-                if not self._relay.active or not isinstance(self._broker, EventBroker):
-                    reconciler = None
-                    connections.close_all()
-                    continue
-                close_old_connections()
-                reconciler = reconciler or Reconciler(self._broker)
-                reconciler.look()
-            except Exception as error:  # noqa: BLE001 - what cannot be looked at now is looked at later
-                log.warning("reconcile put off", error=repr(error))
-        connections.close_all()
+def leadership_and_listener() -> tuple[Leadership, Listener]:
+    """Those that fit the outbox's database. On PostgreSQL they share one session."""
+    connection = connections[router.db_for_write(OutboxMessage)]
+    if connection.vendor == "postgresql":
+        session = PostgresSession(connection)
+        return AdvisoryLock(session), PostgresListener(session)
+    return LockFile(connection), PollingListener()

@@ -1,4 +1,4 @@
-"""Dead letters: given up deliveries, found, told apart by their reasons, requeued or discarded by a person."""
+"""Dead letters: deliveries that were given up, found, grouped by reason, requeued or discarded by a person."""
 
 from __future__ import annotations
 
@@ -7,28 +7,31 @@ import re
 import uuid
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connections, router, transaction
 from django.db.models import Count, Max, Min, QuerySet
 
 from ..db.dialect import DeliveryKey, database_now
-from ..models import DeadLetter, Delivery, OutboxMessage, StoredEvent, Straggler
+from ..inbox.models import DeadLetter, Delivery
+from ..outbox.models import OutboxMessage, StoredEvent
 from ..subscription import matches
+from .models import Straggler
 
-#: Dead letters decided upon in one transaction.
-CHUNK = 1_000
+#: Dead letters per transaction.
+ROWS_PER_CHUNK = 1_000
 
-#: Told how many more have been looked at.
+#: Progress callback: the number of rows processed since the last call.
 Advance = Callable[[int], None]
 
-#: What differs between two reasons of the same kind: numbers and ids.
-PARTICULARS = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|\d+", re.IGNORECASE)
+#: Numbers and ids, which differ between two reasons of the same kind.
+VARIABLE_PARTS = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|\d+", re.IGNORECASE)
 
 
 @dataclass(kw_only=True)
 class Group:
-    """Dead letters of one subscriber whose reasons differ in numbers and ids alone; `example` is the newest one's id,
-    `reason` its reason."""
+    """Dead letters of one subscriber whose reasons differ only in numbers and ids. first, last: when they were given
+    up. example: the id of the newest one. reason: its reason."""
 
     subscriber: str
     reason: str
@@ -48,8 +51,8 @@ def dead_letters(
     since: dt.datetime | None = None,
     until: dt.datetime | None = None,
 ) -> QuerySet[Delivery]:
-    """The dead letters that fit all that is given: ids, a subscriber, a topic or pattern, an event, a part of the
-    reason, the time they were given up (from `since`, before `until`). Bytes that cannot be read have no topic."""
+    """The dead letters that fit every given filter: ids, a subscriber, a topic or pattern, an event, a part of the
+    reason, the time they were given up (from `since`, before `until`). Undecodable bytes have no topic."""
     found: QuerySet[Delivery] = DeadLetter.objects.filter(state="dead")
     if ids:
         found = found.filter(pk__in=ids)
@@ -73,9 +76,9 @@ def groups(chosen: QuerySet[Delivery]) -> list[Group]:
     """Dead letters by subscriber and kind of reason, the most frequent first."""
     found: dict[tuple[str, str], Group] = {}
     rows = chosen.order_by().values_list("subscriber", "reason").annotate(Count("id"), Min("at"), Max("at"), Max("id"))
-    for name, reason, count, first, last, newest in rows.iterator(chunk_size=CHUNK):
+    for name, reason, count, first, last, newest in rows.iterator(chunk_size=ROWS_PER_CHUNK):
         group = found.setdefault(
-            (name, PARTICULARS.sub("…", reason)),
+            (name, VARIABLE_PARTS.sub("…", reason)),
             Group(subscriber=name, reason=reason, count=0, first=first, last=last, example=newest),
         )
         group.count += count
@@ -85,10 +88,10 @@ def groups(chosen: QuerySet[Delivery]) -> list[Group]:
     return sorted(found.values(), key=lambda group: (-group.count, group.subscriber, group.reason))
 
 
-def requeue(chosen: QuerySet, *, advance: Advance | None = None) -> tuple[int, int]:
-    """Owe dead letters once more, their attempts counted from the start; in chunks, each a transaction.
+def requeue(chosen: QuerySet[Any], *, advance: Advance | None = None) -> tuple[int, int]:
+    """Deliver dead letters again, with attempts counted from the start; in chunks, each a transaction.
 
-    Returns how many were requeued, and how many were kept because their event is not in the log (undecodable bytes).
+    Returns (requeued, kept): those kept have no event in the log (undecodable bytes).
     """
     requeued = kept = 0
 
@@ -97,9 +100,9 @@ def requeue(chosen: QuerySet, *, advance: Advance | None = None) -> tuple[int, i
         known = dict(
             StoredEvent.objects.filter(event_id__in=[one.event_id for one in dead]).values_list("event_id", "priority")
         )
-        alive = [one for one in dead if one.event_id in known]
+        known_dead = [one for one in dead if one.event_id in known]
         now = database_now(connections[router.db_for_write(Delivery)])
-        Delivery.objects.filter(pk__in=[one.pk for one in alive]).update(state="retrying", attempts=0)
+        Delivery.objects.filter(pk__in=[one.pk for one in known_dead]).update(state="retrying", attempts=0)
         OutboxMessage.objects.schedule(
             [
                 OutboxMessage(
@@ -110,24 +113,24 @@ def requeue(chosen: QuerySet, *, advance: Advance | None = None) -> tuple[int, i
                     due=now,
                     priority=known[one.event_id],
                 )
-                for one in alive
+                for one in known_dead
             ]
         )
         Straggler.objects.watch(
-            [DeliveryKey(one.event_id, one.subscriber, one.run) for one in alive],
+            [DeliveryKey(one.event_id, one.subscriber, one.run) for one in known_dead],
             after=StoredEvent.objects.newest(),
             now=now,
         )
-        requeued += len(alive)
-        kept += len(dead) - len(alive)
+        requeued += len(known_dead)
+        kept += len(dead) - len(known_dead)
 
     _in_chunks(chosen, decide, advance)
     return requeued, kept
 
 
-def discard(chosen: QuerySet, *, advance: Advance | None = None) -> int:
-    """Give dead letters up for good, in chunks, each a transaction; they stay in the inbox as discarded. Returns how
-    many."""
+def discard(chosen: QuerySet[Any], *, advance: Advance | None = None) -> int:
+    """Give dead letters up for good, in chunks, each a transaction; they stay in the inbox as discarded. Returns their
+    number."""
     count = 0
 
     def decide(dead: list[Delivery]) -> None:
@@ -138,14 +141,14 @@ def discard(chosen: QuerySet, *, advance: Advance | None = None) -> int:
     return count
 
 
-def _in_chunks(chosen: QuerySet, decide: Callable[[list[Delivery]], None], advance: Advance | None) -> None:
-    """Hand over those of the chosen that are dead, by id and under lock, each chunk in a transaction of its own. What
-    dies meanwhile is left alone."""
+def _in_chunks(chosen: QuerySet[Any], decide: Callable[[list[Delivery]], None], advance: Advance | None) -> None:
+    """Call `decide` with chunk after chunk of the chosen dead letters, in the order of their ids and under lock, each
+    chunk in a transaction of its own. Letters that arrive meanwhile are left alone."""
     newest, last = chosen.order_by().aggregate(newest=Max("pk"))["newest"] or 0, 0
     while True:
         with transaction.atomic(using=router.db_for_write(Delivery)):
             waiting = chosen.filter(state="dead", pk__gt=last, pk__lte=newest).order_by("pk").defer("body")
-            dead = list(waiting.select_for_update()[:CHUNK])
+            dead = list(waiting.select_for_update()[:ROWS_PER_CHUNK])
             if not dead:
                 return
             decide(dead)

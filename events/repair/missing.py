@@ -1,5 +1,19 @@
-"""Overtaken: what one subscriber should have had and has not, though its turn has passed; entered among the
-stragglers, and owed again."""
+"""Missing: finds the deliveries that one subscriber should have had, and heals those that are lost.
+
+A check has two steps. `fill_watchlist` reads the log from the subscription's cursor (`accounted`) on, and `heal_lost`
+looks at the watchlist:
+
+| an event that the subscriber wants       | `fill_watchlist`           | `heal_lost`                             |
+|------------------------------------------|----------------------------|-----------------------------------------|
+| has a final outcome                      | the cursor goes past it    | it is taken off the watchlist           |
+| has none, and its turn may still come    | the cursor stops before it |                                         |
+| has none, and its turn has passed        | it is put on the watchlist |                                         |
+| is in the outbox                         |                            | it stays; its time starts anew   |
+| is in no outbox, its turn may still come |                            | it stays                                |
+| is in no outbox, its turn has passed     |                            | it is lost, and is healed |
+
+Its turn has passed when, for longer than `patience`, a later event of the same priority is done or the queue is empty.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +21,7 @@ import datetime as dt
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connections, router, transaction
 from django.db.models import F, Max, QuerySet, Subquery, Value
@@ -15,25 +29,26 @@ from django.db.models.expressions import OuterRef
 from django.db.models.functions import Coalesce
 
 from ..db.dialect import DeliveryKey
-from ..models import Delivery, OutboxMessage, StoredEvent, Straggler, Subscription
-from .announce import Wanted
+from ..inbox.models import Delivery
+from ..outbox.models import OutboxMessage, StoredEvent
+from .event_filter import EventFilter
+from .models import Straggler, Subscription
 
-#: The pause before a delivery is healed a second time; it doubles with each further time, up to the longest.
-AGAIN = dt.timedelta(minutes=5)
-LONGEST = dt.timedelta(days=1)
-#: Lines of the log looked at in one statement, and how many of those per pass and subscriber.
-STRIDE = 5_000
-STRIDES = 20
-#: Stragglers that one pass enters, checks and heals per subscriber.
-MOST = 1_000
+#: The pause before a delivery is healed a second time. It doubles each time, up to MAX_HEAL_PAUSE.
+HEAL_PAUSE = dt.timedelta(minutes=5)
+MAX_HEAL_PAUSE = dt.timedelta(days=1)
+#: Lines of the log that one statement reads, and statements per pass and subscriber.
+LINES_PER_STATEMENT = 5_000
+STATEMENTS_PER_PASS = 20
+#: Deliveries per pass and subscriber that are put on the watchlist, checked and healed, at most.
+MAX_PER_PASS = 1_000
 #: Ids in one statement.
-LOOKUP = 200
+IDS_PER_STATEMENT = 200
 
 
 @dataclass(frozen=True, kw_only=True)
 class Healed:
-    """What one pass did for one subscriber: how many deliveries it owed again, of them the first and last event in the
-    log."""
+    """What one pass healed for one subscriber: the number of deliveries; their first and last event in the log."""
 
     subscriber: str
     count: int
@@ -41,44 +56,58 @@ class Healed:
     last: uuid.UUID
 
 
-class Pass:
-    """One look at one subscriber."""
+class Lost(NamedTuple):
+    """A lost delivery: its event, its row on the watchlist, and the attempt that it is at."""
+
+    event: StoredEvent
+    straggler: Straggler
+    attempt: int
+
+
+class SubscriberCheck:
+    """One check of one subscriber. idle: when passes found its queue idle, without a break until now."""
 
     def __init__(
         self,
         row: Subscription,
         *,
-        settled: int,
+        stable_offset: int,
         now: dt.datetime,
         patience: dt.timedelta,
         idle: Sequence[dt.datetime],
     ) -> None:
         self._row = row
-        self._wanted = Wanted(row)
-        self._settled = settled
+        self._filter = EventFilter(row)
+        self._stable_offset = stable_offset
         self._now = now
         self._before = now - patience
         self._idle = bool(idle)
-        #: The last look that found the queue idle and since when long enough has passed.
-        self._idle_before = max((look for look in idle if look <= self._before), default=None)
+        #: The latest time, older than `patience`, at which the queue was idle.
+        self._idle_before = max((time for time in idle if time <= self._before), default=None)
         self._end = StoredEvent.objects.newest()
+        #: For each priority the latest event that was done before `patience`; None until it was read.
         self._done: dict[int, int] | None = None
 
-    def account(self) -> None:
-        """Move the subscription's cursor over what has its outcome and what others have overtaken; enter the
-        latter among the stragglers."""
+    def fill_watchlist(self) -> None:
+        """Read on in the log:
+
+        1. Read the next stride of the log, up to the stable offset: the events that have no final outcome.
+        2. Those whose turn has passed go on the watchlist, in order, up to the first whose turn may still come.
+        3. Move the cursor behind them, in the same transaction.
+        4. Stop at an event whose turn may still come, at the stable offset, or at the limit of a pass.
+        """
         cursor, entered = max(self._row.since, self._row.accounted), 0
-        topics = self._wanted.topics()
-        for _ in range(STRIDES):
-            if cursor >= self._settled or entered >= MOST:
+        topics = self._filter.topics()
+        for _ in range(STATEMENTS_PER_PASS):
+            if cursor >= self._stable_offset or entered >= MAX_PER_PASS:
                 return
-            upper = self._stride(cursor)
+            upper = self._end_of_stride(cursor)
             missing = [
                 line
                 for line in _without_outcome(self._row.name, topics, cursor, upper)
-                if self._wanted(line.topic, line.sequence)
+                if self._filter(line.topic, line.sequence)
             ]
-            passed = self._passed(missing, cursor, upper)[: MOST - entered]
+            passed = self._passed(missing, cursor, upper)[: MAX_PER_PASS - entered]
             if len(passed) < len(missing):
                 upper = missing[len(passed)].sequence - 1
             with transaction.atomic(using=router.db_for_write(Straggler)):
@@ -89,30 +118,34 @@ class Pass:
                 return
             cursor, entered = upper, entered + len(passed)
 
-    def check(self) -> Healed | None:
-        """Look after the stragglers, those first that were not looked after for longest."""
+    def heal_lost(self) -> Healed | None:
+        """Check the watchlist, first the deliveries that were not checked for the longest time, and heal the lost
+        ones."""
         with transaction.atomic(using=router.db_for_write(Straggler)):
             waiting = Straggler.objects.filter(subscriber=self._row.name).order_by("checked_at", "pk")
             if connections[router.db_for_write(Straggler)].features.has_select_for_update_skip_locked:
                 waiting = waiting.select_for_update(skip_locked=True)
-            stragglers = list(waiting[:MOST])
-            lost: list[tuple[StoredEvent, Straggler, int]] = []
-            for start in range(0, len(stragglers), LOOKUP):
-                lost += self._lost(stragglers[start : start + LOOKUP])
+            stragglers = list(waiting[:MAX_PER_PASS])
+            lost: list[Lost] = []
+            for start in range(0, len(stragglers), IDS_PER_STATEMENT):
+                lost += self._lost(stragglers[start : start + IDS_PER_STATEMENT])
             if not lost:
                 return None
             self._heal(lost)
-        ordered = sorted(lost, key=lambda one: one[0].sequence)
+        ordered = sorted(lost, key=lambda one: one.event.sequence)
         return Healed(
-            subscriber=self._row.name, count=len(lost), first=ordered[0][0].event_id, last=ordered[-1][0].event_id
+            subscriber=self._row.name, count=len(lost), first=ordered[0].event.event_id, last=ordered[-1].event.event_id
         )
 
-    def _stride(self, cursor: int) -> int:
-        lines = StoredEvent.objects.filter(sequence__gt=cursor, sequence__lte=self._settled).order_by("sequence")
-        return lines.values_list("sequence", flat=True)[STRIDE - 1 : STRIDE].first() or self._settled
+    def _end_of_stride(self, cursor: int) -> int:
+        lines = StoredEvent.objects.filter(sequence__gt=cursor, sequence__lte=self._stable_offset).order_by("sequence")
+        return (
+            lines.values_list("sequence", flat=True)[LINES_PER_STATEMENT - 1 : LINES_PER_STATEMENT].first()
+            or self._stable_offset
+        )
 
     def _passed(self, missing: Sequence[StoredEvent], cursor: int, upper: int) -> list[StoredEvent]:
-        """Of events in order those up to the first whose turn may still come."""
+        """The first of these events, in order, up to one whose turn may still come."""
         if not missing:
             return []
         done = dict(self._newest_done())
@@ -129,55 +162,54 @@ class Pass:
 
     def _newest_done(self) -> dict[int, int]:
         if self._done is None:
-            self._done = self._done_in(self._end - STRIDE, self._end)
+            self._done = self._done_in(self._end - LINES_PER_STATEMENT, self._end)
         return self._done
 
     def _done_in(self, lower: int, upper: int) -> dict[int, int]:
-        """For each priority, the latest event in a part of the log that was done a while ago."""
+        """For each priority, the latest event in a part of the log that was done before `patience`."""
         deliveries = Delivery.objects.filter(event_id=OuterRef("event_id"), subscriber=self._row.name, run=0)
         lines = (
-            _part_of_log(self._wanted.topics(), lower, upper)
+            _part_of_log(self._filter.topics(), lower, upper)
             .alias(done_at=Subquery(deliveries.filter(state="done").values("at")[:1]))
             .filter(done_at__lte=self._before)
         )
         found = lines.order_by().values_list("priority").annotate(Max("sequence"))
         return dict(found)
 
-    def _lost(self, stragglers: Sequence[Straggler]) -> list[tuple[StoredEvent, Straggler, int]]:
-        """Of stragglers, those to be healed, with the attempt each is at; the others are settled or noted as they
-        are."""
+    def _lost(self, stragglers: Sequence[Straggler]) -> list[Lost]:
+        """The lost ones; the others are taken off the watchlist or noted as checked (see the table above)."""
         ids = [one.event_id for one in stragglers]
         events = {event.event_id: event for event in StoredEvent.objects.filter(event_id__in=ids).defer("data")}
         outcomes = {
             (one.event_id, one.run): one
             for one in Delivery.objects.filter(event_id__in=ids, subscriber=self._row.name).defer("body")
         }
-        owed = _owed(ids, self._row.name)
-        over: list[int] = []
-        waiting: list[int] = []
-        lost: list[tuple[StoredEvent, Straggler, int]] = []
+        outbox = _in_outbox(ids, self._row.name)
+        settled: list[int] = []
+        in_outbox: list[int] = []
+        lost: list[Lost] = []
         for one in stragglers:
             event, outcome = events.get(one.event_id), outcomes.get((one.event_id, one.run))
             if event is None or (outcome is not None and outcome.state != "retrying"):
-                over.append(one.pk)
-            elif (one.event_id, one.run) in owed:
-                waiting.append(one.pk)
+                settled.append(one.pk)
+            elif (one.event_id, one.run) in outbox:
+                in_outbox.append(one.pk)
             elif self._turn_has_passed(one, event):
-                lost.append((event, one, 1 + (outcome.attempts if outcome else 0)))
-        Straggler.objects.filter(pk__in=over).delete()
+                lost.append(Lost(event, one, 1 + (outcome.attempts if outcome else 0)))
+        Straggler.objects.filter(pk__in=settled).delete()
         Straggler.objects.filter(pk__in=[one.pk for one in stragglers]).update(checked_at=self._now)
-        Straggler.objects.filter(pk__in=waiting).update(owed_at=self._now, after=self._end)
+        Straggler.objects.filter(pk__in=in_outbox).update(owed_at=self._now, after=self._end)
         return lost
 
     def _turn_has_passed(self, one: Straggler, event: StoredEvent) -> bool:
-        pause = min(LONGEST, AGAIN * 2 ** min(one.healed - 1, 20)) if one.healed else dt.timedelta(0)
+        pause = min(MAX_HEAL_PAUSE, HEAL_PAUSE * 2 ** min(one.healed - 1, 20)) if one.healed else dt.timedelta(0)
         if one.owed_at > self._before or one.owed_at + pause > self._now:
             return False
         if self._idle_before is not None and one.owed_at <= self._idle_before:
             return True
         return one.after < self._newest_done().get(event.priority, 0)
 
-    def _heal(self, lost: Sequence[tuple[StoredEvent, Straggler, int]]) -> None:
+    def _heal(self, lost: Sequence[Lost]) -> None:
         OutboxMessage.objects.bulk_create(
             [
                 OutboxMessage(
@@ -205,7 +237,7 @@ def _part_of_log(topics: Sequence[str], lower: int, upper: int) -> QuerySet[Stor
 def _without_outcome(name: str, topics: Sequence[str], lower: int, upper: int) -> list[StoredEvent]:
     """The events in a part of the log that have no final delivery at a subscriber, in order.
 
-    A subquery for each line: it goes by the inbox's index, however large the inbox is.
+    A subquery per line: it uses the index of the inbox, however large the inbox is.
     """
     deliveries = Delivery.objects.filter(event_id=OuterRef("event_id"), subscriber=name, run=0)
     lines = _part_of_log(topics, lower, upper).alias(
@@ -214,10 +246,10 @@ def _without_outcome(name: str, topics: Sequence[str], lower: int, upper: int) -
     return list(lines.filter(outcome="retrying").order_by("sequence").defer("data"))
 
 
-def _owed(ids: Sequence[Any], name: str) -> set[tuple[Any, int]]:
-    """Which of the events are owed to a subscriber, with the run: by a row of its own, or by one for everyone."""
+def _in_outbox(ids: Sequence[Any], name: str) -> set[tuple[Any, int]]:
+    """(event id, run) of the events that the outbox has for a subscriber: in a row of its own, or in one for all."""
     rows = OutboxMessage.objects.filter(event_id__in=ids)
     own = rows.filter(subscriber=name).values_list("event_id", "run")
     delayed = rows.filter(subscriber="", due__isnull=False).values_list("event_id", "run")
-    fresh = rows.filter(subscriber="", due__isnull=True, claimed=False).values_list("event_id", "run")
-    return {*own, *delayed, *fresh}
+    new = rows.filter(subscriber="", due__isnull=True, claimed=False).values_list("event_id", "run")
+    return {*own, *delayed, *new}

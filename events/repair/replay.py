@@ -1,30 +1,45 @@
-"""Replay: events of the log once more to one subscriber alone."""
+"""Replay: events of the log once more, to one subscriber alone.
+
+What becomes of an event (`decide`):
+
+| its delivery at the subscriber        | decision                                                                     |
+|---------------------------------------|------------------------------------------------------------------------------|
+| none, the broker may have its message | WAITING: left alone; if the broker lost it, reconcile heals it               |
+| none otherwise                        | ADD: delivered for the first time (run 0)                                    |
+| in the outbox, watched or retrying    | WAITING: left alone                                                          |
+| dead or discarded                     | REOPEN: delivered in the same run, attempts counted from the start           |
+| done, and the subscriber is replayable | AGAIN: delivered in the next run                                            |
+| done otherwise                        | SKIP: running it again might do harm                                         |
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+import enum
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any
 
 import dramatiq
 from django.db import connections, router, transaction
 from django.db.models import QuerySet
 
-from ..brokers.embedded import EmbeddedBroker
+from ..brokers.contract import EventBroker
 from ..db.dialect import DeliveryKey, database_now
-from ..models import Delivery, OutboxMessage, StoredEvent, Straggler, Subscription
-from ..subscription import Subscription as Declared
-from ..subscription import matches, subscriptions
-from .announce import Wanted
+from ..inbox.models import Delivery
+from ..outbox.models import OutboxMessage, StoredEvent
+from ..subscription import Subscription, matches, subscriptions
+from . import models
+from .event_filter import EventFilter
+from .models import Straggler
 
-#: Events looked at in one transaction.
-CHUNK = 500
+#: Events per transaction.
+EVENTS_PER_CHUNK = 500
 
 
-class ReplayRefused(ValueError):
+class ReplayRefusedError(ValueError):
     """What was asked for cannot be replayed; the message says what to ask for instead."""
 
 
@@ -32,9 +47,9 @@ class ReplayRefused(ValueError):
 class Replayed:
     """What a replay did so far, in events.
 
-    added: delivered for the first time. reopened: dead or discarded before. again: done before, run once more.
-    owed: left alone, since they are waiting, on their way or being retried. skipped: done before, and the subscriber
-    is not replayable. upto: the last event of the log that was looked at.
+    added: delivered for the first time. reopened: dead or discarded before. again: done before, delivered once more.
+    owed: left alone, since they wait, are under way or are retried. skipped: done before, and the subscriber is not
+    replayable. upto: the sequence number of the last event that was read.
     """
 
     added: int = 0
@@ -46,24 +61,32 @@ class Replayed:
 
     @property
     def count(self) -> int:
-        """How many are delivered."""
+        """The number of events that are delivered."""
         return self.added + self.reopened + self.again
 
     @property
     def seen(self) -> int:
-        """How many events were looked at."""
+        """The number of events that were read."""
         return self.count + self.owed + self.skipped
+
+
+class Decision(enum.Enum):
+    """What becomes of one event; the table above has the rules."""
+
+    ADD = enum.auto()
+    REOPEN = enum.auto()
+    AGAIN = enum.auto()
+    WAITING = enum.auto()
+    SKIP = enum.auto()
 
 
 @dataclass
 class _Plan:
-    """What is to be done about one chunk of events."""
+    """What to do about one chunk of events: outbox rows to write, deliveries to reopen, events per decision."""
 
     rows: list[OutboxMessage] = field(default_factory=list)
     reopened: list[int] = field(default_factory=list)
-    again: int = 0
-    owed: int = 0
-    skipped: int = 0
+    counts: dict[Decision, int] = field(default_factory=lambda: dict.fromkeys(Decision, 0))
 
 
 def events_for(
@@ -77,20 +100,20 @@ def events_for(
     to_sequence: int | None = None,
     suppressed: bool = False,
 ) -> QuerySet[StoredEvent]:
-    """The events in the log that a subscriber wants and that fit all that is given, in order.
+    """The events of the log that a subscriber wants and that fit every given filter, in order.
 
     topic: a topic or pattern. since, until: when they were emitted (from, before). from_sequence, to_sequence: their
-    numbers in the log, both included. suppressed: those, too, that were emitted to be delivered to nobody.
+    numbers in the log, both included. suppressed: include events that were emitted suppressed.
 
-    Raises ReplayRefused for a subscriber that is not declared and a topic it does not want.
+    Raises ReplayRefusedError for a subscriber that is not declared and for a topic that it does not want.
     """
     subscription = _declared(name)
     wanted = [one for one in StoredEvent.objects.topics() if subscription.wants(one)]
     topics = [one for one in wanted if not topic or matches(topic, one)]
     if topic and not topics:
-        raise ReplayRefused(
-            f"The log has no event of topic {topic!r} that {name} wants: it subscribes to "
-            f"{', '.join(subscription.patterns)}, of which the log has {', '.join(wanted) or 'none'}."
+        raise ReplayRefusedError(
+            f"The log has no events of topic {topic!r} for {name}: it subscribes to "
+            f"{', '.join(subscription.patterns)}. Its topics in the log: {', '.join(wanted) or 'none'}."
         )
     events = StoredEvent.objects.filter(topic__in=topics)
     if not suppressed:
@@ -116,35 +139,32 @@ def replay(
     dry_run: bool = False,
     advance: Callable[[Replayed], None] | None = None,
 ) -> Replayed:
-    """Owe events, as `events_for` found them, to a subscriber; in chunks, each a transaction.
+    """Write events, as `events_for` found them, to the outbox for one subscriber; in chunks, each a transaction.
 
-    They are due at once and go behind what is fresh. What was never done is run 0; what was done before becomes the
-    next run, where the subscriber is replayable. rate: at most so many deliveries a second. dry_run: count, change
-    nothing. advance: told after each chunk. Events that the replay itself leads to are not replayed.
+    They are due at once, and new events go before them. Events that the replay leads to are not replayed themselves.
 
-    Raises ReplayRefused for a subscriber that is not declared.
+    rate: deliveries per second, at most. dry_run: count, and change nothing. advance: called after each chunk with what
+    was done so far.
+
+    Raises ReplayRefusedError for a subscriber that is not declared.
     """
     subscription, done, began = _declared(name), Replayed(), time.monotonic()
     end = StoredEvent.objects.newest()
-    # Embedded, what is not in the outbox is not on its way; a broker may hold what is newer than the subscription.
-    embedded = isinstance(dramatiq.get_broker(), EmbeddedBroker)
-    row = None if embedded else Subscription.objects.filter(name=name).first()
-    wanted = Wanted(row) if row else None
+    in_broker = _may_be_in_broker(name)
     while True:
         with transaction.atomic(using=router.db_for_write(Delivery)):
-            chunk = list(
-                events.filter(sequence__gt=done.upto, sequence__lte=end).defer("data")[: min(CHUNK, rate or CHUNK)]
-            )
+            rest = events.filter(sequence__gt=done.upto, sequence__lte=end).defer("data")
+            chunk = list(rest[: min(EVENTS_PER_CHUNK, rate or EVENTS_PER_CHUNK)])
             if not chunk:
                 return done
-            plan = _plan(subscription, chunk, wanted)
+            plan = _plan(subscription, chunk, in_broker)
             if not dry_run:
                 _carry_out(name, plan)
-        done.added += len(plan.rows) - len(plan.reopened) - plan.again
-        done.reopened += len(plan.reopened)
-        done.again += plan.again
-        done.owed += plan.owed
-        done.skipped += plan.skipped
+        done.added += plan.counts[Decision.ADD]
+        done.reopened += plan.counts[Decision.REOPEN]
+        done.again += plan.counts[Decision.AGAIN]
+        done.owed += plan.counts[Decision.WAITING]
+        done.skipped += plan.counts[Decision.SKIP]
         done.upto = chunk[-1].sequence
         if advance:
             advance(done)
@@ -152,48 +172,74 @@ def replay(
             time.sleep(max(0.0, done.count / rate - (time.monotonic() - began)))
 
 
-def _declared(name: str) -> Declared:
+def decide(
+    event: StoredEvent, delivery: Delivery | None, *, replayable: bool, in_broker: bool, in_outbox: bool, watched: bool
+) -> Decision:
+    """What becomes of an event.
+
+    delivery: the latest one at the subscriber. in_broker: the broker may have a message of the event. in_outbox,
+    watched: the outbox, or the watchlist of reconcile, has the run that would be delivered.
+    """
+    if delivery is None and in_broker and not event.suppressed:
+        return Decision.WAITING
+    given_up = delivery is not None and delivery.state in ("dead", "discarded")
+    retrying = delivery is not None and delivery.state == "retrying"
+    if in_outbox or retrying or (watched and not given_up):
+        return Decision.WAITING
+    if delivery is None:
+        return Decision.ADD
+    if given_up:
+        return Decision.REOPEN
+    return Decision.AGAIN if replayable else Decision.SKIP
+
+
+def _declared(name: str) -> Subscription:
     if name not in subscriptions:
         close = get_close_matches(name, subscriptions, n=3)
-        known = f"did you mean {', '.join(close)}?" if close else f"there are {', '.join(sorted(subscriptions))}."
-        raise ReplayRefused(f"No subscriber is named {name!r}: {known}")
+        known = (
+            f"did you mean {', '.join(close)}?" if close else f"the subscribers are {', '.join(sorted(subscriptions))}."
+        )
+        raise ReplayRefusedError(f"No subscriber is named {name!r}: {known}")
     return subscriptions[name]
 
 
-def _plan(subscription: Declared, chunk: Sequence[StoredEvent], wanted: Wanted | None) -> _Plan:
+def _may_be_in_broker(name: str) -> Callable[[str, int], bool]:
+    """Whether the broker may have a message of the event with this topic and sequence number: it may have what is newer
+    than the subscription. An in-process broker has nothing that is not in the outbox."""
+    broker = dramatiq.get_broker()
+    row = models.Subscription.objects.filter(name=name).first()
+    if row is None or (isinstance(broker, EventBroker) and broker.in_process):
+        return lambda topic, sequence: False
+    return EventFilter(row)
+
+
+def _plan(subscription: Subscription, chunk: Sequence[StoredEvent], in_broker: Callable[[str, int], bool]) -> _Plan:
     ids = [event.event_id for event in chunk]
-    latest: dict[object, Delivery] = {}
+    latest: dict[uuid.UUID, Delivery] = {}
     deliveries = Delivery.objects.filter(event_id__in=ids, subscriber=subscription.name).order_by("run")
     for one in deliveries.defer("body").select_for_update():
         latest[one.event_id] = one
-    owed = set(
-        OutboxMessage.objects.filter(event__in=chunk, subscriber__in=("", subscription.name)).values_list(
-            "event_id", "run"
-        )
-    )
-    watched = set(
-        Straggler.objects.filter(event_id__in=ids, subscriber=subscription.name).values_list("event_id", "run")
-    )
+    rows = OutboxMessage.objects.filter(event__in=chunk, subscriber__in=("", subscription.name))
+    outbox: set[tuple[uuid.UUID, int]] = {*rows.values_list("event__event_id", "run")}
+    stragglers = Straggler.objects.filter(event_id__in=ids, subscriber=subscription.name)
+    watchlist = set(stragglers.values_list("event_id", "run"))
     plan = _Plan()
     for event in chunk:
-        delivery: Delivery | None = latest.get(event.event_id)
-        over = delivery is not None and delivery.state in ("dead", "discarded")
+        delivery = latest.get(event.event_id)
         run = 0 if delivery is None else delivery.run + (delivery.state == "done")
-        if delivery is None and not event.suppressed and wanted is not None and wanted(event.topic, event.sequence):
-            plan.owed += 1  # in the broker; if it was lost there, reconcile heals it
-            continue
-        key: tuple[Any, int] = (event.event_id, run)
-        if key in owed or (key in watched and not over) or (delivery is not None and delivery.state == "retrying"):
-            plan.owed += 1
-            continue
-        if delivery is not None and delivery.state == "done":
-            if not subscription.replayable:
-                plan.skipped += 1
-                continue
-            plan.again += 1
-        elif delivery is not None:
+        decision = decide(
+            event,
+            delivery,
+            replayable=subscription.replayable,
+            in_broker=in_broker(event.topic, event.sequence),
+            in_outbox=(event.event_id, run) in outbox,
+            watched=(event.event_id, run) in watchlist,
+        )
+        plan.counts[decision] += 1
+        if decision is Decision.REOPEN and delivery is not None:
             plan.reopened.append(delivery.pk)
-        plan.rows.append(OutboxMessage(event_id=event.event_id, subscriber=subscription.name, run=run))
+        if decision in (Decision.ADD, Decision.REOPEN, Decision.AGAIN):
+            plan.rows.append(OutboxMessage(event_id=event.event_id, subscriber=subscription.name, run=run))
     return plan
 
 

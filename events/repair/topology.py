@@ -1,28 +1,24 @@
-"""Topology: exchange, queues and bindings at the broker, compared with what the code subscribes to."""
+"""Topology: the queues at the broker's server, compared with the subscriptions of this code."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pika
 from django.db import router, transaction
-from pika.exceptions import AMQPError, ChannelClosedByBroker
 
-from ..brokers.rabbitmq import NOT_FOUND, MismatchError, RabbitmqBroker, declare
-from ..models import Subscription
+from ..brokers.contract import Topology, TopologyError
 from ..subscription import subscriptions
 from .announce import announce, bindings_of
-
-
-class TopologyError(RuntimeError):
-    """The broker's queues are not as this code needs them, or it does not answer; the message says what to do."""
+from .models import Subscription
 
 
 @dataclass(kw_only=True)
 class Queue:
-    """One queue: whom it is for, which patterns are bound that the code has (`patterns`) and that it has no more
-    (`stale`), and what the broker says of it; `messages` and `consumers` are None if it is not there. A queue that
-    nobody subscribes to any more is an orphan."""
+    """One queue and its subscriber.
+
+    patterns: bound patterns that the code has. stale: bound patterns that it no longer has. orphan: no code subscribes
+    to the queue any more. messages, consumers: from the server; None if the queue does not exist there.
+    """
 
     name: str
     subscriber: str
@@ -33,7 +29,7 @@ class Queue:
     consumers: int | None = None
 
 
-def survey(broker: RabbitmqBroker) -> list[Queue]:
+def survey(topology: Topology) -> list[Queue]:
     """Every queue that the code has or the Subscription table remembers. Raises TopologyError."""
     queues = {
         one.queue: Queue(name=one.queue, subscriber=one.name, patterns=list(one.patterns), stale=[], orphan=False)
@@ -43,49 +39,34 @@ def survey(broker: RabbitmqBroker) -> list[Queue]:
         for name, bound in bindings_of(row).items():
             queue = queues.setdefault(name, Queue(name=name, subscriber=row.name, patterns=[], stale=[], orphan=True))
             queue.stale += sorted(set(bound) - set(queue.patterns))
-    with _connected(broker) as connection:
-        for queue in queues.values():
-            queue.messages, queue.consumers = _counts(connection, queue.name)
+    for name, size in topology.sizes(queues).items():
+        if size is not None:
+            queues[name].messages, queues[name].consumers = size
     return sorted(queues.values(), key=lambda queue: (queue.orphan, queue.name))
 
 
-def declare_all(broker: RabbitmqBroker) -> int:
-    """Make the exchange and all queues and bindings of this code, unless they are there, and enter the subscribers;
-    returns how many queues there are. Raises TopologyError; the broker then has what it had and perhaps more."""
-    with _connected(broker) as connection:
-        try:
-            declare(connection.channel(), broker, list(subscriptions.values()))
-        except MismatchError as error:
-            raise TopologyError(str(error)) from None
+def declare_all(topology: Topology) -> int:
+    """Make the exchange and all queues and bindings of this code, unless they exist, and announce the subscriptions;
+    returns the number of queues. Raises TopologyError; some queues may have been made by then."""
+    topology.declare(list(subscriptions.values()))
     announce()
     return len(subscriptions)
 
 
-def unbind(broker: RabbitmqBroker, queue: Queue) -> None:
-    """Take away what the code has no more: the stale bindings of a queue. Raises TopologyError."""
-    with _connected(broker) as connection:
-        channel = connection.channel()
-        for pattern in queue.stale if queue.messages is not None else ():
-            channel.queue_unbind(queue.name, broker.exchange, pattern)
+def unbind(topology: Topology, queue: Queue) -> None:
+    """Remove the stale bindings of a queue. Raises TopologyError."""
+    topology.unbind(queue.name, queue.stale if queue.messages is not None else ())
     _forget(queue, queue_too=queue.orphan and queue.messages is None)
 
 
-def delete(broker: RabbitmqBroker, queue: Queue, *, force: bool = False) -> None:
-    """Delete an orphaned queue; with what is in it only by `force`. The subscription is forgotten with its last queue.
+def delete(topology: Topology, queue: Queue, *, force: bool = False) -> None:
+    """Delete an orphan, with `force` even one that has messages. The subscription is forgotten with its last queue.
 
-    Raises TopologyError if the queue is in use or, without force, not empty.
+    Raises TopologyError if the queue is in use, is no orphan or, without `force`, is not empty.
     """
     if not queue.orphan:
-        raise TopologyError(f"{queue.name} is the queue of {queue.subscriber}: the code subscribes to it.")
-    with _connected(broker) as connection:
-        channel = connection.channel()
-        try:
-            channel.queue_delete(queue.name, if_unused=True, if_empty=not force)
-        except ChannelClosedByBroker as error:
-            raise TopologyError(
-                f"{queue.name} is not deleted: {error.reply_text}. Stop what consumes it, and drain it with the code "
-                "that had the subscriber, or --force: its messages are then gone."
-            ) from None
+        raise TopologyError(f"{queue.name} is the queue of {queue.subscriber}, which is still in the code.")
+    topology.delete(queue.name, force=force)
     _forget(queue, queue_too=True)
 
 
@@ -103,42 +84,3 @@ def _forget(queue: Queue, *, queue_too: bool) -> None:
             row.delete()
         else:
             row.save(update_fields=["bindings"])
-
-
-class _connected:
-    """A connection, whose failures are told as TopologyError."""
-
-    def __init__(self, broker: RabbitmqBroker) -> None:
-        self._broker = broker
-
-    def __enter__(self) -> pika.BlockingConnection:
-        try:
-            self._connection = pika.BlockingConnection(self._broker.parameters)
-        except (AMQPError, OSError) as error:
-            raise self._unreachable(error) from None
-        return self._connection
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
-        if self._connection.is_open:
-            self._connection.close()
-        if isinstance(error, AMQPError):
-            raise self._unreachable(error) from error
-
-    def _unreachable(self, error: BaseException) -> TopologyError:
-        where = self._broker.parameters
-        return TopologyError(
-            f"RabbitMQ at {where.host}:{where.port}, vhost {where.virtual_host}: {error!r}. See MQ_HOST, MQ_PORT, "
-            "MQ_VHOST, MQ_USER and MQ_PASSWORD."
-        )
-
-
-def _counts(connection: pika.BlockingConnection, name: str) -> tuple[int | None, int | None]:
-    channel = connection.channel()
-    try:
-        method = channel.queue_declare(name, passive=True).method
-    except ChannelClosedByBroker as error:
-        if error.reply_code != NOT_FOUND:
-            raise
-        return None, None
-    channel.close()
-    return method.message_count, method.consumer_count

@@ -1,4 +1,4 @@
-"""Stragglers: deliveries that others have overtaken, each watched until it has its outcome."""
+"""Watchlist: deliveries without an outcome whose turn has passed. Reconcile watches each until it has its outcome."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from django.db import models
 from ..db.dialect import DeliveryKey
 
 if TYPE_CHECKING:
-    from ..models import Straggler  # noqa: F401 - in class headers
+    from .models import Straggler  # noqa: F401 - in a class header
 
 
-#: When those were checked that never were: they come first.
+#: `checked_at` of a row that was never checked: it comes first.
 NEVER = dt.datetime.fromtimestamp(0, dt.UTC)
 
 
 class StragglerQuerySet(models.QuerySet["Straggler"]):
-    """What reconcile keeps an eye on."""
+    """The watchlist."""
 
     def watch(self, keys: Iterable[DeliveryKey], *, after: int, now: dt.datetime) -> None:
-        """Keep an eye on deliveries that are owed or under way now; `after` is the end of the log."""
+        """Watch deliveries that are in the outbox or under way now. after: the end of the log."""
         self.bulk_create(
             [self.model(**key._asdict(), after=after, owed_at=now, checked_at=NEVER) for key in keys],
             batch_size=500,

@@ -1,7 +1,8 @@
 """What one worker process starts, and how it ends.
 
-Promise: whatever ends a process, its work is finished, given back or delivered again by the next one.
-Runs in: every `rundramatiq` worker, `manage.py relay`, `manage.py up`. Writes: the table of processes.
+Promise: however a process ends, its messages are finished, given back, or delivered again by the next process.
+Runs in: every process of `rundramatiq`, `manage.py relay` and `manage.py up`.
+Writes: Process (the heartbeats).
 """
 
 from .in_process import running_worker

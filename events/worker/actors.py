@@ -6,21 +6,21 @@ from dramatiq import Actor
 from dramatiq.broker import Broker
 
 from ..brokers.contract import EventBroker
-from ..inbox.delivery import DeliveryFailed, StillRunningError, process, unlimited
-from ..inbox.message import Arrival
+from ..inbox.delivery import DeliveryFailedError, StillRunningError, process, unlimited
+from ..inbox.message import ReceivedMessage
 from ..inbox.time_limit import DeliveryTimeLimit
 from ..subscription import Subscription
 
 
 def declare_actor(broker: Broker, subscription: Subscription) -> None:
-    """Make a subscriber known to the broker; a broker that carries no events is left alone."""
+    """Declare a subscriber's actor on the broker. A broker that is no EventBroker is left alone."""
     if not isinstance(broker, EventBroker):
         return
     limit = next((one for one in broker.middleware if isinstance(one, DeliveryTimeLimit)), None)
     guard = limit.guard if limit else unlimited
 
-    def consume(*arrivals: Arrival) -> None:
-        process(subscription, arrivals, guard=guard)
+    def consume(*messages: ReceivedMessage) -> None:
+        process(subscription, messages, guard=guard)
 
     broker.subscribe(subscription)
     Actor(
@@ -29,5 +29,5 @@ def declare_actor(broker: Broker, subscription: Subscription) -> None:
         actor_name=subscription.name,
         queue_name=subscription.queue,
         priority=-subscription.priority,
-        options={"throws": (DeliveryFailed, StillRunningError)},
+        options={"throws": (DeliveryFailedError, StillRunningError)},
     )

@@ -1,4 +1,4 @@
-"""Heartbeat: a process says that it lives, and with what figures."""
+"""Heartbeat: a process writes every few seconds that it is alive, with its figures."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Any
 
 from django.db.models.functions import Now
 
-from ..models import Process
 from ..pool import get_pool
+from .models import Process
 
 
 def arrive(kind: str) -> None:
-    """Make room for this process's row: those of its namesakes go, and those of the long dead.
+    """Delete the rows of processes that are dead for long, and of earlier processes of the same name.
 
-    Names come back where containers do: each has a process 1, and host names may be fixed.
+    In containers names return: each has a process 1, and host names may be fixed.
     """
     Process.objects.outdated(**_name(kind)).delete()
 
 
 def beat(kind: str, **figures: Any) -> None:
-    """Write this process's row."""
+    """Write this process's row, with the figures of its task pool."""
     figures["pool"] = asdict(get_pool().stats())
     Process.objects.update_or_create(**_name(kind), defaults={"beat_at": Now(), "figures": figures})
 
 
 def leave(kind: str) -> None:
-    """Take this process's row away: what ends in order is no silent process."""
+    """Delete this process's row: a process that ended in order is not a silent one."""
     Process.objects.filter(**_name(kind)).delete()
 
 

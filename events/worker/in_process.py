@@ -1,4 +1,4 @@
-"""Worker: dramatiq's worker, with relay and heartbeat, inside this process."""
+"""In process: dramatiq's worker with its services inside this process, for `manage.py up` and for tests."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from dramatiq.worker import Worker
 
 @contextmanager
 def running_worker(*, threads: int = 4, timeout: float = 30.0) -> Iterator[None]:
-    """Work off events while inside; on leaving, finish what runs, then close the pool, then the broker.
+    """Process events while inside. On leaving, finish running deliveries, then close the pool, then the broker.
 
-    timeout: seconds that running deliveries may take to finish; what does not is delivered again by the next worker.
+    timeout: seconds that running deliveries get to finish. One that does not finish is delivered again by the next
+    worker.
     """
     broker = dramatiq.get_broker()
     broker.emit_after("process_boot")

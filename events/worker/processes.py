@@ -1,4 +1,4 @@
-"""Processes: the workers and relays that say they live."""
+"""Processes: the heartbeat rows of workers and relays."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 if TYPE_CHECKING:
-    from ..models import Process  # noqa: F401 - in a class header
+    from .models import Process  # noqa: F401 - in a class header
 
 
 class ProcessQuerySet(models.QuerySet["Process"]):
     """Workers and relays."""
 
-    #: A process that has not written for so long is taken for dead.
+    #: After 15 s without a heartbeat a process counts as dead.
     SILENCE = dt.timedelta(seconds=15)
-    #: So long the row of one that died is shown.
-    KEPT = dt.timedelta(days=1)
+    #: The row of a dead process is kept for a day.
+    KEEP_DEAD = dt.timedelta(days=1)
 
     def alive(self) -> ProcessQuerySet:
-        """Those whose heartbeat is fresh."""
+        """Processes whose heartbeat is not overdue."""
         return self.filter(beat_at__gt=Now() - self.SILENCE)
 
     def with_silence(self) -> ProcessQuerySet:
-        """Each with `silent`: whether its heartbeat is overdue."""
+        """Adds `silent`: whether the heartbeat is overdue."""
         return self.annotate(silent=~Q(beat_at__gt=Now() - self.SILENCE))
 
     def outdated(self, *, kind: str, host: str, pid: int) -> ProcessQuerySet:
-        """The rows that mean nothing once a process of this name begins: the long dead, and the name's last bearer."""
-        return self.filter(Q(beat_at__lt=Now() - self.KEPT) | Q(kind=kind, host=host, pid=pid))
+        """The rows to delete when a process of this name begins: processes that are dead for a day, and the earlier
+        process of this name."""
+        return self.filter(Q(beat_at__lt=Now() - self.KEEP_DEAD) | Q(kind=kind, host=host, pid=pid))

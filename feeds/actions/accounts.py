@@ -69,7 +69,7 @@ def _save(user: User, *, update_fields: set[str] | None = None) -> None:
     try:
         user.save(update_fields=update_fields)
     except IntegrityError:
-        raise TakenError("username", _("This name is taken.")) from None
+        raise TakenError("username", _("This username is already taken. Choose another.")) from None
 
 
 def _refusal(error: ValidationError) -> InvalidError:

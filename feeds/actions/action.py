@@ -22,7 +22,7 @@ def action(function: Callable[Concatenate[User, P], T]) -> Callable[Concatenate[
     @wraps(function)
     def act(user: User, /, *args: P.args, **kwargs: P.kwargs) -> T:
         if not user.is_active:
-            raise NotAllowedError(_("This account is closed."))
+            raise NotAllowedError(_("This account has been deactivated."))
         with transaction.atomic():
             return function(user, *args, **kwargs)
 

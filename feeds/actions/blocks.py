@@ -43,5 +43,5 @@ def unmute(user: User, *, username: str) -> None:
 def _other(user: User, username: str) -> User:
     target = any_user(username)
     if target == user:
-        raise InvalidError("username", _("That is you."))
+        raise InvalidError("username", _("You can't do that to yourself."))
     return target

@@ -30,7 +30,7 @@ def create_circle(user: User, *, name: str, slug: str = "", description: str = "
     try:
         return Circle.objects.create(slug=slug, name=name, description=description, owner=user)
     except IntegrityError:
-        raise TakenError("slug", _("There is a circle of this name already.")) from None
+        raise TakenError("slug", _("A circle with this name or address already exists. Choose another.")) from None
 
 
 @action
@@ -50,7 +50,7 @@ def _slug(slug: str) -> str:
     try:
         validate_unicode_slug(slug)
     except ValidationError:
-        raise InvalidError("slug", _("A slug has letters, digits, “_” and “-” only.")) from None
+        raise InvalidError("slug", _("Use only letters, digits, “_” and “-”.")) from None
     if slug in RESERVED_SLUGS:
-        raise TakenError("slug", _("This address is taken; choose another."))
+        raise TakenError("slug", _("This address is already taken. Choose another."))
     return clean_line(slug, field="slug", max_length=SLUG_LENGTH)

@@ -22,7 +22,7 @@ def comment(user: User, *, post_id: int, content: str, parent_id: int | None = N
     if parent_id is not None:
         parent = Comment.objects.filter(pk=parent_id, post=post, deleted_at=None).first()
         if parent is None:
-            raise InvalidError("parent_id", _("The comment that this answers is not there."))
+            raise InvalidError("parent_id", _("The comment you are replying to no longer exists."))
     refuse_blocked(user, post.author_id, *([parent.author_id] if parent else []))
     return Comment.objects.create(post=post, author=user, parent=parent, content=_content(content))
 
@@ -32,7 +32,7 @@ def edit_comment(user: User, *, comment_id: int, content: str) -> Comment:
     """Change the user's own comment. Raises NotFoundError, NotAllowedError, InvalidError."""
     written = visible_comment(comment_id)
     if written.author_id != user.pk:
-        raise NotAllowedError(_("Only its author may edit a comment."))
+        raise NotAllowedError(_("Only the author can edit a comment."))
     written.content = _content(content)
     written.save(update_fields=["content"])
     return written
@@ -46,9 +46,9 @@ def delete_comment(user: User, *, comment_id: int) -> None:
     """
     written = Comment.objects.filter(pk=comment_id, deleted_at=None).select_related("post__circle").first()
     if written is None:
-        raise NotFoundError(_("There is no such comment."))
+        raise NotFoundError(_("This comment doesn't exist or has been deleted."))
     if written.author_id != user.pk and not may_moderate(user, written.post):
-        raise NotAllowedError(_("You may not delete this comment."))
+        raise NotAllowedError(_("Only the author or a moderator can delete this comment."))
     written.deleted_by_id = user.pk
     written.delete()
 

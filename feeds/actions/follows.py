@@ -18,7 +18,7 @@ def follow(user: User, *, username: str, bell: bool | None = None) -> Follow:
     """
     followee = active_user(username)
     if followee == user:
-        raise InvalidError("username", _("You cannot follow yourself."))
+        raise InvalidError("username", _("You can't follow yourself."))
     refuse_blocked(user, followee.pk)
     found, created = Follow.objects.get_or_create(follower=user, followee=followee, defaults={"bell": bell})
     if not created and bell is not None and found.bell is not bell:
@@ -37,7 +37,7 @@ def set_bell(user: User, *, username: str, bell: bool | None) -> Follow:
     """Set whether each new post of a followed person is a notice; None is the default rule. Raises NotFoundError."""
     found = Follow.objects.filter(follower=user, followee=any_user(username)).first()
     if found is None:
-        raise NotFoundError(_("You do not follow this person."))
+        raise NotFoundError(_("You don't follow this person."))
     _save_bell(found, bell)
     return found
 

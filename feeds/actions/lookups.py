@@ -13,7 +13,7 @@ def visible_post(post_id: int) -> Post:
     """A post that everyone sees. Raises NotFoundError."""
     post = Post.objects.visible().filter(pk=post_id).first()
     if post is None:
-        raise NotFoundError(_("There is no such post."))
+        raise NotFoundError(_("This post doesn't exist or has been deleted."))
     return post
 
 
@@ -21,7 +21,7 @@ def kept_post(post_id: int, *, by: User) -> Post:
     """A post that is not deleted; a draft only if `by` is its author. Raises NotFoundError."""
     post = Post.objects.filter(pk=post_id, deleted_at=None).select_related("circle").first()
     if post is None or not (post.is_visible or post.author_id == by.pk):
-        raise NotFoundError(_("There is no such post."))
+        raise NotFoundError(_("This post doesn't exist or has been deleted."))
     return post
 
 
@@ -29,7 +29,7 @@ def visible_comment(comment_id: int) -> Comment:
     """A comment that everyone sees. Raises NotFoundError."""
     comment = Comment.objects.visible().filter(pk=comment_id).first()
     if comment is None:
-        raise NotFoundError(_("There is no such comment."))
+        raise NotFoundError(_("This comment doesn't exist or has been deleted."))
     return comment
 
 
@@ -39,14 +39,14 @@ def visible_entity(entity_type: str, entity_id: int) -> Post | Comment:
         return visible_post(entity_id)
     if entity_type == Entity.COMMENT:
         return visible_comment(entity_id)
-    raise InvalidError("entity_type", _("Posts and comments can be voted on, nothing else."))
+    raise InvalidError("entity_type", _("You can vote only on posts and comments."))
 
 
 def active_user(username: str) -> User:
     """A user who is neither banned nor deleted. Raises NotFoundError."""
     user: User | None = User.objects.active().named(username).first()
     if user is None:
-        raise NotFoundError(_("There is no such user."))
+        raise NotFoundError(_("This user doesn't exist."))
     return user
 
 
@@ -54,7 +54,7 @@ def any_user(username: str) -> User:
     """A user, also a banned one: a follow, block or mute of them can be ended. Raises NotFoundError."""
     user: User | None = User.objects.named(username).first()
     if user is None:
-        raise NotFoundError(_("There is no such user."))
+        raise NotFoundError(_("This user doesn't exist."))
     return user
 
 
@@ -62,7 +62,7 @@ def circle_with_slug(slug: str) -> Circle:
     """A circle. Raises NotFoundError."""
     circle = Circle.objects.with_slug(slug).first()
     if circle is None:
-        raise NotFoundError(_("There is no such circle."))
+        raise NotFoundError(_("This circle doesn't exist."))
     return circle
 
 
@@ -72,7 +72,9 @@ def refuse_blocked(user: User, *author_ids: int) -> None:
     block = Block.objects.filter(either_way).first()
     if block is not None:
         own = block.user_id == user.pk
-        raise NotAllowedError(_("You have blocked this person.") if own else _("This person has blocked you."))
+        raise NotAllowedError(
+            _("You've blocked this person. Unblock them first.") if own else _("This person has blocked you.")
+        )
 
 
 def may_moderate(user: User, post: Post) -> bool:

@@ -40,7 +40,7 @@ def edit_post(user: User, *, post_id: int, **changes: Unpack[PostChanges]) -> Po
     """
     post = kept_post(post_id, by=user)
     if post.author_id != user.pk:
-        raise NotAllowedError(_("Only its author may edit a post."))
+        raise NotAllowedError(_("Only the author can edit a post."))
     edited = set(changes)
     if "title" in changes:
         post.title = _title(changes["title"])
@@ -68,7 +68,7 @@ def delete_post(user: User, *, post_id: int) -> None:
     """
     post = kept_post(post_id, by=user)
     if post.author_id != user.pk and not may_moderate(user, post):
-        raise NotAllowedError(_("You may not delete this post."))
+        raise NotAllowedError(_("Only the author or a moderator can delete this post."))
     post.delete()
 
 
@@ -85,13 +85,13 @@ def _circle(slug: str | None) -> Circle | None:
         return None
     circle = Circle.objects.with_slug(slug).first()
     if circle is None:
-        raise InvalidError("circle", _("There is no such circle."))
+        raise InvalidError("circle", _("This circle doesn't exist."))
     return circle
 
 
 def _status(status: str, *, now: str = Post.Status.DRAFT) -> str:
     if status not in Post.Status.values:
-        raise InvalidError("status", _("A post is a draft or published."))
+        raise InvalidError("status", _("The status must be “draft” or “published”."))
     if now == Post.Status.PUBLISHED and status != now:
-        raise InvalidError("status", _("What is published cannot become a draft again."))
+        raise InvalidError("status", _("A published post can't be turned back into a draft."))
     return status

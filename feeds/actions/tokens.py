@@ -33,7 +33,7 @@ def revoke_token(user: User, *, token_id: int) -> None:
     """Delete one of the user's own tokens. Raises NotFoundError."""
     deleted, _rows = user.tokens.filter(pk=token_id).delete()
     if not deleted:
-        raise NotFoundError(_("There is no such token."))
+        raise NotFoundError(_("This token doesn't exist or has been revoked."))
 
 
 def user_of_token(secret: str) -> User | None:

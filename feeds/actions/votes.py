@@ -17,7 +17,7 @@ def vote(user: User, *, entity_type: str, entity_id: int, vote_type: str) -> Vot
     Raises NotFoundError, NotAllowedError, InvalidError.
     """
     if vote_type not in Vote.Type.values:
-        raise InvalidError("vote_type", _("A vote is “up” or “down”."))
+        raise InvalidError("vote_type", _("A vote must be “up” or “down”."))
     refuse_blocked(user, visible_entity(entity_type, entity_id).author_id)
     # Of two first votes at once, one inserts. The other waits at the unique key, then finds the row and locks it.
     mine, created = Vote.objects.select_for_update(no_key=True).get_or_create(

@@ -46,4 +46,4 @@ def _refuse_banned(credentials: Credentials) -> None:
     """Raises NotAllowedError for a closed account if the password is right. Others do not learn that it is closed."""
     banned = User.objects.named(credentials.username).filter(is_active=False).first()
     if banned is not None and banned.check_password(credentials.password):
-        raise NotAllowedError(_("This account is closed."))
+        raise NotAllowedError(_("This account has been deactivated."))

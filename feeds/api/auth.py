@@ -6,8 +6,7 @@ from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.middleware.csrf import CsrfViewMiddleware
+from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from ninja.errors import AuthenticationError
 from ninja.security import APIKeyCookie, HttpBearer
@@ -17,6 +16,7 @@ from feeds.actions import user_of_token
 from feeds.errors import NotAllowedError
 from feeds.lists.visibility import Viewer
 from feeds.models import ApiToken, User
+from feeds.origins import is_from_this_site
 
 
 class Request(HttpRequest):
@@ -38,7 +38,7 @@ class Token(HttpBearer):
         user = user_of_token(token)
         if user is None:
             _refuse_banned(User.objects.filter(tokens__digest=ApiToken.digest_of(token)))
-            raise AuthenticationError(message=_("This token is not valid."))
+            raise AuthenticationError(message=_("This token is not valid. Create a new one in your settings."))
         request.user = user
         return user
 
@@ -58,7 +58,9 @@ class Session(APIKeyCookie):
                 _refuse_banned(User.objects.filter(pk=user_id))
             return None
         if check_csrf(request):
-            raise NotAllowedError(_("The CSRF token is missing or wrong: send the csrftoken cookie as X-CSRFToken."))
+            raise NotAllowedError(
+                _("The CSRF token is missing or wrong. Send the csrftoken cookie in the X-CSRFToken header.")
+            )
         return request.user
 
 
@@ -71,19 +73,11 @@ def visitor_of_this_site(request: HttpRequest) -> AnonymousUser:
     """A visitor who signs in or registers. A program needs no CSRF token for that. Raises NotAllowedError for a page of
     another site.
     """
-    if not _origin.is_this_site(request):
-        raise NotAllowedError(_("Another site may not sign anybody in here."))
+    if not is_from_this_site(request):
+        raise NotAllowedError(_("Signing in from another site is not allowed."))
     return AnonymousUser()
 
 
-class _Origin(CsrfViewMiddleware):
-    """Django's check of the Origin header, which browsers send with the site of the page, and programs do not."""
-
-    def is_this_site(self, request: HttpRequest) -> bool:
-        return "Origin" not in request.headers or self._origin_verified(request)  # type: ignore[attr-defined]
-
-
-_origin = _Origin(HttpResponse)
 SIGNED_IN = [Token(), Session()]
 USER_OR_VISITOR = [*SIGNED_IN, anonymous]
 
@@ -91,4 +85,4 @@ USER_OR_VISITOR = [*SIGNED_IN, anonymous]
 def _refuse_banned(claimed: QuerySet[User]) -> None:
     """Raises NotAllowedError if one of these users, of a session or token, is banned."""
     if claimed.filter(is_active=False).exists():
-        raise NotAllowedError(_("This account is closed."))
+        raise NotAllowedError(_("This account has been deactivated."))

@@ -21,7 +21,7 @@ def comments(request: OpenRequest, post_id: int, cursor: OptionalText = None) ->
     """The thread in reading order: each level best first, replies below their parent."""
     post = readable_posts(request.auth).filter(pk=post_id).first()
     if post is None:
-        raise NotFoundError(_("There is no such post."))
+        raise NotFoundError(_("This post doesn't exist or has been deleted."))
     page = list_comments(post, viewer=request.auth, cursor=cursor)
     return PageOut.of(page, CommentOut.of)
 

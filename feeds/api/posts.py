@@ -76,7 +76,7 @@ def _shown(post_id: int, viewer: Viewer) -> PostOut:
     try:
         return PostOut.of(get_post(post_id, viewer=viewer))
     except Post.DoesNotExist:
-        raise NotFoundError(_("There is no such post.")) from None
+        raise NotFoundError(_("This post doesn't exist or has been deleted.")) from None
 
 
 def _required_user(viewer: Viewer) -> User:

@@ -87,10 +87,10 @@ def each_chunk(
         if not connection.in_atomic_block:
             connection.close()  # Ctrl-C may have cut off one of its statements
         results = progress.results()
-        raise ChunksInterruptedError("stopped", after=progress.done_up_to(after), results=results) from error
+        raise ChunksInterruptedError("Stopped", after=progress.done_up_to(after), results=results) from error
     except BaseException as error:
         progress.wait_for_all()
-        why = f"{progress.failed or 'the work'} failed: {type(error).__name__}: {error}"
+        why = f"{progress.failed or 'The work'} failed: {type(error).__name__}: {error}"
         raise ChunkFailedError(why, after=progress.done_up_to(after), results=progress.results()) from error
     return progress.results()
 

@@ -40,7 +40,7 @@ class ChunkProgress(Generic[T]):
         while len(self._running) >= than:
             for future in wait(self._running, return_when=FIRST_COMPLETED).done:
                 ids = self._running.pop(future)
-                self.failed = f"the chunk from {ids[0]} to {ids[-1]}"
+                self.failed = f"The chunk from {ids[0]} to {ids[-1]}"
                 future.result()
                 self.failed = ""
                 if self._advance is not None:

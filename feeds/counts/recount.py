@@ -51,7 +51,7 @@ class Position(NamedTuple):
         """The place in this text. Raises ValueError."""
         entity_type, _, entity_id = text.partition("/")
         if entity_type not in _TABLES or not (entity_id.isascii() and entity_id.isdigit()):
-            raise ValueError(f"{text!r} is no place in a recount: it is written as post/7 or comment/9")
+            raise ValueError(f"{text!r} is not a place in a recount. Write it as post/7 or comment/9")
         return cls(entity_type, int(entity_id))
 
 

@@ -30,7 +30,7 @@ def get_circle(slug: str, *, viewer: Viewer = None) -> Circle:
     """One circle with `member_count is_member`. Raises NotFoundError."""
     found = _with_membership(viewer).with_slug(slug).first()
     if found is None:
-        raise NotFoundError(_("There is no such circle."))
+        raise NotFoundError(_("This circle doesn't exist."))
     return found
 
 

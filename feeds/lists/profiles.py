@@ -22,7 +22,7 @@ def get_profile(username: str, *, viewer: Viewer = None) -> User:
     people = people.annotate(follower_count=_count("followee"), following_count=_count("follower"))
     person: User | None = people.annotate(**_relation(user_or_none(viewer))).first()
     if person is None:
-        raise NotFoundError(_("There is no such user."))
+        raise NotFoundError(_("This user doesn't exist."))
     return person
 
 

@@ -22,10 +22,13 @@ def add_arguments(parser: CommandParser, *, place: Callable[[str], Any], metavar
         "--jobs",
         type=_argument(lambda text: checked_jobs(whole_number(text))),
         metavar="N",
-        help="chunks under way at once, each with a connection of its own (by default 4; 1 on SQLite)",
+        help="chunks that run at the same time, each on its own connection (default: 4; 1 on SQLite)",
     )
     parser.add_argument(
-        "--after", type=_argument(place), metavar=metavar, help="go on from there, as a run that was broken off said"
+        "--after",
+        type=_argument(place),
+        metavar=metavar,
+        help="continue after this place, as printed by an interrupted run",
     )
 
 
@@ -36,7 +39,7 @@ def resumable() -> Iterator[None]:
         yield
     except StoppedEarlyError as stop:
         raise CommandError(
-            f"{stop}; what is done stays, and the same command goes on from there with --after {stop.after}",
+            f"{stop}. Finished work is kept. To continue, run the same command with --after {stop.after}",
             returncode=EXIT_BY_CTRL_C if isinstance(stop, ChunksInterruptedError) else 1,
         ) from stop
 
@@ -44,7 +47,7 @@ def resumable() -> Iterator[None]:
 def whole_number(text: str) -> int:
     """A number, 0 or above. Raises ValueError."""
     if not (text.isascii() and text.isdigit()):
-        raise ValueError(f"{text!r} is no whole number")
+        raise ValueError(f"{text!r} is not a whole number")
     return int(text)
 
 

@@ -71,7 +71,9 @@ class Circle(models.Model):
         """Raises ValidationError if the slug is reserved for a page."""
         super().clean()
         if normalized_slug(self.slug) in RESERVED_SLUGS:
-            raise ValidationError({"slug": ValidationError(_("This address is taken; choose another."), code="taken")})
+            raise ValidationError(
+                {"slug": ValidationError(_("This address is already taken. Choose another."), code="taken")}
+            )
 
 
 class Membership(EventSource, models.Model):

@@ -62,7 +62,7 @@ class Comment(SoftDeleted):
     def clean(self) -> None:
         """Raises ValidationError if the parent belongs to another post."""
         if self.parent is not None and self.parent.post_id != self.post_id:
-            raise ValidationError({"parent": _("The comment that this answers belongs to another post.")})
+            raise ValidationError({"parent": _("The comment you are replying to belongs to another post.")})
 
     @property
     def is_visible(self) -> bool:

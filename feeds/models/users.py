@@ -78,9 +78,11 @@ class User(EventSource, AbstractUser):
         """Raises ValidationError for a name that another user has, in whatever case, or that is reserved."""
         super().clean()
         if type(self).objects.named(self.username).exclude(pk=self.pk).exists():
-            raise ValidationError({"username": ValidationError(_("This name is taken."), code="taken")})
+            raise ValidationError(
+                {"username": ValidationError(_("This username is already taken. Choose another."), code="taken")}
+            )
         if folded(self.username).startswith(DELETED_NAME_PREFIX) and self.username != f"{DELETED_NAME_PREFIX}{self.pk}":
-            raise ValidationError({"username": _("This name is kept for accounts that were deleted.")})
+            raise ValidationError({"username": _("This username is reserved for deleted accounts. Choose another.")})
 
     def save(self, *args: Any, update_fields: Any = None, **kwargs: Any) -> None:
         self.username = normalized_username(self.username)

@@ -59,4 +59,4 @@ class Vote(EventSource, models.Model):
             Entity.COMMENT: Comment.objects.visible(),
         }
         if self.entity_type in visible and not visible[self.entity_type].filter(pk=self.entity_id).exists():
-            raise ValidationError(_("There is no such post or comment."))
+            raise ValidationError(_("This post or comment doesn't exist."))

@@ -63,7 +63,9 @@ class Dump:
             parsing = ElementTree.iterparse(file, events=("start", "end"))
             _, root = next(parsing)
             if root.tag != table.lower():
-                raise BadDumpError(f"{path} holds <{root.tag}>, not <{table.lower()}>; is it that file of the dump?")
+                raise BadDumpError(
+                    f"{path} contains <{root.tag}>, not <{table.lower()}>. Use the {table} file of the dump"
+                )
             for event, element in parsing:
                 if event == "end" and element is not root:
                     yield dict(element.attrib)
@@ -78,18 +80,18 @@ class Dump:
             raise _damaged(path, error) from error
         if missing := [column for column in columns if column not in header]:
             raise BadDumpError(
-                f"{path} lacks the column(s) {', '.join(missing)}; its first line must name {', '.join(columns)} "
-                "(others may stand between them): export it again with these"
+                f"{path} lacks the column(s) {', '.join(missing)}. Its first line must name {', '.join(columns)} "
+                "(other columns are allowed). Export it again with these columns"
             )
 
 
 def _damaged(path: Path, error: Exception) -> BadDumpError:
-    return BadDumpError(f"{path} is damaged, or not in UTF-8: {error}; extract it anew from the archive")
+    return BadDumpError(f"{path} is damaged or not UTF-8: {error}. Extract it again from the archive")
 
 
 def _find_tables(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
-        raise BadDumpError(f"{folder} is no folder; name the one that holds {_files()}")
+        raise BadDumpError(f"{folder} is not a folder. Name the folder that contains {_files()}")
     files = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_file()}
     found = {}
     for table in (*COLUMNS, *OPTIONAL):
@@ -97,9 +99,9 @@ def _find_tables(folder: Path) -> dict[str, Path]:
         if path is not None:
             found[table] = path
         elif table in COLUMNS:
-            raise BadDumpError(f"{folder} has neither {table}.csv nor {table}.xml; an import needs {_files()}")
+            raise BadDumpError(f"{folder} has neither {table}.csv nor {table}.xml. An import needs {_files()}")
     return found
 
 
 def _files() -> str:
-    return f"{', '.join(COLUMNS)} (and, if there is one, {', '.join(OPTIONAL)}), each as .csv or .xml"
+    return f"{', '.join(COLUMNS)} (and optionally {', '.join(OPTIONAL)}), each as .csv or .xml"

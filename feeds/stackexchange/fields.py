@@ -44,7 +44,7 @@ def moment(row: Row, column: str = "CreationDate") -> dt.datetime:
     try:
         found = dt.datetime.fromisoformat(value(row, column).removesuffix(" UTC"))
     except ValueError:
-        raise SkippedRowError(f"{column} is no date") from None
+        raise SkippedRowError(f"{column} is not a date") from None
     return found if found.tzinfo else found.replace(tzinfo=dt.UTC)
 
 

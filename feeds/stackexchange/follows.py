@@ -44,7 +44,7 @@ class Follows(Step[Edge]):
     def build(self, row: Edge) -> Follow:
         pair = follower, followee = self.users.get(row[0]), self.users.get(row[1])
         if follower is None or followee is None:
-            raise SkippedRowError("one of its users is not there")
+            raise SkippedRowError("one of its users is missing")
         if pair in self.existing:
             return Follow(pk=self.existing[pair])
         return Follow(follower_id=follower, followee_id=followee, created_at=self.survey.before)

@@ -22,7 +22,7 @@ class Graph:
         self._progress = progress
         if not path.is_file():
             raise BadDumpError(
-                f"{path} is no file; --graph takes a text file with two nodes, A and B, in a line: A follows B"
+                f"{path} is not a file. --graph takes a text file with two nodes per line, A and B: A follows B"
             )
 
     def edges(self, *, label: str) -> Iterator[Edge]:
@@ -33,7 +33,7 @@ class Graph:
                     if line.strip() and not line.startswith("#"):
                         yield tuple(line.replace(",", " ").split())
         except UnicodeDecodeError as error:
-            raise BadDumpError(f"{self._path} is not in UTF-8: {error}") from error
+            raise BadDumpError(f"{self._path} is not UTF-8: {error}") from error
 
     def in_degrees(self, *, label: str) -> Counter[str]:
         """The number of followers of each node, 0 for a node without any."""

@@ -39,7 +39,7 @@ def import_dump(folder: Path, *, source: str, graph: Path | None = None, progres
         Votes(source, report, dump=dump).run()
     except IntegrityError as error:
         raise BadDumpError(
-            f"something else wrote the same rows at the same time ({error}). Is {source!r} being imported elsewhere? "
-            "When that has ended, start this again: it goes on where it stopped"
+            f"Another process wrote the same rows at the same time ({error}). Is {source!r} being imported elsewhere? "
+            "When that import has ended, start this one again: it continues where it stopped"
         ) from error
     return report

@@ -33,14 +33,14 @@ class TextStep(Step[Row]):
         try:
             return self.authors[author]
         except KeyError:
-            raise SkippedRowError("its author is not there") from None
+            raise SkippedRowError("its author is missing") from None
 
     def target_of(self, external_id: str) -> ImportedTarget:
         """The question or answer that a row belongs to. Raises SkippedRowError."""
         try:
             return self.targets[external_id]
         except KeyError:
-            raise SkippedRowError("what it belongs to is not there") from None
+            raise SkippedRowError("its post is missing") from None
 
 
 class Questions(TextStep):
@@ -56,7 +56,7 @@ class Questions(TextStep):
 
     def build(self, row: Row) -> Post:
         if (post_type := value(row, "PostTypeId")) != QUESTION:
-            raise SkippedRowError(f"of PostTypeId {post_type or '(none)'}")
+            raise SkippedRowError(f"PostTypeId {post_type or '(none)'}")
         author_id = self.author_of(post_author(row))
         title = " ".join(value(row, "Title").split())
         if not title:

@@ -51,14 +51,14 @@ class Votes(Step[Row]):
 
     def build(self, row: Row) -> Vote:
         if (vote_type := value(row, "VoteTypeId")) not in VOTE_TYPES:
-            raise SkippedRowError(f"of VoteTypeId {vote_type or '(none)'}")
+            raise SkippedRowError(f"VoteTypeId {vote_type or '(none)'}")
         target = self.targets.get(value(row, "PostId"))
         if target is None:
-            raise SkippedRowError("what it belongs to is not there")
+            raise SkippedRowError("its post is missing")
         created = moment(row)
         voter = draw(number(row), self.candidates, without=self.voted[target])
         if voter is None:
-            raise SkippedRowError("nobody is left to vote")
+            raise SkippedRowError("no voter left")
         self.voted[target].add(voter)
         return Vote(
             user_id=voter,

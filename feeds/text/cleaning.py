@@ -20,7 +20,7 @@ def is_text(value: str) -> bool:
 def require_text(value: str, *, field: str) -> str:
     """The value, unchanged. Raises InvalidError for the field unless `is_text`."""
     if not is_text(value):
-        raise InvalidError(field, _("This contains characters that are not text."))
+        raise InvalidError(field, _("This contains invalid characters. Remove them and try again."))
     return value
 
 
@@ -48,7 +48,7 @@ def _checked(value: str, *, field: str, max_length: int, blank: bool) -> str:
     if len(value) > max_length:
         raise InvalidError(
             field,
-            _("This is too long: %(length)s characters, at most %(most)s.")
+            _("This is too long: %(length)s characters. Use at most %(most)s.")
             % {"length": len(value), "most": max_length},
         )
     return value

@@ -44,7 +44,7 @@ def validate_username(username: str) -> None:
     """Raises ValidationError unless the name has 1 to 30 letters and digits of any script, `_` and `-`."""
     if not _WHOLE.fullmatch(username):
         raise ValidationError(
-            _("A username has 1 to %(most)s letters, digits, “_” or “-”."),
+            _("Use 1 to %(most)s letters, digits, “_” or “-”."),
             code="username",
             params={"most": MAX_USERNAME_LENGTH},
         )

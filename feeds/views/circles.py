@@ -36,7 +36,7 @@ def new_circle(request: UserRequest) -> HttpResponse:
     """`/circles/new`: create a circle."""
     form = CircleForm(request.POST or None)
     if request.method == "POST" and (founded := form.act(actions.create_circle, request.user)):
-        messages.success(request, _("The circle is open."), extra_tags="circle:new")
+        messages.success(request, _("Circle created."), extra_tags="circle:new")
         return redirect("feeds:circle", founded.slug)
     return render(request, "feeds/circle_form.html", {"form": form}, status=422 if form.errors else 200)
 

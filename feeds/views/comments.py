@@ -27,7 +27,7 @@ def comments(request: UserRequest, post_id: int) -> HttpResponse:
     written = form.act(actions.comment, request.user, post_id=post_id)
     if written is None:
         return posts.post(request, post_id, form=form)
-    _accepted(request, _("Your comment is there."), draft_key=f"comment:{post_id}:{written.parent_id or ''}")
+    _accepted(request, _("Comment posted."), draft_key=f"comment:{post_id}:{written.parent_id or ''}")
     return _redirect_to(written)
 
 
@@ -42,11 +42,11 @@ def edit_comment(request: UserRequest, comment_id: int) -> HttpResponse:
     """`/comments/{id}/edit`: change the user's own comment."""
     written = visible_comment(comment_id)
     if written.author_id != request.user.pk:
-        raise NotAllowedError(_("Only its author may edit a comment."))
+        raise NotAllowedError(_("Only the author can edit a comment."))
     form = CommentForm(request.POST or None, initial={"content": written.content})
     key = f"comment:edit:{comment_id}"
     if request.method == "POST" and (saved := form.act(actions.edit_comment, request.user, comment_id=comment_id)):
-        _accepted(request, _("Your comment is changed."), draft_key=key)
+        _accepted(request, _("Comment updated."), draft_key=key)
         return _redirect_to(saved)
     context = {"form": form, "comment": written, "draft_key": key}
     return render(request, "feeds/comment_form.html", context, status=422 if form.errors else 200)
@@ -59,7 +59,7 @@ def delete_comment(request: UserRequest, comment_id: int) -> HttpResponse:
     found = visible_comment(comment_id)
     if request.method == "POST":
         actions.delete_comment(request.user, comment_id=comment_id)
-        messages.success(request, _("The comment is deleted."))
+        messages.success(request, _("Comment deleted."))
         return redirect("feeds:post", found.post_id)
     context = {"question": _("Delete this comment?"), "text": found.content, "back": f"/comments/{comment_id}"}
     return render(request, "feeds/confirm.html", context)

@@ -61,7 +61,7 @@ def edit_post(request: UserRequest, post_id: int) -> HttpResponse:
     """`/posts/{id}/edit`: change the user's own post, or publish a draft."""
     written = post_or_404(request, post_id)
     if written.author_id != request.user.pk:
-        raise NotAllowedError(_("Only its author may edit a post."))
+        raise NotAllowedError(_("Only the author can edit a post."))
     initial = {"title": written.title, "body": written.body, "circle": written.circle and written.circle.slug}
     form = PostForm(request.POST or None, user=request.user, circle=written.circle, initial=initial)
     key = f"post:{post_id}"
@@ -78,7 +78,7 @@ def delete_post(request: UserRequest, post_id: int) -> HttpResponse:
     """`/posts/{id}/delete`: ask for confirmation, then delete."""
     if request.method == "POST":
         actions.delete_post(request.user, post_id=post_id)
-        messages.success(request, _("The post is deleted."))
+        messages.success(request, _("Post deleted."))
         return redirect("feeds:home")
     found = post_or_404(request, post_id)
     question = _("Delete “%(title)s”?") % {"title": found.title}
@@ -102,7 +102,7 @@ def post_or_404(request: HttpRequest, post_id: int) -> Post:
 
 def _accepted(request: UserRequest, written: Post, *, draft_key: str) -> HttpResponse:
     published = written.status == Post.Status.PUBLISHED
-    message = _("Your post is published.") if published else _("Your draft is kept.")
+    message = _("Your post is published.") if published else _("Draft saved.")
     messages.success(request, message, extra_tags=draft_key)
     return redirect("feeds:post", written.pk) if published else redirect("feeds:drafts")
 

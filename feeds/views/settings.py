@@ -44,7 +44,7 @@ def account(request: UserRequest) -> HttpResponse:
     # A copy: a refused name must not appear in the head of the page.
     if form.act(actions.change_account, User.objects.get(pk=request.user.pk)) is None:
         return settings(request, account=form)
-    messages.success(request, _("Your account is changed."))
+    messages.success(request, _("Account updated."))
     return redirect("feeds:settings")
 
 
@@ -58,7 +58,7 @@ def password(request: UserRequest) -> HttpResponse:
     if changed is None:
         return settings(request, password=form)
     update_session_auth_hash(request, changed)
-    messages.success(request, _("Your password is changed."))
+    messages.success(request, _("Password changed."))
     return redirect("feeds:settings")
 
 
@@ -76,7 +76,7 @@ def new_token(request: UserRequest) -> HttpResponse:
 def revoke_token(request: UserRequest, token_id: int) -> HttpResponse:
     """`/settings/tokens/{id}`: revoke a token."""
     actions.revoke_token(request.user, token_id=token_id)
-    messages.success(request, _("The token is worthless now."))
+    messages.success(request, _("Token revoked."))
     return redirect("feeds:settings")
 
 
@@ -89,5 +89,5 @@ def leave(request: UserRequest) -> HttpResponse:
         return settings(request, leaving=form)
     actions.delete_account(request.user)
     logout(request)
-    messages.success(request, _("Your account is deleted."))
+    messages.success(request, _("Your account has been deleted."))
     return redirect("feeds:home")

@@ -1,4 +1,4 @@
-"""Connection: a websocket of somebody signed in, from accept to close."""
+"""Connection: one websocket of a signed-in user, from accept to close."""
 
 from __future__ import annotations
 
@@ -18,19 +18,24 @@ from django.db import DatabaseError
 from redis.exceptions import RedisError
 
 from notifications import metrics
-from notifications.live import push
 from notifications.live.frames import language_of
-from notifications.live.sockets import sockets
-from notifications.live.state import is_banned, off_loop
+from notifications.live.rounds import start_rounds
+from notifications.live.stream_state import in_thread, is_banned
+from notifications.push import hints
+from notifications.push.registry import open_sockets
 
-logger = structlog.get_logger(__name__)
+logger = structlog.get_logger("notifications.connection")
 
-#: Seconds until hello must have come; that one frame, or the last one, may take to leave.
-HELLO_WITHIN, SEND_WITHIN, CLOSE_WITHIN = 5.0, 5.0, 1.0
+#: Seconds after which a client that has not sent hello is closed.
+HELLO_WITHIN = 5.0
+#: Seconds after which a client that does not take a frame is closed.
+SEND_WITHIN = 5.0
+#: Seconds after which a client that does not take the close frame is dropped without it.
+CLOSE_WITHIN = 1.0
 
 
 class Connection(AsyncWebsocketConsumer):  # type: ignore[misc]
-    """What a socket is before a word is said: who it belongs to, which groups it is in, and how it ends."""
+    """The life of a socket below the protocol: its user, its groups, and how it ends."""
 
     user_id: int
     session_key: str
@@ -41,20 +46,20 @@ class Connection(AsyncWebsocketConsumer):  # type: ignore[misc]
         self.greeted = False
         self.ended = False
         self._stuck = False
-        self.joined: set[str] = set()
+        self.groups_joined: set[str] = set()
         self._deadline: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
             await super().__call__(scope, receive, send)
-        except RedisError as error:  # before the first message: there is no channel layer to be reached by
+        except RedisError as error:  # before the first message: the channel layer does not answer
             logger.warning("a socket could not be opened", error=repr(error))
             await send({"type": "websocket.close", "code": 1013})
         finally:
             await self.leave()
 
     async def dispatch(self, message: Mapping[str, Any]) -> None:
-        """Channels' own dispatch first sends every event through the process's one thread; ours need none."""
+        """Call the message's handler. Channels' own dispatch would first use the process's one thread for each."""
         try:
             await getattr(self, get_handler_name(message))(message)
         except (DatabaseError, RedisError) as error:
@@ -64,26 +69,28 @@ class Connection(AsyncWebsocketConsumer):  # type: ignore[misc]
             raise StopConsumer
 
     async def connect(self) -> None:
+        """Accept first, also to refuse: a browser shows a page the close code of an accepted socket only."""
         await self.accept()
         user, session = self.scope["user"], self.scope["session"]
         if not user.is_authenticated:
-            banned = await off_loop(is_banned, session.get(SESSION_KEY))
+            banned = await in_thread(is_banned, session.get(SESSION_KEY))
             await self.end(4403 if banned else 4401)
             return
         self.user_id, self.session_key, self.checked = user.pk, session.session_key, time.monotonic()
         self.language = language_of(self.scope)
-        if (refusal := sockets.enter(self)) is not None:
-            await self.end(refusal)
+        if (close_code := open_sockets.add(self)) is not None:
+            await self.end(close_code)
             return
-        await self.join(push.user_group(self.user_id))
-        await self.join(push.session_group(self.session_key))
+        start_rounds()
+        await self.join(hints.user_group(self.user_id))
+        await self.join(hints.session_group(self.session_key))
         self._deadline = asyncio.create_task(self._expect_hello())
 
     async def websocket_disconnect(self, message: Mapping[str, Any]) -> None:
         raise StopConsumer
 
     async def end(self, code: int) -> None:
-        """Close with a code, once."""
+        """Close with a code; later calls do nothing."""
         if self.ended:
             return
         self.ended = True
@@ -95,8 +102,8 @@ class Connection(AsyncWebsocketConsumer):  # type: ignore[misc]
             self._stuck = True
 
     async def drain(self, retry_ms: int) -> None:
-        """Ask the client to come back: this server stops."""
-        await self.tell("drain", retry_ms=retry_ms)
+        """Ask the client to come back after `retry_ms` milliseconds: this server stops."""
+        await self.send_frame("drain", retry_ms=retry_ms)
 
     async def _expect_hello(self) -> None:
         await asyncio.sleep(HELLO_WITHIN)
@@ -104,27 +111,27 @@ class Connection(AsyncWebsocketConsumer):  # type: ignore[misc]
             await self.end(4408)
 
     async def leave(self) -> None:
-        """It is over: leave no trace."""
+        """The socket is closed: leave the registry and all groups."""
         if self._deadline is not None:
             self._deadline.cancel()
         if hasattr(self, "user_id"):
-            sockets.leave(self)
-        with contextlib.suppress(RedisError):  # what is gone there is gone
-            for group in list(self.joined):
+            open_sockets.remove(self)
+        with contextlib.suppress(RedisError):  # groups of a lost Redis are lost with it
+            for group in list(self.groups_joined):
                 await self.part(group)
 
     async def join(self, group: str) -> None:
-        """Hear what is sent to a group."""
+        """Receive the messages of a group."""
         await self.channel_layer.group_add(group, self.channel_name)
-        self.joined.add(group)
+        self.groups_joined.add(group)
 
     async def part(self, group: str) -> None:
-        """Hear it no longer."""
-        self.joined.discard(group)
+        """Receive the messages of a group no longer."""
+        self.groups_joined.discard(group)
         await self.channel_layer.group_discard(group, self.channel_name)
 
-    async def tell(self, op: str, **fields: Any) -> None:
-        """Send a frame; a client that does not take it in time is let go."""
+    async def send_frame(self, op: str, **fields: Any) -> None:
+        """Send a frame; a client that does not take it within SEND_WITHIN is closed."""
         if self.ended:
             return
         try:

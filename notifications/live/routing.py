@@ -8,8 +8,8 @@ from django.urls import re_path
 from notifications.live.consumers import NotificationConsumer
 
 
-async def nothing_here(scope: Any, receive: Any, send: Any) -> None:
-    """Any other address is refused."""
+async def refuse(scope: Any, receive: Any, send: Any) -> None:
+    """An ASGI application that refuses the handshake: there is nothing at this address."""
     await send({"type": "websocket.close", "code": 4404})
 
 
@@ -18,4 +18,4 @@ def at(address: Any, application: Any) -> Any:
     return re_path(address, application)
 
 
-websockets = URLRouter([at(r"^ws/notifications/$", NotificationConsumer.as_asgi()), at(r"^", nothing_here)])
+websockets = URLRouter([at(r"^ws/notifications/$", NotificationConsumer.as_asgi()), at(r"^", refuse)])

@@ -1,7 +1,7 @@
-"""Content: the posts and comments that notices are about, held until the transaction ends.
+"""Locking: the posts and comments that notices are about, locked until the transaction ends.
 
-Held, they cannot be deleted before the notice is written; a deletion that comes later finds the notice and withdraws
-it. Posts come first, then comments, each in the order of the ids: nobody waits in a circle.
+While locked they cannot be deleted, so that no notice of deleted content is written; a later deletion finds the notice
+and withdraws it. Posts are locked first, then comments, each in the order of their ids, so that no deadlock arises.
 """
 
 from __future__ import annotations
@@ -12,22 +12,23 @@ from typing import NamedTuple
 from feeds.models import Comment, Post
 
 
-class Held(NamedTuple):
-    """Visible posts (those of the comments, too) and visible comments by their ids, with authors."""
+class Locked(NamedTuple):
+    """Visible posts (also those of the comments) and visible comments by id, with their authors."""
 
     posts: dict[int, Post]
     comments: dict[int, Comment]
 
 
-def hold(*, post_ids: Iterable[int] = (), comment_ids: Iterable[int] = ()) -> Held:
-    """Lock what is visible of these; the comments come with their parents and held posts."""
+def lock_visible(*, post_ids: Iterable[int] = (), comment_ids: Iterable[int] = ()) -> Locked:
+    """Lock those that are visible; a comment has its `parent` and its locked `post`."""
     ids = set(comment_ids)
-    around = Comment.objects.filter(pk__in=ids).values_list("post_id", flat=True) if ids else []
-    posts = Post.objects.visible().filter(pk__in={*post_ids, *around}).select_related("author").order_by("pk")
-    held = Held({post.pk: post for post in posts.select_for_update(no_key=True, of=("self",))}, {})
-    comments = Comment.objects.filter(pk__in=ids, post__in=list(held.posts), deleted_at=None).order_by("pk")
+    posts_of_comments = Comment.objects.filter(pk__in=ids).values_list("post_id", flat=True) if ids else []
+    posts = Post.objects.visible().filter(pk__in={*post_ids, *posts_of_comments})
+    posts = posts.select_related("author").order_by("pk")
+    locked = Locked({post.pk: post for post in posts.select_for_update(no_key=True, of=("self",))}, {})
+    comments = Comment.objects.filter(pk__in=ids, post__in=list(locked.posts), deleted_at=None).order_by("pk")
     comments = comments.select_related("author", "parent").select_for_update(no_key=True, of=("self",))
     for comment in comments if ids else ():
-        comment.post = held.posts[comment.post_id]
-        held.comments[comment.pk] = comment
-    return held
+        comment.post = locked.posts[comment.post_id]
+        locked.comments[comment.pk] = comment
+    return locked

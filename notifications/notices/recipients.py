@@ -1,26 +1,35 @@
-"""Recipients: the people that a kind of notice has to look for."""
+"""Recipients: the users who get a notice, where a query finds them."""
 
 from __future__ import annotations
 
+import datetime as dt
+
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
 from feeds.models import Comment, Follow, Post, User
 from feeds.text.mentions import mentions
 
 
-def followers_with_bell(post: Post) -> QuerySet[Follow, int]:
-    """The ids of the followers who want to hear of each new post, ascending.
+def followers_with_bell(
+    post: Post, *, after: int = 0, until: dt.datetime | None = None, limit: int | None = None
+) -> list[int]:
+    """The ids of the author's followers who want a notice of each new post, ascending.
 
-    The bell is on unless switched off; of an author with more than FANOUT_THRESHOLD followers, only if switched on.
+    after: only ids above this one. until: only those who followed at that time or before. limit: at most this many.
+
+    The bell is on unless it was switched off. For an author with more than FANOUT_THRESHOLD followers it is on only if
+    it was switched on.
     """
     follows = Follow.objects.filter(followee_id=post.author_id)
-    crowd = follows[: settings.FANOUT_THRESHOLD + 1].count() > settings.FANOUT_THRESHOLD
-    wanted = Q(bell=True) if crowd else Q(bell=True) | Q(bell=None)
-    return follows.filter(wanted).order_by("follower_id").values_list("follower_id", flat=True)
+    is_large = follows[: settings.FANOUT_THRESHOLD + 1].count() > settings.FANOUT_THRESHOLD
+    follows = follows.filter(Q(bell=True) if is_large else Q(bell=True) | Q(bell=None), follower__gt=after)
+    if until is not None:
+        follows = follows.filter(created_at__lte=until)
+    return list(follows.order_by("follower_id").values_list("follower_id", flat=True)[:limit])
 
 
 def mentioned(writing: Post | Comment) -> list[int]:
-    """The ids of the people whom a text calls by @name."""
+    """The ids of the active users that a text mentions by @name."""
     names = mentions(writing.body if isinstance(writing, Post) else writing.content)
     return list(User.objects.named(*names).active().values_list("pk", flat=True)) if names else []

@@ -43,7 +43,7 @@ def test_the_pools_of_all_processes_are_drawn(operator, scheme: str) -> None:
     row = page.locator("#result_list tbody tr").first
     expect(row.locator(".field-state")).to_have_text("alive")
     expect(row.locator(".field-relay")).to_have_text("active")
-    expect(row.get_by_role("img", name="of 10,000 slots taken")).to_be_visible()
+    expect(row.get_by_role("img", name="of 10,000 slots in use")).to_be_visible()
     expect(row.locator(".field-pool")).to_contain_text("capacity 10,000")
     assert page.evaluate(FAINT.replace("body *", "#result_list tbody *")) == []
     seen = row.locator(".gauge .slots").first.evaluate(
@@ -51,7 +51,7 @@ def test_the_pools_of_all_processes_are_drawn(operator, scheme: str) -> None:
     )
     assert seen[0] != seen[1]
     row.get_by_role("link").click()
-    expect(page.get_by_role("img", name="of 10,000 slots taken")).to_be_visible()
+    expect(page.get_by_role("img", name="of 10,000 slots in use")).to_be_visible()
     expect(page.locator(".field-totals")).to_contain_text("submitted")
 
 

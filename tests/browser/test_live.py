@@ -53,7 +53,7 @@ def test_an_answer_rings_the_bell_of_who_is_answered(alice: Page, bob: Page) -> 
     alice.locator(f"#comment-{mine}").get_by_role("link", name="Reply").click()
     alice.keyboard.type("Thank you!")
     alice.keyboard.press("Control+Enter")
-    expect(alice.get_by_text("Your comment is there.")).to_be_visible()
+    expect(alice.get_by_text("Comment posted.")).to_be_visible()
     expect(bob.locator(BELL)).to_have_text("1")
     note = bob.locator("#live a")
     expect(note).to_have_text(f"{alice.name} replied to your comment on “A question”")
@@ -84,12 +84,12 @@ def test_a_half_typed_reply_and_the_place_on_the_page_survive_what_comes(alice: 
 
     assert bob.evaluate("[scrollY, document.activeElement.id, document.activeElement.selectionStart]") == before
     bob.keyboard.type("ay it")
-    reply = bob.get_by_label(f"Your reply to {alice.name}")
+    reply = bob.get_by_label(f"Reply to {alice.name}")
     expect(reply).to_have_value("I was just about to say it")
 
     bob.get_by_role("button", name="New comments: 5").click()
     expect(bob.get_by_text("Meanwhile 4")).to_be_visible()
-    expect(bob.get_by_label(f"Your reply to {alice.name}")).to_have_value("I was just about to say it")
+    expect(bob.get_by_label(f"Reply to {alice.name}")).to_have_value("I was just about to say it")
 
 
 def test_votes_of_others_change_the_number_in_place(alice: Page, bob: Page) -> None:

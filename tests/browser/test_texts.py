@@ -25,7 +25,7 @@ def test_an_unsent_post_comes_back_and_goes_when_it_is_sent(alice: Page) -> None
     alice.get_by_label("Text").fill("Half a text")
     alice.goto("/circles")
     alice.goto("/posts/new")
-    expect(alice.get_by_text("Your unsent text is back.")).to_be_visible()
+    expect(alice.get_by_text("Your unsent text has been restored.")).to_be_visible()
     expect(alice.get_by_label("Text")).to_have_value("Half a text")
     alice.get_by_role("button", name="Preview").click()
     expect(alice.get_by_label("Preview").get_by_text("Half a text")).to_be_visible()
@@ -55,7 +55,7 @@ def test_a_restored_text_can_be_discarded(alice: Page) -> None:
     alice.get_by_label("Text").fill("As it should be")
     alice.reload()
     expect(alice.get_by_label("Text")).to_have_value("As it should be")
-    alice.get_by_role("button", name="Discard it").click()
+    alice.get_by_role("button", name="Discard").click()
     expect(alice.get_by_label("Text")).to_have_value("As it was")
     assert kept(alice) == []
 

@@ -46,7 +46,7 @@ def test_a_day_without_javascript(plain: Page) -> None:
     post = page.url
     page.goto("/circles/new")
     page.get_by_label("Name").fill(f"Circle of {word}")
-    page.get_by_role("button", name="Open the circle").click()
+    page.get_by_role("button", name="Create circle").click()
     expect(page.get_by_text("1 member")).to_be_visible()
     circle = page.url
     sign_out(page)

@@ -53,7 +53,7 @@ def test_several_killers_end_as_dead_letters_and_all_neighbours_are_done(
     eventually(settled, within=600)
     dead = {(one.subscriber, number_of(one)) for one in Delivery.objects.filter(state="dead")}
     assert dead == {("effects.moody", number) for number in killers}
-    assert all("ends its worker" in one.reason for one in Delivery.objects.filter(state="dead"))
+    assert all("kills its worker" in one.reason for one in Delivery.objects.filter(state="dead"))
     runs = {number: noted(tmp_path, f"killer_{number}") for number in killers}
     assert all(1 <= count <= MOST_RUNS for count in runs.values()), runs
     assert set(Delivery.objects.filter(state="dead").values_list("attempts", flat=True)) == {MOST_RUNS}

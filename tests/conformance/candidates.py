@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import closing
@@ -15,6 +17,7 @@ from django.db import connection
 from events.brokers.contract import EventBroker
 from events.brokers.embedded import EmbeddedBroker
 from events.brokers.rabbitmq import RabbitmqBroker
+from tests.conformance.directory_broker import DirectoryBroker
 from tests.conformance.features import Features
 from tests.conftest import rabbitmqctl
 
@@ -71,6 +74,29 @@ class Embedded(Candidate):
 
     def clean(self, place: str, queues: Iterable[str]) -> None:
         """Nothing outlives the case."""
+
+
+class Directory(Candidate):
+    """The broker of your own: a directory of files, for several processes."""
+
+    name = "directory"
+    #: It is alike on every database.
+    needs = (pytest.mark.home,)
+    features = Features(
+        persistent=True, competing=True, ordered=True, priorities=True, ahead=10, foreign=False, server=False
+    )
+
+    def broker(self, place: str) -> DirectoryBroker:
+        return DirectoryBroker(root=self._root(place))
+
+    def environment(self, place: str) -> dict[str, str]:
+        return {"AIRY_TEST_DIRECTORY": self._root(place)}
+
+    def clean(self, place: str, queues: Iterable[str]) -> None:
+        shutil.rmtree(self._root(place), ignore_errors=True)
+
+    def _root(self, place: str) -> str:
+        return f"{tempfile.gettempdir()}/airy-{place}"
 
 
 class Rabbitmq(Candidate):
@@ -146,6 +172,7 @@ class Rabbitmq(Candidate):
 
 CANDIDATES: tuple[Candidate, ...] = (
     Embedded(),
+    Directory(),
     Rabbitmq(
         "classic",
         features=Features(

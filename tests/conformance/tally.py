@@ -28,7 +28,7 @@ class Tally(Middleware):
 
     def before_process_message(self, broker: Broker, message: Any) -> None:
         lines = [
-            f"{message.actor_name} {arrival.event_id} {arrival.run} {arrival.attempt}\n" for arrival in message.arrivals
+            f"{message.actor_name} {arrival.event_id} {arrival.run} {arrival.attempt}\n" for arrival in message.messages
         ]
         os.write(self._file, "".join(lines).encode())
 

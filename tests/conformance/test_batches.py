@@ -1,7 +1,7 @@
 """Batches and backlogs: many at a time, and how many are still to come."""
 
 from events.bus import RetryAfter
-from events.repair.announce import Backlog, backlogs
+from events.repair.backlog import Backlog, backlogs
 from tests.conformance.events import Noted
 from tests.conformance.rig import Rig
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from events.models import Delivery, OutboxMessage
+from events.models import Delivery, OutboxMessage, Process
 from events.subscription import subscriptions
 from tests.conformance.events import Noted, Painted, Witnessed
 from tests.conformance.models import Mark
@@ -137,6 +137,21 @@ def test_a_message_that_kills_its_worker_each_time_ends_as_a_dead_letter(rig: Ri
     rig.emit([Witnessed(number=number, text="no words" if number == 20 else "") for number in range(41)])
     supervise(rig, workers, until=all_final)
     dead = Delivery.objects.get(state="dead")
-    assert "ends its worker" in dead.reason
+    assert "kills its worker" in dead.reason
     assert dead.attempts == subscriptions[dead.subscriber].max_retries + 1
     assert sorted(Mark.objects.values_list("number", flat=True)) == [*range(20), *range(21, 41)]
+
+
+def test_of_two_worker_processes_one_is_killed_and_the_other_finishes(rig: Rig, workers: Manage) -> None:
+    rig.requires("competing", "persistent")
+    environment = rig.candidate.environment(rig.place) | {"AIRY_TEST_TALLY": str(rig.tally)}
+    first, _ = [workers.worker(threads=2, **environment) for _ in range(2)]
+    rig.eventually(lambda: Process.objects.alive().filter(kind="worker").count() == 2)
+    count = 400
+    rig.emit([Witnessed(number=number, text="") for number in range(count)])
+    rig.eventually(lambda: Mark.objects.count() > count // 10)
+    workers.kill(first)
+    rig.eventually(
+        lambda: Delivery.objects.filter(state="done").count() == count and not OutboxMessage.objects.exists()
+    )
+    assert sorted(Mark.objects.values_list("number", flat=True)) == list(range(count))

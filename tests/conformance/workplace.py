@@ -11,10 +11,9 @@ from dramatiq.worker import Worker
 
 from events.brokers.contract import EventBroker
 from events.inbox.time_limit import DeliveryTimeLimit
-from events.relay.relay import RelayThread
 from events.subscription import Subscription
 from events.worker.actors import declare_actor
-from events.worker.shutdown import Relaying
+from events.worker.services import HostServices, WorkerServices
 from tests.conformance.tally import Tally
 
 
@@ -34,7 +33,7 @@ def middleware_of_a_worker() -> Iterator[Middleware]:
     for one in dramatiq.get_broker().middleware:
         if isinstance(one, DeliveryTimeLimit):
             yield time_limit()
-        elif not isinstance(one, Relaying):
+        elif not isinstance(one, HostServices):
             yield type(one)()
 
 
@@ -49,13 +48,13 @@ class Workplace:
             broker.add_middleware(middleware)
         for subscription in subscriptions:
             declare_actor(broker, subscription)
-        self._relay: RelayThread | None = None
+        self._relay: WorkerServices | None = None
         self._worker = Worker(broker, worker_threads=threads, worker_timeout=100)
         self._worker.start()
         self.start_relay()
 
     def start_relay(self) -> None:
-        self._relay = RelayThread(self.broker)
+        self._relay = WorkerServices(self.broker)
         self._relay.start()
 
     def stop_relay(self) -> None:

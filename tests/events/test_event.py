@@ -24,7 +24,7 @@ def test_events_of_equal_fields_are_equal() -> None:
 
 
 def test_the_subject_is_built_from_the_fields() -> None:
-    assert Rang(number=7).about == "bell/7"
+    assert Rang(number=7).subject_text == "bell/7"
 
 
 def test_a_field_that_is_not_plain_is_refused_at_declaration() -> None:

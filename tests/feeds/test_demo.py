@@ -82,7 +82,7 @@ def test_nothing_in_the_demo_happens_before_what_it_is_about():
 def test_where_the_names_are_taken_the_demo_stays_away(capsys):
     UserFactory(username="Alice")
     call_command("demo")
-    assert "these names are taken already: Alice" in capsys.readouterr().out
+    assert "these usernames are already taken: Alice" in capsys.readouterr().out
     assert User.objects.count() == 1
 
 

@@ -99,7 +99,7 @@ def test_a_comment_answers_none_of_another_post() -> None:
 
 
 def test_a_vote_is_on_something_that_is_there() -> None:
-    with pytest.raises(ValidationError, match="no such"):
+    with pytest.raises(ValidationError, match="doesn't exist"):
         VoteFactory.build(user=UserFactory(), entity_type="comment", entity_id=PostFactory().pk).full_clean()
 
 
@@ -131,8 +131,8 @@ def test_a_slug_is_checked_as_it_is_stored() -> None:
 
 def test_no_circle_takes_the_address_of_a_page() -> None:
     owner = UserFactory()
-    with pytest.raises(ValidationError, match="address is taken"):
+    with pytest.raises(ValidationError, match="address is already taken"):
         Circle(slug="New", name="New", owner=owner).full_clean()
-    with pytest.raises(ValidationError, match="address is taken"):
+    with pytest.raises(ValidationError, match="address is already taken"):
         Circle.objects.create(slug="New", name="New", owner=owner)
     assert not Circle.objects.exists()

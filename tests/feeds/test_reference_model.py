@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from events.inbox.message import Arrival
+from events.inbox.message import ReceivedMessage
 from events.models import Delivery, OutboxMessage
 from events.subscription import subscriptions
 from events.testing import run, take
@@ -44,8 +44,8 @@ class Community(RuleBasedStateMachine):
         self.model = Model()
         self.people: list[int] = []
         self.slugs: dict[int | None, str | None] = {None: None}
-        self.waiting: list[tuple[str, Arrival]] = []
-        self.delivered: list[tuple[str, Arrival]] = []
+        self.waiting: list[tuple[str, ReceivedMessage]] = []
+        self.delivered: list[tuple[str, ReceivedMessage]] = []
         self.actor: int | None = None
 
     def teardown(self) -> None:
@@ -285,10 +285,10 @@ class Community(RuleBasedStateMachine):
     def collect(self) -> None:
         self.waiting += [(name, arrival) for name, arrivals in take().items() for arrival in arrivals]
 
-    def bring(self, now: list[tuple[str, Arrival]], dice: Random) -> None:
+    def bring(self, now: list[tuple[str, ReceivedMessage]], dice: Random) -> None:
         while now:
             name = now[0][0]
-            size = dice.randint(1, subscriptions[name].together)
+            size = dice.randint(1, subscriptions[name].group_size)
             group = [one for one in now if one[0] == name][:size]
             now = [one for one in now if not any(one is other for other in group)]
             run(name, [arrival for _, arrival in group])

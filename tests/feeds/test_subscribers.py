@@ -286,5 +286,5 @@ def test_rebuild_feeds_takes_names_and_refuses_unknown_ones():
     FollowFactory(followee=post.author)
     call_command("rebuild_feeds", follow.follower.username.upper())
     assert readers_of(post) == {follow.follower_id}
-    with pytest.raises(CommandError, match="not every name belongs to a user"):
+    with pytest.raises(CommandError, match="Not every name belongs to a user"):
         call_command("rebuild_feeds", "nobody")

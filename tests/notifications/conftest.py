@@ -1,4 +1,4 @@
-"""What the tests of notifications share."""
+"""Fixtures of the tests of notifications."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ _no_dead_letters = no_dead_letters_of("notifications")
 
 @pytest.fixture
 def server(transactional_db: None) -> Iterator[Server]:
-    """The ASGI application on an event loop of its own, on committed data."""
+    """The ASGI application on an event loop of its own; it sees committed data."""
     running = Server()
     yield running
     running.stop()

@@ -45,7 +45,7 @@ def test_deleting_a_notice_withdraws_it(admin):
     assert Stream.objects.get(user=notice.user).unread == Notification.objects.unread().filter(user=notice.user).count()
 
 
-def test_a_new_epoch_is_begun(admin):
+def test_the_action_starts_a_new_epoch(admin):
     VoteFactory()
     deliver()
     before = set(Stream.objects.values_list("epoch", flat=True))

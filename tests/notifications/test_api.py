@@ -1,24 +1,19 @@
-"""Notices by HTTP: for programs, and for browsers without a socket."""
+"""Notices by HTTP, for programs and for browsers without a socket."""
 
 import pytest
 
 from notifications.models import Stream
-from notifications.notices.notices import Notice, notify, withdraw
+from notifications.notices.notices import withdraw
+from tests.notifications.direct import notify_of_posts
 from tests.support.api_client import Program
 from tests.support.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
 
 
-def tell(user, *numbers):
-    for number in numbers:
-        data = {"post_id": number, "title": "T", "names": ["bob"], "count": 1}
-        notify([Notice(user_id=user.pk, kind="post", key=f"post/{number}", data=data)])
-
-
 def test_the_latest_notices_come_first_page_by_page():
     user = UserFactory()
-    tell(user, *range(25))
+    notify_of_posts(user, *range(25))
     program = Program(user)
     first = program.get("/notifications").json()
     second = program.get("/notifications", cursor=first["next_cursor"]).json()
@@ -26,9 +21,9 @@ def test_the_latest_notices_come_first_page_by_page():
     assert (first["unread"], second["next_cursor"]) == (25, None)
 
 
-def test_a_notice_says_what_a_person_and_a_program_need():
+def test_a_notice_has_the_fields_that_a_person_and_a_program_need():
     user = UserFactory()
-    tell(user, 7)
+    notify_of_posts(user, 7)
     (item,) = Program(user).items("/notifications")
     assert item.pop("created_at")
     assert item.pop("id")
@@ -42,26 +37,26 @@ def test_a_notice_says_what_a_person_and_a_program_need():
     }
 
 
-def test_after_seq_gives_what_came_since_in_order():
+def test_after_seq_lists_the_later_notices_in_order():
     user = UserFactory()
-    tell(user, *range(30))
+    notify_of_posts(user, *range(30))
     program = Program(user)
     page = program.get("/notifications", after_seq=5).json()
     rest = program.get("/notifications", after_seq=5, cursor=page["next_cursor"]).json()
     assert [item["seq"] for item in page["items"] + rest["items"]] == list(range(6, 31))
 
 
-def test_withdrawn_notices_and_those_of_others_are_not_listed():
+def test_withdrawn_notices_and_notices_of_other_users_are_not_listed():
     user, other = UserFactory(), UserFactory()
-    tell(user, 1, 2)
-    tell(other, 3)
+    notify_of_posts(user, 1, 2)
+    notify_of_posts(other, 3)
     withdraw(post_ids=[1])
     assert [item["data"]["post_id"] for item in Program(user).items("/notifications")] == [2]
 
 
 def test_reading_up_to_a_number_leaves_the_later_unread():
     user = UserFactory()
-    tell(user, 1, 2, 3)
+    notify_of_posts(user, 1, 2, 3)
     program = Program(user)
     assert program.post("/notifications/read", {"upto": 2}).json() == {"unread": 1, "read_upto": 2}
     assert program.post("/notifications/read", {"upto": 1}).json() == {"unread": 1, "read_upto": 2}
@@ -74,19 +69,19 @@ def test_reading_up_to_a_number_leaves_the_later_unread():
 @pytest.mark.parametrize(
     "body", [{}, {"upto": "all"}, {"upto": -1}, {"upto": 2**63}, {"upto": True}, {"upto": 1, "x": 1}]
 )
-def test_a_bad_read_is_refused_in_words(body):
+def test_a_bad_read_is_refused_with_a_reason(body):
     response = Program(UserFactory()).post("/notifications/read", body)
     assert response.status_code == 422
     assert response.json()["detail"]
 
 
 @pytest.mark.parametrize("query", [{"after_seq": "x"}, {"after_seq": -1}, {"cursor": "x"}])
-def test_a_bad_question_is_refused_in_words(query):
+def test_a_bad_query_is_refused_with_a_reason(query):
     response = Program(UserFactory()).get("/notifications", **query)
     assert response.status_code == 422
     assert response.json()["detail"]
 
 
-def test_strangers_are_told_to_sign_in():
+def test_visitors_are_asked_to_sign_in():
     assert Program().get("/notifications").status_code == 401
     assert Program().post("/notifications/read", {"upto": 1}).status_code == 401

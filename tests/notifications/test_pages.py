@@ -1,4 +1,4 @@
-"""The page of notifications, and the bell on every page."""
+"""The page of notifications, and the number of unread notices on every page."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from tests.support.factories import CommentFactory, FollowFactory, PostFactory, 
 pytestmark = pytest.mark.django_db
 
 
-def test_notices_are_listed_with_words_and_a_link():
+def test_notices_are_listed_with_their_text_and_link():
     alice = window()
     comment = CommentFactory(post=PostFactory(author=alice.user, title="Tomatoes"), author=UserFactory(username="bob"))
     deliver()
@@ -22,7 +22,7 @@ def test_notices_are_listed_with_words_and_a_link():
     assert f"#comment-{comment.pk}" in page
 
 
-def test_the_bell_counts_what_is_unread_until_it_is_read():
+def test_the_bell_counts_unread_notices_until_they_are_read():
     alice = window()
     FollowFactory(followee=alice.user)
     deliver()
@@ -37,7 +37,7 @@ def test_the_bell_counts_what_is_unread_until_it_is_read():
     assert "Mark all as read" not in page
 
 
-def test_what_came_after_the_page_stays_unread():
+def test_a_notice_that_came_after_the_page_stays_unread():
     alice = window()
     FollowFactory(followee=alice.user)
     deliver()
@@ -48,19 +48,19 @@ def test_what_came_after_the_page_stays_unread():
     assert Stream.objects.get(user=alice.user).unread == 1
 
 
-def test_what_came_while_the_page_was_made_stays_unread(monkeypatch):
+def test_a_notice_that_came_while_the_page_was_rendered_stays_unread(monkeypatch):
     alice = window()
     FollowFactory(followee=alice.user)
     deliver()
-    listed = views.inbox
+    listed = views.latest_notices
 
-    def inbox(*args, **options):
+    def latest_notices(*args, **options):
         page = listed(*args, **options)
         FollowFactory(followee=alice.user)
         deliver()
         return page
 
-    monkeypatch.setattr(views, "inbox", inbox)
+    monkeypatch.setattr(views, "latest_notices", latest_notices)
     page = alice.read("/notifications")
     seq = Stream.objects.get(user=alice.user).seq
     assert f'data-notices="{seq - 1}"' in page
@@ -73,7 +73,7 @@ def test_what_came_while_the_page_was_made_stays_unread(monkeypatch):
 
 
 @pytest.mark.parametrize("upto", ["", "-1", "x", "9" * 40, "²"])
-def test_a_number_that_is_none_reads_nothing(upto):
+def test_a_malformed_number_marks_nothing_as_read(upto):
     alice = window()
     FollowFactory(followee=alice.user)
     deliver()
@@ -96,7 +96,7 @@ def test_a_long_list_goes_on_by_a_link():
     alice.read("/notifications?cursor=nonsense", 404)
 
 
-def test_notices_are_for_their_reader_alone():
+def test_notices_are_shown_to_their_user_alone():
     assert Window().get("/notifications").headers["Location"] == "/login?next=/notifications"
     alice = window()
     FollowFactory(followee=UserFactory(), follower__username="secret-admirer")
@@ -107,4 +107,4 @@ def test_notices_are_for_their_reader_alone():
 def test_a_page_without_notices_says_so():
     alice = window()
     Stream.objects.all().delete()
-    assert "Nothing has happened yet." in alice.read("/notifications")
+    assert "You have no notifications yet." in alice.read("/notifications")

@@ -17,10 +17,11 @@ from dramatiq.worker import Worker
 from events.brokers.contract import EventBroker
 from events.brokers.rabbitmq import RabbitmqBroker
 from events.bus import subscriber
+from events.inbox.retry import RetryOrDeadLetter
 from events.inbox.time_limit import DeliveryTimeLimit
 from events.subscription import Subscription, subscriptions
 from events.worker.actors import declare_actor
-from events.worker.shutdown import Leaving, RetryOrDeadLetter
+from events.worker.shutdown import OrderlyShutdown
 from tests.conftest import rabbitmqctl
 from tests.effects.events import Rang
 
@@ -31,7 +32,7 @@ def our_broker(**options: Any) -> RabbitmqBroker:
     where = {"host": parameters.host, "port": parameters.port, "vhost": parameters.virtual_host}
     return RabbitmqBroker(
         **where
-        | {"middleware": [DbConnectionsMiddleware(), DeliveryTimeLimit(), RetryOrDeadLetter(), Leaving()]}
+        | {"middleware": [DbConnectionsMiddleware(), DeliveryTimeLimit(), RetryOrDeadLetter(), OrderlyShutdown()]}
         | options
     )
 

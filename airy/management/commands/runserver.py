@@ -13,7 +13,8 @@ from events.models import Process
 
 class Command(BaseCommand):
     help = (
-        "Serves HTTP and websockets, reloading on changes. Events are delivered by `manage.py rundramatiq` beside it."
+        "Serves HTTP and websockets, and reloads when code changes. Run `manage.py rundramatiq` beside it to deliver "
+        "events."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -26,17 +27,17 @@ class Command(BaseCommand):
         except ValueError as error:
             raise CommandError(str(error)) from None
         if missing := unapplied_migrations():
-            raise CommandError(f"{len(missing)} migrations are not applied: run `manage.py migrate` first.")
+            raise CommandError(f"{len(missing)} migrations are not applied. Run `manage.py migrate` first.")
         if noreload:
             self.serve(host, port)
         else:
             autoreload.run_with_reloader(self.serve, host, port)
 
     def serve(self, host: str, port: int) -> None:
-        """Serve until a signal comes."""
+        """Serve until a signal comes. Raises CommandError if the port is taken."""
         if not Process.objects.alive().exists():
             message = _(
-                "No worker is running: events are kept, but nothing is delivered until `manage.py rundramatiq` runs."
+                "No worker is running. Events are stored, but not delivered until you start `manage.py rundramatiq`."
             )
             self.stdout.write(self.style.WARNING(message))
 
@@ -46,5 +47,5 @@ class Command(BaseCommand):
 
         if not serve(host, port, ready=ready):
             raise CommandError(
-                f"{host}:{port} could not be opened; is it taken? Try another: manage.py runserver {port + 1}"
+                f"Cannot listen on {host}:{port}. If the port is in use, try another: manage.py runserver {port + 1}"
             )

@@ -11,11 +11,11 @@ from events.worker import running_worker
 
 
 class Command(BaseCommand):
-    help = "Runs all of Airy in one process: web, relay, workers and live push. Ctrl-C finishes what runs and ends."
+    help = "Runs all of Airy in one process: web, relay, workers and live push. Ctrl+C finishes running work and stops."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("address", nargs="?", default="127.0.0.1:8000", metavar="ADDR:PORT")
-        parser.add_argument("--threads", type=int, default=4, help="threads that work off events (4)")
+        parser.add_argument("--threads", type=int, default=4, help="number of threads that process events (default: 4)")
 
     def handle(self, *args: Any, address: str, threads: int, **options: Any) -> None:
         try:
@@ -23,15 +23,19 @@ class Command(BaseCommand):
         except ValueError as error:
             raise CommandError(str(error)) from None
         if missing := unapplied_migrations():
-            raise CommandError(f"{len(missing)} migrations are not applied: run `manage.py migrate` first.")
+            raise CommandError(f"{len(missing)} migrations are not applied. Run `manage.py migrate` first.")
 
         def ready() -> None:
-            self.stdout.write(_("Airy is up at %(url)s — Ctrl-C stops it") % {"url": f"http://{host}:{port}/"})
+            self.stdout.write(
+                _("Airy is running at %(url)s. Press Ctrl+C to stop.") % {"url": f"http://{host}:{port}/"}
+            )
             self.stdout.flush()
 
         with running_worker(threads=threads):
             started = serve(host, port, ready=ready)
             if started:
-                self.stdout.write(_("Finishing what runs …"))
+                self.stdout.write(_("Finishing running work…"))
         if not started:
-            raise CommandError(f"{host}:{port} could not be opened; is it taken? Try another: manage.py up {port + 1}")
+            raise CommandError(
+                f"Cannot listen on {host}:{port}. If the port is in use, try another: manage.py up {port + 1}"
+            )

@@ -1,50 +1,53 @@
-"""Watermark: which deliveries of a channel may be acknowledged, and with how few words."""
+"""Acks: which deliveries of a channel may be acknowledged, and with how few acknowledgements."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 
-class Watermark:
-    """Keeps account of a channel's delivery tags, which count from 1.
+class AckWindow:
+    """The delivery tags of a channel. They count from 1.
 
-    One acknowledgement settles a tag and all before it, so it may go no further than the first that is still open.
+    One acknowledgement settles a tag and all before it, so it may go no further than the first open tag.
     """
 
     def __init__(self) -> None:
         self._lowest_open = 1
-        self._done: set[int] = set()  # and not yet acknowledged
-        self._gone: set[int] = set()  # settled with the broker past an open one
+        #: Tags whose messages are done, and not yet acknowledged.
+        self._done: set[int] = set()
+        #: Tags above `_lowest_open` that are settled with the broker already.
+        self._settled: set[int] = set()
 
     @property
     def is_held_up(self) -> bool:
-        """Whether something is done past an open one and not yet acknowledged."""
+        """Whether some message is done and not acknowledged, because an earlier one is open."""
         return bool(self._done)
 
     def done(self, tags: Iterable[int]) -> None:
-        """These have their outcome."""
+        """These messages have their outcome."""
         self._done.update(tags)
 
-    def gone(self, tags: Iterable[int]) -> None:
-        """These were given back."""
-        self._gone.update(tags)
+    def given_back(self, tags: Iterable[int]) -> None:
+        """These messages were given back to the broker."""
+        self._settled.update(tags)
 
     def advance(self) -> int:
-        """The tag up to which all may be acknowledged at once, or 0 if there is none new."""
+        """The tag up to which all may be acknowledged at once; 0 if there is no new one."""
         last_done = 0
-        while (tag := self._lowest_open) in self._done or tag in self._gone:
+        while (tag := self._lowest_open) in self._done or tag in self._settled:
             if tag in self._done:
                 self._done.remove(tag)
                 last_done = tag
-            self._gone.discard(tag)
+            self._settled.discard(tag)
             self._lowest_open += 1
         return last_done
 
-    def overtakers(self, *, more_than: int = 0) -> list[int]:
-        """The tags that are done past an open one, if there are more than so many; they are taken as acknowledged."""
+    def take_single(self, *, more_than: int = 0) -> list[int]:
+        """The tags to acknowledge one by one: those that are done behind an open one, if they are more than
+        `more_than`. From now on they count as acknowledged."""
         if len(self._done) <= more_than:
             return []
         tags = sorted(self._done)
-        self._gone |= self._done
+        self._settled |= self._done
         self._done = set()
         return tags

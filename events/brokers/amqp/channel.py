@@ -1,93 +1,100 @@
-"""Session: one connection to RabbitMQ and what was delivered through it."""
+"""Channel: one connection to RabbitMQ with one consuming channel, and the messages that it delivered."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pika
-import structlog
 
-from ...inbox.message import Arrival
+from ...inbox.message import ReceivedMessage
+from ...logger import get_logger
 from ...subscription import Subscription
-from ..contract import ArrivalMessage
-from ..redelivered import POLL, turn
-from .acks import Watermark
-from .connection import LOST, DrivenConnection
+from ..contract import GIVE_BACK_PAUSE, MessageGroup
+from ..redelivered import RedeliveredQueue
+from .acks import AckWindow
+from .connection import CONNECTION_ERRORS, ManualConnection
 
-log = structlog.get_logger("events.rabbitmq")
+log = get_logger("events.rabbitmq")
 
-#: How long a message whose delivery had no outcome waits before it returns to its queue, in seconds.
-PAUSE = 1.0
-#: How long what is done waits for an older message, so that one acknowledgement does for both, in seconds.
-PATIENCE = 0.05
-#: How long a few messages wait for more while others are being worked on, in seconds.
-LINGER = 0.001
+#: Seconds that a done message waits for an older one, so that one acknowledgement settles both.
+ACK_DELAY = 0.05
+#: Seconds that a few messages wait for more of their group while others are worked on.
+GROUP_DELAY = 0.001
 
 
-class Session:
-    """One queue, one connection, one channel, driven by one thread; its messages are settled from any thread.
+class Outcome(NamedTuple):
+    """What became of the messages with these tags: done, or to be given back after `pause` seconds."""
 
-    It opens by itself while `take` waits. A delivery tag means something on its own channel alone, so a message is
-    settled with the session that delivered it. If that is gone, nobody settles it, and the broker delivers it again.
+    tags: Sequence[int]
+    done: bool
+    pause: float
+
+
+class ConsumerChannel:
+    """One queue, one connection, one channel, run by one thread. Its messages are settled from any thread.
+
+    It opens by itself while `take` waits. A delivery tag is valid on its own channel only, so a message is settled with
+    the channel that delivered it. If that channel is closed, the message is not settled, and the broker delivers it
+    again.
     """
 
     def __init__(self, parameters: pika.ConnectionParameters, subscription: Subscription, *, prefetch: int) -> None:
         self._subscription = subscription
         self._prefetch = prefetch
-        self._arrived: deque[Arrival] = deque()
-        self._suspects: deque[Arrival] = deque()
-        self._outcomes: deque[tuple[Sequence[int], bool, float]] = deque()
-        self._watermark = Watermark()
+        self._waiting: deque[ReceivedMessage] = deque()
+        self._redelivered = RedeliveredQueue()
+        self._outcomes: deque[Outcome] = deque()
+        self._acks = AckWindow()
         self._handed_out = 0
-        self._alarm = False
+        self._ack_scheduled = False
         self._consuming = True
         self._error: BaseException | None = None
         self._channel: Any = None
-        # Its blocking sister puts each message through a queue of events more.
-        self._connection = DrivenConnection(
+        # pika's BlockingConnection passes each message through one more queue.
+        self._connection = ManualConnection(
             parameters,
             on_open_callback=lambda connection: connection.channel(on_open_callback=self._on_channel),
             on_open_error_callback=self._on_lost,
             on_close_callback=self._on_lost,
         )
 
-    def take(self, *, timeout: float) -> list[Arrival]:
-        """The messages that wait, up to what may share a transaction, as soon as there is one; none after `timeout`
-        seconds. One that was redelivered comes alone, when it is its turn; fresh ones go past.
+    def take(self, *, timeout: float) -> list[ReceivedMessage]:
+        """The messages that wait, up to a group, as soon as there is one; none after `timeout` seconds. A redelivered
+        one comes alone, when it is its turn; new ones go past.
 
-        Raises one of LOST.
+        Raises one of CONNECTION_ERRORS.
         """
-        if self._suspects and turn.begin(self):
-            return self._hand_out([self._suspects.popleft()])
-        together, seen = self._subscription.together, len(self._arrived)
-        self._run(0 if seen else min(timeout, POLL) if self._suspects else timeout, until=self._has_some)
-        # Where several come there are often more. Nobody is idle for want of them while others are being worked on.
-        while max(seen, 1) < len(self._arrived) < together:
-            seen = len(self._arrived)
-            self._run(LINGER if self._handed_out else 0, until=lambda: len(self._arrived) >= together)
-        return self._hand_out([self._arrived.popleft() for _ in range(min(together, len(self._arrived)))])
+        if alone := self._redelivered.take_alone():
+            return self._hand_out([alone])
+        group_size, seen = self._subscription.group_size, len(self._waiting)
+        self._run(0 if seen else self._redelivered.shorten(timeout), until=self._has_some)
+        # Several messages are often followed by more. The wait keeps no thread idle while others are worked on.
+        while max(seen, 1) < len(self._waiting) < group_size:
+            seen = len(self._waiting)
+            self._run(GROUP_DELAY if self._handed_out else 0, until=lambda: len(self._waiting) >= group_size)
+        return self._hand_out([self._waiting.popleft() for _ in range(min(group_size, len(self._waiting)))])
 
     def _has_some(self) -> bool:
-        return bool(self._arrived) or (bool(self._suspects) and turn.is_free(self))
+        return bool(self._waiting) or self._redelivered.can_take()
 
-    def _hand_out(self, arrivals: list[Arrival]) -> list[Arrival]:
-        self._handed_out += len(arrivals)
-        return arrivals
+    def _hand_out(self, messages: list[ReceivedMessage]) -> list[ReceivedMessage]:
+        self._handed_out += len(messages)
+        return messages
 
     @property
     def is_open(self) -> bool:
-        """Whether messages can arrive, as far as is known."""
+        """Whether messages can arrive, as far as this process can see."""
         return self._channel is not None and self._channel.is_open
 
     def _run(self, seconds: float, *, until: Callable[[], bool]) -> None:
-        """Read, write and call back until a condition holds, or for so many seconds; once in any case."""
+        """Read, write and call back until a condition holds, or for `seconds`; once in any case."""
         deadline = time.monotonic() + seconds
         left = seconds
         while left >= 0:
-            self._connection.turn(at_most=left)
+            self._connection.run_once(at_most=left)
             if self._error is not None:
                 raise self._error
             if until():
@@ -98,7 +105,9 @@ class Session:
         self._channel = channel
         channel.add_on_close_callback(self._on_lost)
         channel.add_on_cancel_callback(
-            lambda frame: self._on_lost(channel, ConnectionError("RabbitMQ ended the consumer: its queue is gone"))
+            lambda frame: self._on_lost(
+                channel, ConnectionError("RabbitMQ cancelled the consumer: its queue was deleted")
+            )
         )
         if self._consuming:
             channel.basic_qos(prefetch_count=self._prefetch)
@@ -106,39 +115,41 @@ class Session:
 
     def _on_message(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
         headers = properties.headers or {}
-        waiting = self._suspects if method.redelivered else self._arrived
-        waiting.append(
-            Arrival.read(
-                body,
-                run=_counted(headers, "run", 0),
-                attempt=_counted(headers, "attempt", 1),
-                priority=min(properties.priority or 0, 9),
-                redelivered=method.redelivered,
-                tag=method.delivery_tag,
-            )
+        message = ReceivedMessage.decode(
+            body,
+            run=_number(headers, "run", 0),
+            attempt=_number(headers, "attempt", 1),
+            priority=min(properties.priority or 0, 9),
+            redelivered=method.redelivered,
+            tag=method.delivery_tag,
         )
+        if message.redelivered:
+            self._redelivered.put(message)
+        else:
+            self._waiting.append(message)
 
     def _on_lost(self, which: Any, error: BaseException | str) -> None:
-        self._error = error if isinstance(error, LOST) else ConnectionError(f"RabbitMQ: {error!r}")
+        self._error = error if isinstance(error, CONNECTION_ERRORS) else ConnectionError(f"RabbitMQ: {error!r}")
 
     def stop_consuming(self) -> None:
-        """Take no more, and give back at once what nobody was handed; what was handed out can still be settled."""
+        """Take no more, and give back at once the messages that were not handed out. The others can still be
+        settled."""
         if not self._consuming:
             return
         self._consuming = False
         if self.is_open:
             for tag in self._channel.consumer_tags:
-                self._channel.basic_cancel(tag)  # what still comes is rejected by pika
-            self._give_back([arrival.tag for arrival in (*self._suspects, *self._arrived)])
-        self._suspects.clear()
-        self._arrived.clear()
+                self._channel.basic_cancel(tag)  # pika rejects messages that still arrive
+            self._give_back([message.tag for message in (*self._redelivered, *self._waiting)])
+        self._redelivered.empty()
+        self._waiting.clear()
 
-    def settle(self, message: ArrivalMessage, *, done: bool, pause: float = PAUSE) -> None:
-        """Acknowledge a message, or give it back after a pause of so many seconds. For any thread."""
-        turn.end(message.arrivals)
-        self._outcomes.append(([arrival.tag for arrival in message.arrivals], done, pause))
+    def settle(self, group: MessageGroup, *, done: bool, pause: float = GIVE_BACK_PAUSE) -> None:
+        """Acknowledge a group, or give it back after a pause in seconds. For any thread."""
+        self._redelivered.settled(group.messages)
+        self._outcomes.append(Outcome([message.tag for message in group.messages], done, pause))
         if self._error is not None:
-            log.info("left to redelivery: its connection is gone", queue=message.queue_name, error=repr(self._error))
+            log.info("left to redelivery: its connection is gone", queue=group.queue_name, error=repr(self._error))
         self._connection.ioloop.add_callback_threadsafe(self._settle)
 
     def _settle(self) -> None:
@@ -146,7 +157,7 @@ class Session:
             tags, done, pause = self._outcomes.popleft()
             self._handed_out -= len(tags)
             if done:
-                self._watermark.done(tags)
+                self._acks.done(tags)
             elif pause:
                 self._connection.ioloop.call_later(pause, lambda tags=tags: self._give_back(tags))
             else:
@@ -156,40 +167,40 @@ class Session:
     def _give_back(self, tags: Iterable[int]) -> None:
         for tag in tags:
             self._channel.basic_nack(tag, requeue=True)
-        self._watermark.gone(tags)
+        self._acks.given_back(tags)
         self._acknowledge()
 
     def _acknowledge(self) -> None:
-        """Acknowledge up to the first open tag at once; past it only when that stays open, or the window is nearly used
-        up: many at once cost hardly more than one."""
-        if tag := self._watermark.advance():
+        """Acknowledge up to the first open tag, with one acknowledgement. Tags behind it are acknowledged one by one,
+        and only when it stays open for ACK_DELAY, or when the prefetch window is nearly used up."""
+        if tag := self._acks.advance():
             self._channel.basic_ack(tag, multiple=True)
-        self._acknowledge_overtakers(more_than=min(self._prefetch * 3 // 4, self._prefetch - 2))
-        if self._watermark.is_held_up and not self._alarm:
-            self._alarm = True
-            self._connection.ioloop.call_later(PATIENCE, self._lose_patience)
+        self._acknowledge_single(more_than=min(self._prefetch * 3 // 4, self._prefetch - 2))
+        if self._acks.is_held_up and not self._ack_scheduled:
+            self._ack_scheduled = True
+            self._connection.ioloop.call_later(ACK_DELAY, self._stop_waiting)
 
-    def _lose_patience(self) -> None:
-        self._alarm = False
-        self._acknowledge_overtakers()
+    def _stop_waiting(self) -> None:
+        self._ack_scheduled = False
+        self._acknowledge_single()
 
-    def _acknowledge_overtakers(self, *, more_than: int = 0) -> None:
-        for tag in self._watermark.overtakers(more_than=more_than):
+    def _acknowledge_single(self, *, more_than: int = 0) -> None:
+        for tag in self._acks.take_single(more_than=more_than):
             self._channel.basic_ack(tag)
 
     def close(self) -> None:
-        """Settle what has its outcome and close the connection; the broker takes back the rest."""
+        """Settle the messages that have their outcome, and close the connection; the broker takes back the others."""
         try:
             if self.is_open:
                 self._settle()
-                self._acknowledge_overtakers()
-        except LOST as error:
+                self._acknowledge_single()
+        except CONNECTION_ERRORS as error:
             log.info("left to redelivery: its connection is gone", queue=self._subscription.queue, error=repr(error))
         finally:
             self._connection.end()
 
 
-def _counted(headers: dict[str, Any], name: str, default: int) -> int:
-    """A number the relay put into the headers; what another publisher put there is no matter of ours."""
+def _number(headers: dict[str, Any], name: str, default: int) -> int:
+    """A number that the relay wrote into the headers. Another publisher's value out of range is ignored."""
     value = headers.get(name)
     return value if isinstance(value, int) and default <= value < 2**15 else default

@@ -1,4 +1,4 @@
-"""Drive: pika's asynchronous connections turn by turn, from the one thread that owns them."""
+"""Connection: pika's asynchronous connections, run step by step by the one thread that owns them."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ from collections.abc import Callable
 from typing import Any
 
 import pika
-import structlog
 from pika.adapters.select_connection import IOLoop
 from pika.adapters.utils.nbio_interface import AbstractStreamProtocol, AbstractStreamTransport
 from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapter
 from pika.exceptions import AMQPError
 
-log = structlog.get_logger("events.rabbitmq")
+from ...logger import get_logger
 
-#: What a connection that is gone raises, depending on where it is noticed.
-LOST = (AMQPError, AssertionError, OSError)
-#: How long a goodbye may take, in seconds.
-GOODBYE = 5.0
-#: So much leaves without waiting for more, in bytes.
-PARCEL = 64 * 1024
+log = get_logger("events.rabbitmq")
+
+#: What a lost connection raises; which of them depends on where the loss is noticed.
+CONNECTION_ERRORS = (AMQPError, AssertionError, OSError)
+#: Seconds that the server gets to answer when a connection is closed; then it is cut.
+CLOSE_TIMEOUT = 5.0
+#: Bytes from which on written frames are sent without waiting for more.
+BUFFER_SIZE = 64 * 1024
 
 
-class Parcels(AbstractStreamTransport):
-    """A transport that sends in one go what would be a packet, and a call of the system, for each frame."""
+class BufferedTransport(AbstractStreamTransport):  # type: ignore[misc]
+    """A transport that sends many frames with one system call. pika alone makes one system call, and one packet, per
+    frame."""
 
     def __init__(self, transport: AbstractStreamTransport) -> None:
         self._transport = transport
@@ -34,18 +36,18 @@ class Parcels(AbstractStreamTransport):
     def write(self, data: bytes) -> None:
         self._frames.append(data)
         self._size += len(data)
-        if self._size >= PARCEL:
+        if self._size >= BUFFER_SIZE:
             self.send()
 
     def send(self) -> None:
-        """Hand over what was gathered."""
+        """Send the written frames."""
         if self._frames:
             self._transport.write(b"".join(self._frames))
             self._frames.clear()
             self._size = 0
 
     def get_write_buffer_size(self) -> int:
-        return self._size + self._transport.get_write_buffer_size()
+        return self._size + int(self._transport.get_write_buffer_size())
 
     def get_protocol(self) -> AbstractStreamProtocol:
         return self._transport.get_protocol()
@@ -54,22 +56,22 @@ class Parcels(AbstractStreamTransport):
         self._transport.abort()
 
 
-class ParcelServices(SelectorIOServicesAdapter):
-    """What pika does its I/O with; it is told of parcels in place of its transport."""
+class BufferedIO(SelectorIOServicesAdapter):  # type: ignore[misc]
+    """pika's I/O services, with a BufferedTransport in place of pika's own."""
 
     def __init__(self, loop: IOLoop) -> None:
         super().__init__(loop)
-        self._parcels: Parcels | None = None
+        self._buffered: BufferedTransport | None = None
 
     def send(self) -> None:
-        """Send what was written."""
-        if self._parcels is not None:
-            self._parcels.send()
+        """Send the written frames."""
+        if self._buffered is not None:
+            self._buffered.send()
 
     def abort(self) -> None:
-        """Hang up on a server that does not answer, in the next turn."""
-        if self._parcels is not None:
-            self._parcels.abort()
+        """Cut the connection to a server that does not answer, in the next step."""
+        if self._buffered is not None:
+            self._buffered.abort()
 
     def create_streaming_connection(
         self, protocol_factory: Callable[[], AbstractStreamProtocol], *args: Any, **options: Any
@@ -79,8 +81,8 @@ class ParcelServices(SelectorIOServicesAdapter):
             connection_made = protocol.connection_made
 
             def made(transport: AbstractStreamTransport) -> None:
-                self._parcels = Parcels(transport)
-                connection_made(self._parcels)
+                self._buffered = BufferedTransport(transport)
+                connection_made(self._buffered)
 
             protocol.connection_made = made
             return protocol
@@ -88,20 +90,20 @@ class ParcelServices(SelectorIOServicesAdapter):
         return super().create_streaming_connection(factory, *args, **options)
 
 
-class DrivenConnection(pika.SelectConnection):
-    """A connection that works in its owner's turns alone; it takes the callbacks that pika's own takes."""
+class ManualConnection(pika.SelectConnection):  # type: ignore[misc]
+    """A connection that works only while its owner calls `run_once`. It takes the callbacks of pika's own."""
 
     def __init__(self, parameters: pika.ConnectionParameters, **callbacks: Any) -> None:
-        self._services = ParcelServices(IOLoop())
-        super().__init__(parameters, custom_ioloop=self._services, **callbacks)
+        self._io = BufferedIO(IOLoop())
+        super().__init__(parameters, custom_ioloop=self._io, **callbacks)
         self.ioloop.activate_poller()
 
-    def turn(self, *, at_most: float) -> None:
-        """Send what was written, do what there is to do, and wait for that so many seconds at most.
+    def run_once(self, *, at_most: float) -> None:
+        """Send the written frames, wait for `at_most` seconds until something arrives, and handle it.
 
-        The loop's own `start()` would make a poller each time, and its `stop()` wake it through a socket.
+        The loop's own `start()` would make a poller each time, and its `stop()` would wake it through a socket.
         """
-        self._services.send()
+        self._io.send()
         loop = self.ioloop
         alarm = loop.call_later(at_most, lambda: None)
         loop.poll()
@@ -109,17 +111,17 @@ class DrivenConnection(pika.SelectConnection):
         loop.remove_timeout(alarm)
 
     def end(self) -> None:
-        """Close the connection, if it still stands, and its loop."""
+        """Close the connection, if it is open, and its loop."""
         try:
             if not (self.is_closed or self.is_closing):
                 self.close()
-            deadline = time.monotonic() + GOODBYE
+            deadline = time.monotonic() + CLOSE_TIMEOUT
             while not self.is_closed and (left := deadline - time.monotonic()) > 0:
-                self.turn(at_most=left)
+                self.run_once(at_most=left)
             if not self.is_closed:
-                self._services.abort()
-                self.turn(at_most=0)
-        except LOST as error:
+                self._io.abort()
+                self.run_once(at_most=0)
+        except CONNECTION_ERRORS as error:
             log.info("closed without a goodbye", error=repr(error))
         finally:
             self.ioloop.close()

@@ -1,87 +1,88 @@
-"""Consumer: one queue's messages for as long as the worker runs, over as many connections as that takes."""
+"""Consumer: the messages of one queue for as long as the worker runs, over one connection after another."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
 
-import structlog
 from dramatiq.broker import MessageProxy
 from dramatiq.common import compute_backoff
 
+from ...logger import get_logger
 from ...subscription import Subscription
-from ..contract import ArrivalMessage, EventBroker, EventConsumer
-from .channel import Session
-from .connection import LOST
+from ..contract import RECONNECT_BACKOFF, EventBroker, EventConsumer, MessageGroup
+from .channel import ConsumerChannel
+from .connection import CONNECTION_ERRORS
 
-log = structlog.get_logger("events.rabbitmq")
+log = get_logger("events.rabbitmq")
 
-#: The first and the longest pause before connecting again, in milliseconds.
-BACKOFF = (500, 15_000)
-#: How often a consumer without a connection looks whether the worker has ended, in seconds.
+#: Seconds between two checks of a consumer without a connection, whether the worker has ended.
 STOPPING_POLL = 0.1
 
 
 class RabbitmqConsumer(EventConsumer):
-    """Hands out messages, and connects again by itself: dramatiq would wait a fixed time and cry each time."""
+    """Hands out messages, and connects again by itself: dramatiq would wait a fixed time, and log each error with its
+    traceback."""
 
     def __init__(
-        self, broker: EventBroker, subscription: Subscription, *, connect: Callable[[], Session], timeout: float
+        self, broker: EventBroker, subscription: Subscription, *, connect: Callable[[], ConsumerChannel], timeout: float
     ) -> None:
         super().__init__(broker)
         self._subscription = subscription
         self._connect = connect
         self._timeout = timeout
-        self._session: Session | None = None
+        self._channel: ConsumerChannel | None = None
         self._failures = 0
         self._connect_at = 0.0
 
     def __next__(self) -> MessageProxy | None:
         may_take = self._may_take()
         try:
-            session = self._session or self._open()
-            if session is None:
+            channel = self._channel or self._open()
+            if channel is None:
                 return None
             if not may_take:
-                session.stop_consuming()
-            arrivals = session.take(timeout=self._timeout)
-        except LOST as error:
+                channel.stop_consuming()
+            messages = channel.take(timeout=self._timeout)
+        except CONNECTION_ERRORS as error:
             self._lose(error)
             return None
-        if session.is_open:
+        if channel.is_open:
             self._failures = 0
-        return ArrivalMessage(arrivals, subscription=self._subscription, origin=session) if arrivals else None
+        return MessageGroup(messages, subscription=self._subscription, origin=channel) if messages else None
 
-    def _open(self) -> Session | None:
-        """A new session, or None while it is too early for one: the thread must hear in time that it is to end."""
+    def _open(self) -> ConsumerChannel | None:
+        """A new channel, or None while it is too early for one. The thread must notice in time that the worker ends."""
         wait = self._connect_at - time.monotonic()
         if self._broker.stopping.wait(min(max(0.0, wait), self._timeout)):
             time.sleep(STOPPING_POLL)
             return None
         if wait > self._timeout:
             return None
-        self._session = self._connect()
-        return self._session
+        self._channel = self._connect()
+        return self._channel
 
     def _lose(self, error: BaseException) -> None:
         self.close()
-        self._failures, pause = compute_backoff(self._failures, factor=BACKOFF[0], max_backoff=BACKOFF[1])
+        self._failures, pause = compute_backoff(
+            self._failures, factor=RECONNECT_BACKOFF[0], max_backoff=RECONNECT_BACKOFF[1]
+        )
         self._connect_at = time.monotonic() + pause / 1000
         log.warning(
             "no connection to RabbitMQ", queue=self._subscription.queue, error=repr(error), again_in=pause / 1000
         )
 
-    def ack(self, message: ArrivalMessage) -> None:  # type: ignore[override]
+    def ack(self, message: MessageGroup) -> None:  # type: ignore[override]
         message.origin.settle(message, done=True)
 
-    def nack(self, message: ArrivalMessage) -> None:  # type: ignore[override]
+    def nack(self, message: MessageGroup) -> None:  # type: ignore[override]
         message.origin.settle(message, done=False)
 
-    def requeue(self, messages: Iterable[ArrivalMessage]) -> None:  # type: ignore[override]
+    def requeue(self, messages: Iterable[MessageGroup]) -> None:  # type: ignore[override]
         for message in messages:
             message.origin.settle(message, done=False, pause=0)
 
     def close(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            session.close()
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()

@@ -1,47 +1,40 @@
-"""Publisher: many messages to RabbitMQ at once, each confirmed, on pika's public asynchronous API."""
+"""Publisher: many messages to RabbitMQ at once, each confirmed, through pika's asynchronous connection."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pika
-import structlog
 from pika.exceptions import AMQPError
 
 from ...envelope import CONTENT_TYPE
-from ..rabbitmq import RabbitmqBroker, declare
-from .connection import DrivenConnection
+from ...logger import get_logger
+from ..contract import Outgoing
+from .connection import ManualConnection
+from .queues import declare
 
-log = structlog.get_logger("events.relay")
+if TYPE_CHECKING:
+    from ..rabbitmq import RabbitmqBroker
 
-#: How often one who waits for the broker is asked whether to go on, in seconds.
-PATIENCE = 1.0
+log = get_logger("events.relay")
+
+#: Seconds between two calls of `go_on` while the broker keeps the publisher waiting.
+GO_ON_INTERVAL = 1.0
 
 
 class PublishError(ConnectionError):
-    """The broker did not take a batch: it is down, blocked or refused it. Nothing of the batch may be considered
-    sent."""
+    """The broker did not take a batch: it is down, blocked, or has refused it. No message of the batch counts as
+    published."""
 
 
-class Outgoing(NamedTuple):
-    """One message. To an exchange by topic, or with exchange "" to the queue named by `routing_key`."""
+class RabbitmqPublisher:
+    """One connection in confirm mode, run by the calling thread. It opens when it is needed.
 
-    exchange: str
-    routing_key: str
-    body: bytes
-    message_id: str
-    priority: int = 0
-    headers: dict[str, Any] | None = None
-
-
-class Publisher:
-    """One connection in confirm mode, driven by the calling thread; it opens when needed.
-
-    timeout: seconds that the broker may be silent. A broker that says it is blocked (its memory or disk is short) is
-    waited for without end, as what was sent to it is not lost; meanwhile go_on is asked every second, and when it says
-    no, the wait ends.
+    timeout: seconds that the broker may be silent. A broker that reports itself as blocked (short of memory or disk)
+    has no time limit, since what was sent to it is not lost; meanwhile `go_on` is called every second, and the wait
+    ends when the answer is False.
     """
 
     def __init__(
@@ -50,9 +43,9 @@ class Publisher:
         self._broker = broker
         self._timeout = timeout
         self._go_on = go_on
-        #: Why the broker takes nothing at present, in its own words; empty if it does.
+        #: Why the broker takes no messages now, in its own words; empty when it takes them.
         self.blocked = ""
-        self._connection: DrivenConnection | None = None
+        self._connection: ManualConnection | None = None
         self._channel: Any = None
         self._error: BaseException | str | None = None
         self._next_tag = 1
@@ -63,18 +56,18 @@ class Publisher:
     def publish(self, messages: Sequence[Outgoing]) -> set[str]:
         """Publish messages and wait for their confirms; returns the ids of those that no queue took.
 
-        Raises PublishError if not every message was confirmed; then any of them may have been sent or not.
+        Raises PublishError if not every message was confirmed: each of them may have been published or not.
         """
         self._ensure_open()
-        self._drive_until(lambda: not self.blocked, what="room")
+        self._run_until(lambda: not self.blocked, what="room")
         self._returned.clear()
         self._refused.clear()
         self._open_tags = set(range(self._next_tag, self._next_tag + len(messages)))
         self._next_tag += len(messages)
         for message in messages:
             self._channel.basic_publish(
-                exchange=message.exchange,
-                routing_key=message.routing_key,
+                exchange="" if message.queue else self._broker.exchange,
+                routing_key=message.queue or message.topic,
                 body=message.body,
                 properties=pika.BasicProperties(
                     content_type=CONTENT_TYPE,
@@ -85,7 +78,7 @@ class Publisher:
                 ),
                 mandatory=True,
             )
-        self._drive_until(lambda: not self._open_tags, what="confirms")
+        self._run_until(lambda: not self._open_tags, what="confirms")
         if self._refused:
             self.close()
             raise PublishError(f"RabbitMQ refused {len(self._refused)} of {len(messages)} messages")
@@ -93,16 +86,16 @@ class Publisher:
 
     @property
     def connected(self) -> bool:
-        """Whether the connection stands, as far as is known."""
+        """Whether the connection is open, as far as this process can see."""
         return self._channel is not None and self._channel.is_open
 
-    def pump(self) -> None:
-        """Answer heartbeats without waiting."""
+    def keep_alive(self) -> None:
+        """Answer heartbeats, without waiting."""
         if self._connection is not None and self._connection.is_open:
-            self._connection.turn(at_most=0)
+            self._connection.run_once(at_most=0)
 
     def close(self) -> None:
-        """Close the connection, if there is one; what was not confirmed counts as not sent."""
+        """Close the connection, if there is one. Messages without a confirm count as not published."""
         connection, self._connection, self._channel = self._connection, None, None
         if connection is not None:
             connection.end()
@@ -114,7 +107,7 @@ class Publisher:
         self._declare_everything()
         self._error = None
         self.blocked = ""
-        self._connection = DrivenConnection(
+        self._connection = ManualConnection(
             self._broker.parameters,
             on_open_callback=lambda connection: connection.channel(on_open_callback=self._on_channel),
             on_open_error_callback=lambda connection, error: self._fail(error),
@@ -122,10 +115,11 @@ class Publisher:
         )
         self._connection.add_on_connection_blocked_callback(self._on_blocked)
         self._connection.add_on_connection_unblocked_callback(self._on_unblocked)
-        self._drive_until(lambda: self._channel is not None, what="a connection")
+        self._run_until(lambda: self._channel is not None, what="a connection")
 
     def _declare_everything(self) -> None:
-        """All queues stand before the first message is published: what finds no queue then has no subscriber."""
+        """Declare all queues before the first message is published: a message that finds no queue then has no
+        subscriber."""
         try:
             connection = pika.BlockingConnection(self._broker.parameters)
             try:
@@ -165,15 +159,15 @@ class Publisher:
     def _fail(self, error: BaseException) -> None:
         self._error = error
 
-    def _drive_until(self, reached: Callable[[], bool], *, what: str) -> None:
-        """Run the connection's loop until a condition holds, the connection fails or time is up."""
+    def _run_until(self, reached: Callable[[], bool], *, what: str) -> None:
+        """Run the connection until a condition holds. Raises PublishError when it fails or time is up."""
         assert self._connection is not None
         asked = now = time.monotonic()
         deadline = now + self._timeout
         while not reached():
             if self.blocked:
                 deadline = now + self._timeout
-            if self._error is None and now >= asked + PATIENCE:
+            if self._error is None and now >= asked + GO_ON_INTERVAL:
                 asked = now
                 if not self._go_on():
                     self._error = "given up"
@@ -181,5 +175,5 @@ class Publisher:
                 error = self._error or f"no {what} within {self._timeout} s"
                 self.close()
                 raise PublishError(f"RabbitMQ at {self._broker.parameters.host}: {error!r}")
-            self._connection.turn(at_most=min(PATIENCE, deadline - now))
+            self._connection.run_once(at_most=min(GO_ON_INTERVAL, deadline - now))
             now = time.monotonic()

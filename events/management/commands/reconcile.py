@@ -7,56 +7,57 @@ from typing import Any
 
 import dramatiq
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from rich.table import Table
 
 from ...brokers.contract import EventBroker
 from ...repair.announce import announce
 from ...repair.missing import Healed
 from ...repair.reconcile import Reconciler
-from ..terminal import bar, show
+from ..terminal import Table, progress_bar, show
 
-#: Looks in a row that heal nothing before all is taken to be well: the first may only enter what is missing.
-LOOKS = 3
+#: Passes in a row without a healed delivery after which nothing counts as lost: the first may only fill the watchlist.
+QUIET_PASSES = 3
 
 
 def seconds(text: str) -> float:
     if not text.replace(".", "", 1).isdigit():
-        raise ArgumentTypeError(f"{text!r}: seconds, for example 5")
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds, for example 5")
     return float(text)
 
 
 class Command(BaseCommand):
     help = (
-        "Owes again what the broker lost: events that a subscriber should have had, that have no outcome there and "
-        "are not in the outbox, though the subscriber's queue is empty or later events are done. The active relay "
-        "does this every half minute by itself; this is for the impatient, after a broker lost its disk. What was "
-        "merely late has one effect all the same."
+        "Sends events again that the broker lost: events that a subscriber should have received, without an outcome "
+        "and not in the outbox, although the subscriber's queue is empty or later events are done. The active relay "
+        "does this every 30 seconds. Run this command if you do not want to wait, for example after the broker lost "
+        "its disk. An event that was only late still takes effect exactly once."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--dry-run", action="store_true", help="only say what would be healed, what runs now included"
+            "--dry-run",
+            action="store_true",
+            help="only print what would be sent again, including deliveries that are running now",
         )
         parser.add_argument(
             "--patience",
             type=seconds,
             default=5.0,
             metavar="SECONDS",
-            help="how long something must be missing before it counts as lost (5; the relay takes 60)",
+            help="seconds an event must be missing before it counts as lost (default: 5; the relay waits 60)",
         )
 
     def handle(self, *args: Any, dry_run: bool, patience: float, **options: Any) -> None:
         broker = dramatiq.get_broker()
         if not isinstance(broker, EventBroker):
-            raise CommandError(f"{type(broker).__name__} carries no events: see `manage.py check`.")
+            raise CommandError(f"{type(broker).__name__} cannot carry events. Run `manage.py check`.")
         announce()
         reconciler = Reconciler(broker, patience=dt.timedelta(seconds=patience))
         try:
             healed = reconciler.would_heal() if dry_run else self._heal(reconciler, patience)
         except ConnectionError as error:
-            raise CommandError(f"The broker does not answer, so that its queues cannot be looked at: {error}") from None
+            raise CommandError(f"The broker does not answer. Start it, or check the MQ_ settings: {error}") from None
         if not healed:
-            self.stdout.write(self.style.SUCCESS("Nothing is lost."))
+            self.stdout.write(self.style.SUCCESS("No lost events."))
             return
         table = Table("subscriber", "would be healed" if dry_run else "healed", "first event", "last event")
         for one in healed:
@@ -64,15 +65,15 @@ class Command(BaseCommand):
         show(self.stdout, table)
 
     def _heal(self, reconciler: Reconciler, patience: float) -> list[Healed]:
-        """Look until some looks in a row heal nothing."""
+        """Make passes until QUIET_PASSES in a row heal nothing."""
         healed: list[Healed] = []
         quiet = 0
-        with bar("Looking", total=None) as advance:
+        with progress_bar("Checking", total=None) as advance:
             while True:
-                found = reconciler.look()
+                found = reconciler.run_pass()
                 healed += found
                 quiet = 0 if found else quiet + 1
-                if quiet >= LOOKS:
+                if quiet >= QUIET_PASSES:
                     return healed
                 advance(1)
                 time.sleep(patience)

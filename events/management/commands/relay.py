@@ -8,22 +8,26 @@ import dramatiq
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
-from ...brokers.embedded import EmbeddedBroker
-from ...relay.relay import RelayThread
+from ...brokers.contract import EventBroker
+from ...worker.services import WorkerServices
 
 
 class Command(BaseCommand):
-    help = "Carries events from the outbox to the broker until SIGTERM or Ctrl-C. Several may run; one is active."
+    help = "Publishes events from the outbox to the broker until SIGTERM or Ctrl+C. Several can run; one is active."
 
     def handle(self, *args: Any, **options: Any) -> None:
         broker = dramatiq.get_broker()
-        if isinstance(broker, EmbeddedBroker):
-            raise CommandError("The embedded broker delivers in its own process: run `manage.py rundramatiq` or `up`.")
+        if not isinstance(broker, EventBroker):
+            raise CommandError(f"{type(broker).__name__} cannot carry events. Run `manage.py check`.")
+        if broker.in_process:
+            raise CommandError(
+                "The embedded broker needs no separate relay. Run `manage.py rundramatiq` or `manage.py up`."
+            )
         stop = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
-        relay = RelayThread(broker, kind="relay")
-        relay.start()
-        self.stdout.write(_("Relaying — Ctrl-C stops it"))
+        services = WorkerServices(broker, kind="relay")
+        services.start()
+        self.stdout.write(_("The relay is running. Press Ctrl+C to stop."))
         stop.wait()
-        relay.stop()
+        services.stop()

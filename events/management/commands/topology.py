@@ -5,68 +5,63 @@ from typing import Any
 
 import dramatiq
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from rich.table import Table
 
-from ...brokers.rabbitmq import RabbitmqBroker
-from ...repair.topology import Queue, TopologyError, declare_all, delete, survey, unbind
-from ..terminal import confirm, show, show_json
+from ...brokers.contract import EventBroker, Topology, TopologyError
+from ...repair.topology import Queue, declare_all, delete, survey, unbind
+from ..terminal import Table, confirm, show, show_json
 
 
 class Command(BaseCommand):
     help = (
-        "RabbitMQ keeps queues and bindings until somebody takes them away. `show` compares them with the code; "
-        "`declare` makes what is missing, in a deploy before the relay starts; `unbind` takes away the bindings of "
-        "patterns and subscribers that the code has no more, so that their queues stop filling."
+        "RabbitMQ keeps queues and bindings until they are removed. `show` compares them with the code. `declare` "
+        "creates what is missing; run it on each deploy, before the relay starts. `unbind` removes bindings of "
+        "patterns and subscribers that are no longer in the code, so that their queues stop filling."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", metavar="show|declare|unbind")
         parser.set_defaults(verb="show", json=False)
-        showing = verbs.add_parser("show", help="queues, patterns, messages and consumers (the default)")
-        showing.add_argument("--json", action="store_true", help="as JSON, for programs")
-        verbs.add_parser("declare", help="make exchange, queues and bindings; again and again does no harm")
-        unbinding = verbs.add_parser("unbind", help="take away the bindings that the code has no more")
+        showing = verbs.add_parser("show", help="list queues, patterns, messages and consumers (default)")
+        showing.add_argument("--json", action="store_true", help="print JSON")
+        verbs.add_parser("declare", help="create the exchange, queues and bindings; safe to repeat")
+        unbinding = verbs.add_parser("unbind", help="remove bindings that are no longer in the code")
         unbinding.add_argument(
-            "--delete-queue", action="store_true", help="and the queues of subscribers that are gone, if empty"
+            "--delete-queue",
+            action="store_true",
+            help="also delete the queues of removed subscribers, if they are empty",
         )
-        unbinding.add_argument("--force", action="store_true", help="with --delete-queue: with the messages in them")
-        unbinding.add_argument("--dry-run", action="store_true", help="only say what")
-        unbinding.add_argument("--yes", action="store_true", help="do not ask before messages are deleted")
+        unbinding.add_argument(
+            "--force", action="store_true", help="with --delete-queue: delete queues that still hold messages"
+        )
+        unbinding.add_argument("--dry-run", action="store_true", help="only print what would be removed")
+        unbinding.add_argument(
+            "--yes", action="store_true", help="do not ask for confirmation before deleting messages"
+        )
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         broker = dramatiq.get_broker()
-        if not isinstance(broker, RabbitmqBroker):
-            self.stdout.write(f"{type(broker).__name__} keeps its queues in its process: there is nothing to declare.")
+        topology = broker.topology if isinstance(broker, EventBroker) else None
+        if topology is None:
+            self.stdout.write(f"{type(broker).__name__} keeps its queues in the process: there is nothing to declare.")
             return
         try:
             match verb:
                 case "declare":
-                    count = declare_all(broker)
-                    self.stdout.write(self.style.SUCCESS(f"{count} queues are bound to {broker.exchange}."))
+                    count = declare_all(topology)
+                    self.stdout.write(self.style.SUCCESS(f"{count} queues are bound to {topology.exchange}."))
                 case "unbind":
-                    self._unbind(broker, options)
+                    self._unbind(topology, options)
                 case _:
-                    self._show(broker, options)
+                    self._show(topology, options)
         except TopologyError as error:
             raise CommandError(str(error)) from None
 
-    def _show(self, broker: RabbitmqBroker, options: dict[str, Any]) -> None:
-        queues = survey(broker)
+    def _show(self, topology: Topology, options: dict[str, Any]) -> None:
+        queues = survey(topology)
         if options["json"]:
-            described = {
-                "exchange": broker.exchange,
-                "vhost": broker.parameters.virtual_host,
-                "type": broker.queue_type,
-                "arguments": broker.queue_arguments,
-                "queues": [asdict(queue) for queue in queues],
-            }
-            show_json(self.stdout, described)
+            show_json(self.stdout, topology.describe() | {"queues": [asdict(queue) for queue in queues]})
             return
-        where = broker.parameters
-        self.stdout.write(
-            f"Exchange {broker.exchange} at {where.host}:{where.port}, vhost {where.virtual_host}; "
-            f"{broker.queue_type} queues {broker.queue_arguments}"
-        )
+        self.stdout.write(topology.title)
         table = Table("queue", "subscriber", "patterns", "messages", "consumers", "to do")
         for queue in queues:
             table.add_row(
@@ -79,12 +74,12 @@ class Command(BaseCommand):
             )
         show(self.stdout, table)
 
-    def _unbind(self, broker: RabbitmqBroker, options: dict[str, Any]) -> None:
+    def _unbind(self, topology: Topology, options: dict[str, Any]) -> None:
         if options["force"] and not options["delete_queue"]:
-            raise CommandError("--force is about messages in queues that --delete-queue deletes: give both.")
-        queues = [queue for queue in survey(broker) if queue.stale or queue.orphan]
+            raise CommandError("--force works only together with --delete-queue.")
+        queues = [queue for queue in survey(topology) if queue.stale or queue.orphan]
         if not queues:
-            self.stdout.write(self.style.SUCCESS("The broker has nothing that the code has not."))
+            self.stdout.write(self.style.SUCCESS("The broker has no bindings or queues that are not in the code."))
             return
         doomed = sum(queue.messages or 0 for queue in queues if queue.orphan)
         if options["force"] and doomed and not options["dry_run"]:
@@ -92,9 +87,9 @@ class Command(BaseCommand):
         for queue in queues:
             going = options["delete_queue"] and queue.orphan and queue.messages is not None
             if not options["dry_run"]:
-                unbind(broker, queue)
+                unbind(topology, queue)
                 if going:
-                    delete(broker, queue, force=options["force"])
+                    delete(topology, queue, force=options["force"])
             would = "would be " if options["dry_run"] else ""
             patterns = f"{', '.join(queue.stale)} {would}unbound" if queue.stale else "nothing bound"
             deleted = f"; queue {would}deleted with {queue.messages:,} messages" if going else ""
@@ -103,7 +98,7 @@ class Command(BaseCommand):
 
 def _to_do(queue: Queue) -> str:
     if queue.orphan:
-        gone = "gone already" if queue.messages is None else "nobody subscribes"
+        gone = "already deleted" if queue.messages is None else "no subscriber"
         return f"{gone}: unbind {', '.join(queue.stale)} --delete-queue"
     if queue.messages is None:
         return "missing: declare"

@@ -9,16 +9,16 @@ from feeds.demo.load import ADMINISTRATOR, PASSWORD, NamesTakenError, load_demo,
 
 
 class Command(BaseCommand):
-    help = "Loads people, circles, posts and threads to look around in, once, and shows their password."
+    help = "Loads demo users, circles, posts and comments once, and prints how to sign in."
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.DEBUG:
-            raise CommandError("the demo's people have a password that everyone knows; load them with DEBUG=on only")
+            raise CommandError("The demo users share a public password. Load them only with DEBUG=on.")
         try:
             loaded = load_demo()
         except NamesTakenError as taken:
-            self.stdout.write(f"The demo data was not loaded: these names are taken already: {taken}")
+            self.stdout.write(f"The demo data was not loaded: these usernames are already taken: {taken}")
             return
-        self.stdout.write("The demo data is loaded." if loaded else "The demo data is there.")
-        self.stdout.write(f"Sign in as {', '.join(people())}; and as {ADMINISTRATOR} at /admin/")
+        self.stdout.write("Demo data loaded." if loaded else "The demo data is already loaded.")
+        self.stdout.write(f"Sign in as {', '.join(people())}, or as {ADMINISTRATOR} at /admin/,")
         self.stdout.write(f"with the password {self.style.SUCCESS(PASSWORD)}")

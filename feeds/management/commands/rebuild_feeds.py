@@ -12,7 +12,7 @@ from feeds.models import User
 
 
 class Command(BaseCommand):
-    help = "Rebuilds the feeds of those who were here lately, or of the users named, while the site runs."
+    help = "Rebuilds the feeds of recently active users, or of the given users, while the site runs."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("usernames", nargs="*", metavar="USERNAME")
@@ -22,7 +22,7 @@ class Command(BaseCommand):
         users = User.objects.named(*usernames) if usernames else seen_lately()
         if users.count() < len(set(usernames)):
             known = ", ".join(users.values_list("username", flat=True)) or "none"
-            raise CommandError(f"not every name belongs to a user; known of these: {known}")
+            raise CommandError(f"Not every name belongs to a user. Known users among them: {known}")
         after = after or 0
         number = users.filter(pk__gt=after).count()
         with resumable(), bar("Rebuilding", total=number) as advance:

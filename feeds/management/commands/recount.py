@@ -11,15 +11,15 @@ from feeds.management.resumable import add_arguments, resumable
 
 
 class Command(BaseCommand):
-    help = "Recounts votes and comments while the site runs, reports what had drifted and repairs it."
+    help = "Recounts votes and comments while the site runs, and reports and repairs wrong counts."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="report only")
+        parser.add_argument("--dry-run", action="store_true", help="only report wrong counts")
         parser.add_argument(
             "--settle",
             action="store_true",
-            help="also count what waits for events that will never be delivered (suppressed or discarded ones); "
-            "only while nothing else waits to be delivered",
+            help="also count actions whose events will never be delivered (suppressed or discarded); "
+            "use it only when no other events are waiting",
         )
         add_arguments(parser, place=Position.read, metavar="post/N|comment/N")
 
@@ -35,8 +35,8 @@ class Command(BaseCommand):
                 self._report(stop.results)
                 raise
         self._report(drifts)
-        done = "had drifted" if dry_run else "had drifted and are right again"
-        self.stdout.write(self.style.SUCCESS(f"{len(drifts)} counts {done}."))
+        done = "found" if dry_run else "repaired"
+        self.stdout.write(self.style.SUCCESS(f"Wrong counts {done}: {len(drifts)}."))
 
     def _report(self, drifts: list[Drift]) -> None:
         for drift in drifts:

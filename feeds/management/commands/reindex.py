@@ -11,7 +11,7 @@ from feeds.search.reindex import reindex
 
 
 class Command(BaseCommand):
-    help = "Indexes every visible post anew while the site runs."
+    help = "Rebuilds the search index for all visible posts while the site runs."
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_arguments(parser, place=whole_number, metavar="POST")
@@ -21,4 +21,4 @@ class Command(BaseCommand):
         number = Post.objects.filter(pk__gt=after).count()
         with resumable(), bar("Indexing", total=number) as advance:
             documents = reindex(jobs=jobs, after=after, advance=advance)
-        self.stdout.write(self.style.SUCCESS(f"{documents} posts can be found."))
+        self.stdout.write(self.style.SUCCESS(f"{documents} posts indexed."))

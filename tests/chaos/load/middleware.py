@@ -13,8 +13,8 @@ from tests.chaos.load.traps import die_if, note
 class TrapsAndTally(Middleware):
     def before_process_message(self, broker: Broker, message: Any) -> None:
         """Count deliveries, and those that the broker marks as made before."""
-        note("arrivals", len(message.arrivals))
-        note("redelivered", sum(arrival.redelivered for arrival in message.arrivals))
+        note("arrivals", len(message.messages))
+        note("redelivered", sum(arrival.redelivered for arrival in message.messages))
 
     def before_ack(self, broker: Broker, message: Any) -> None:
         die_if("before the ack")

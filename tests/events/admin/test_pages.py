@@ -10,7 +10,8 @@ from django.test import Client
 
 from events.bus import emit, emit_many
 from events.models import DeadLetter, Delivery, StoredEvent
-from events.repair.announce import announce, backlogs
+from events.repair.announce import announce
+from events.repair.backlog import backlogs
 from events.testing import deliver
 from tests.effects.events import Rang
 from tests.effects.models import Effect

@@ -9,8 +9,8 @@ import pika
 import pytest
 from pika.exceptions import ChannelClosedByBroker
 
-from events.brokers.amqp.channel import Session
-from events.brokers.contract import ArrivalMessage
+from events.brokers.amqp.channel import ConsumerChannel
+from events.brokers.contract import MessageGroup
 from events.brokers.rabbitmq import RabbitmqBroker
 from events.subscription import Subscription
 from tests.events.brokers.test_consumer import channel, leave_effect, numbers, send
@@ -37,12 +37,12 @@ def subscription(broker: RabbitmqBroker) -> Iterator[Subscription]:
         yield one
 
 
-def take(session: Session, subscription: Subscription) -> ArrivalMessage:
+def take(session: ConsumerChannel, subscription: Subscription) -> MessageGroup:
     """What is handed out first."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         if arrivals := session.take(timeout=0.1):
-            return ArrivalMessage(arrivals, subscription=subscription, origin=session)
+            return MessageGroup(arrivals, subscription=subscription, origin=session)
     raise TimeoutError("nothing arrived")
 
 
@@ -50,7 +50,7 @@ def test_what_nobody_was_handed_goes_back_and_what_was_can_still_be_settled(
     broker: RabbitmqBroker, subscription: Subscription, eventually: Eventually
 ) -> None:
     send(broker, *["calm"] * 100)
-    session = Session(broker.parameters, subscription, prefetch=60)
+    session = ConsumerChannel(broker.parameters, subscription, prefetch=60)
     handed_out = take(session, subscription)
     session.stop_consuming()
     session.stop_consuming()
@@ -60,14 +60,14 @@ def test_what_nobody_was_handed_goes_back_and_what_was_can_still_be_settled(
         with channel(subscription, broker) as other:
             return other.queue_declare(subscription.queue, passive=True).method.message_count == count
 
-    eventually(lambda: left(100 - len(handed_out.arrivals)), within=30)
+    eventually(lambda: left(100 - len(handed_out.messages)), within=30)
     session.settle(handed_out, done=True)
     session.close()
-    assert len(waiting_messages(subscription.queue)) == 100 - len(handed_out.arrivals)
+    assert len(waiting_messages(subscription.queue)) == 100 - len(handed_out.messages)
 
 
 def test_a_session_that_never_opened_can_be_closed(broker: RabbitmqBroker, subscription: Subscription) -> None:
-    session = Session(broker.parameters, subscription, prefetch=10)
+    session = ConsumerChannel(broker.parameters, subscription, prefetch=10)
     session.stop_consuming()
     session.close()
     assert not session.is_open
@@ -77,13 +77,13 @@ def test_what_has_its_outcome_after_the_end_of_its_connection_is_delivered_again
     broker: RabbitmqBroker, subscription: Subscription
 ) -> None:
     send(broker, "calm", "calm")
-    session = Session(broker.parameters, subscription, prefetch=10)
+    session = ConsumerChannel(broker.parameters, subscription, prefetch=10)
     late = take(session, subscription)
     session.close()
     session.settle(late, done=True)
-    again = Session(broker.parameters, subscription, prefetch=10)
+    again = ConsumerChannel(broker.parameters, subscription, prefetch=10)
     redelivered = take(again, subscription)
-    assert [one.redelivered for one in redelivered.arrivals] == [True]
+    assert [one.redelivered for one in redelivered.messages] == [True]
     again.settle(redelivered, done=True)
     again.close()
 
@@ -92,10 +92,10 @@ def test_a_redelivered_message_is_handed_out_when_no_other_is_under_way_in_the_p
     broker: RabbitmqBroker, subscription: Subscription
 ) -> None:
     send(broker, "calm", "calm")
-    killed = Session(broker.parameters, subscription, prefetch=10)
+    killed = ConsumerChannel(broker.parameters, subscription, prefetch=10)
     take(killed, subscription)
     killed.close()
-    sessions = [Session(broker.parameters, subscription, prefetch=1) for _ in range(2)]
+    sessions = [ConsumerChannel(broker.parameters, subscription, prefetch=1) for _ in range(2)]
     first = take(sessions[0], subscription)
     deadline = time.monotonic() + 30
     while not sessions[1].is_open and time.monotonic() < deadline:
@@ -103,7 +103,7 @@ def test_a_redelivered_message_is_handed_out_when_no_other_is_under_way_in_the_p
     assert [sessions[1].take(timeout=0.1) for _ in range(5)] == [[]] * 5
     sessions[0].settle(first, done=True)
     second = take(sessions[1], subscription)
-    assert [one.redelivered for one in (*first.arrivals, *second.arrivals)] == [True, True]
+    assert [one.redelivered for one in (*first.messages, *second.messages)] == [True, True]
     sessions[1].settle(second, done=True)
     for session in sessions:
         session.close()

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import pytest
 
-from events.brokers.amqp.connection import PARCEL, DrivenConnection
-from events.brokers.amqp.publisher import Outgoing, Publisher
+from events.brokers.amqp.connection import BUFFER_SIZE, ManualConnection
+from events.brokers.amqp.publisher import RabbitmqPublisher
+from events.brokers.contract import Outgoing
 from tests.events.brokers.test_consumer import leave_effect
 from tests.support.broker_case import only, our_broker, waiting_messages
 
@@ -22,9 +23,9 @@ from tests.support.broker_case import only, our_broker, waiting_messages
 @pytest.mark.usefixtures("vhost")
 def test_messages_of_any_size_arrive_whole_and_in_order() -> None:
     broker = our_broker()
-    sizes = [1, PARCEL, 7, 5 * PARCEL, *range(500), 20 * PARCEL, PARCEL - 1]
+    sizes = [1, BUFFER_SIZE, 7, 5 * BUFFER_SIZE, *range(500), 20 * BUFFER_SIZE, BUFFER_SIZE - 1]
     with only(broker, leave_effect) as subscription:
-        publisher = Publisher(broker)
+        publisher = RabbitmqPublisher(broker)
         for _ in range(2):
             publisher.publish(
                 [
@@ -42,14 +43,14 @@ def test_messages_of_any_size_arrive_whole_and_in_order() -> None:
 @pytest.mark.rabbitmq
 @pytest.mark.usefixtures("vhost")
 def test_a_server_that_fell_silent_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("events.brokers.amqp.connection.GOODBYE", 0.2)
+    monkeypatch.setattr("events.brokers.amqp.connection.CLOSE_TIMEOUT", 0.2)
     parameters = our_broker().parameters
     with wire_to(parameters.host, parameters.port) as wire:
         parameters.host, parameters.port = wire.address
-        connection = DrivenConnection(parameters)
+        connection = ManualConnection(parameters)
         deadline = time.monotonic() + 20
         while not connection.is_open and time.monotonic() < deadline:
-            connection.turn(at_most=0.1)
+            connection.run_once(at_most=0.1)
         assert connection.is_open
         wire.cut.set()
         connection.end()

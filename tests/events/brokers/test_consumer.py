@@ -18,23 +18,23 @@ import pytest
 from django.db import transaction
 from dramatiq.broker import Broker
 from dramatiq.worker import Worker
-from structlog.testing import capture_logs
 
-from events.brokers.amqp.acks import Watermark
+from events.brokers.amqp.acks import AckWindow
+from events.brokers.amqp.queues import declare
 from events.brokers.embedded import EmbeddedBroker
-from events.brokers.rabbitmq import RabbitmqBroker, declare, prefetch_for
+from events.brokers.rabbitmq import RabbitmqBroker, prefetch_for
 from events.bus import emit_many
-from events.inbox.message import Arrival
+from events.inbox.message import ReceivedMessage
 from events.models import Attempt, Delivery, OutboxMessage
 from events.pool import get_pool
-from events.relay.couriers import courier_for
 from events.subscription import Subscription
-from events.worker.shutdown import Leaving
+from events.worker.shutdown import OrderlyShutdown
 from tests.conftest import Manage, database_url
 from tests.effects.events import Rang
 from tests.effects.models import Effect
 from tests.events.worker.test_workers import all_done, assert_one_effect_each, ring
 from tests.support.broker_case import only, our_broker, waiting_messages, working
+from tests.support.logs import captured_logs
 
 Eventually = Callable[..., None]
 
@@ -65,7 +65,7 @@ def send(broker: RabbitmqBroker, *moods: str) -> None:
     """Emit and relay to RabbitMQ."""
     with transaction.atomic():
         emit_many([Rang(number=number, mood=mood) for number, mood in enumerate(moods)])
-    courier = courier_for(broker)
+    courier = broker.courier()
     while courier.carry():
         pass
     courier.close()
@@ -80,26 +80,26 @@ def channel(subscription: Subscription, broker: RabbitmqBroker) -> Iterator[Any]
         yield opened
 
 
-def test_the_watermark_acknowledges_up_to_the_first_open_delivery() -> None:
-    watermark = Watermark()
-    watermark.done([2, 3])
-    assert watermark.advance() == 0
-    watermark.done([1])
-    assert watermark.advance() == 3
-    assert watermark.advance() == 0
-    watermark.gone([4])
-    watermark.done([5])
-    assert watermark.advance() == 5
+def test_the_window_acknowledges_up_to_the_first_open_delivery() -> None:
+    acks = AckWindow()
+    acks.done([2, 3])
+    assert acks.advance() == 0
+    acks.done([1])
+    assert acks.advance() == 3
+    assert acks.advance() == 0
+    acks.given_back([4])
+    acks.done([5])
+    assert acks.advance() == 5
 
 
 def test_what_is_done_past_a_slow_one_is_acknowledged_singly_when_it_is_much() -> None:
-    watermark = Watermark()
-    watermark.done([4, 2, 3])
-    assert watermark.overtakers(more_than=3) == []
-    assert watermark.overtakers(more_than=2) == [2, 3, 4]
-    watermark.done([1, 5])
-    assert watermark.advance() == 5
-    assert watermark.overtakers() == []
+    acks = AckWindow()
+    acks.done([4, 2, 3])
+    assert acks.take_single(more_than=3) == []
+    assert acks.take_single(more_than=2) == [2, 3, 4]
+    acks.done([1, 5])
+    assert acks.advance() == 5
+    assert acks.take_single() == []
 
 
 def test_a_process_holds_no_more_messages_than_its_pool_has_slots_for() -> None:
@@ -119,7 +119,7 @@ def test_a_process_holds_no_more_messages_than_its_pool_has_slots_for() -> None:
 
 
 def test_a_lost_connection_is_tried_again_with_growing_pauses_and_one_line_each(unreachable: RabbitmqBroker) -> None:
-    with only(unreachable, leave_effect) as subscription, capture_logs() as lines:
+    with only(unreachable, leave_effect) as subscription, captured_logs() as lines:
         consumer = unreachable.consume(subscription.queue, prefetch=1, timeout=1)
         deadline = time.monotonic() + 60
         while len(lines) < 4 and time.monotonic() < deadline:
@@ -136,11 +136,11 @@ def test_a_lost_connection_is_tried_again_with_growing_pauses_and_one_line_each(
 @pytest.fixture
 def unreachable() -> RabbitmqBroker:
     """A broker that nobody runs."""
-    return RabbitmqBroker(host="127.0.0.1", port=1, middleware=[Leaving()])
+    return RabbitmqBroker(host="127.0.0.1", port=1, middleware=[OrderlyShutdown()])
 
 
 def test_a_worker_whose_broker_is_away_ends_at_once(unreachable: RabbitmqBroker) -> None:
-    with only(unreachable, leave_effect) as subscription, capture_logs() as lines:
+    with only(unreachable, leave_effect) as subscription, captured_logs() as lines:
         with working(unreachable) as worker:
             deadline = time.monotonic() + 30
             while len(lines) < 3 and time.monotonic() < deadline:
@@ -152,15 +152,15 @@ def test_a_worker_whose_broker_is_away_ends_at_once(unreachable: RabbitmqBroker)
 
 
 def test_an_embedded_worker_that_ends_puts_back_what_no_thread_has_begun() -> None:
-    broker = EmbeddedBroker(middleware=[Leaving()])
+    broker = EmbeddedBroker(middleware=[OrderlyShutdown()])
     with only(broker, leave_effect, group=10) as subscription:
-        given = [Arrival(envelope=None, body=str(number).encode(), tag=(number, 1)) for number in range(25)]
+        given = [ReceivedMessage(envelope=None, body=str(number).encode(), tag=(number, 1)) for number in range(25)]
         mailbox = broker.mailboxes[subscription.queue]
         mailbox.put(given)
         worker = Worker(broker, worker_threads=0, worker_timeout=50)
         worker.start()
         deadline = time.monotonic() + 30
-        while mailbox.waiting() and time.monotonic() < deadline:
+        while mailbox.size() and time.monotonic() < deadline:
             time.sleep(0.01)
         worker.stop(timeout=10_000)
         assert sorted(mailbox.take(100, timeout=0), key=lambda one: one.tag) == given
@@ -258,7 +258,7 @@ def test_a_failure_that_the_database_does_not_take_down_is_held_until_it_does(ev
             assert numbers() == [0, 2]
             other.execute("ALTER TABLE events_attempt RENAME TO events_attempt_elsewhere")
             other.commit()
-            with capture_logs() as lines:
+            with captured_logs() as lines:
                 eventually(lambda: any("does not exist" in line.get("error", "") for line in lines), within=30)
             other.execute("ALTER TABLE events_attempt_elsewhere RENAME TO events_attempt")
             other.commit()

@@ -10,8 +10,9 @@ import pika
 import pytest
 from django.utils import timezone
 
-from events.brokers.amqp.publisher import Outgoing, Publisher, PublishError
-from events.brokers.publish_outbox import RabbitmqCourier
+from events.brokers.amqp.publisher import PublishError, RabbitmqPublisher
+from events.brokers.contract import Outgoing
+from events.brokers.publish_outbox import PublishingCourier
 from events.brokers.rabbitmq import RabbitmqBroker
 from events.models import Delivery, OutboxMessage
 from tests.conftest import rabbitmqctl, remove_queues
@@ -30,8 +31,8 @@ def broker(vhost: str) -> Iterator[RabbitmqBroker]:
 
 
 @pytest.fixture
-def courier(broker: RabbitmqBroker, transactional_db: None) -> Iterator[RabbitmqCourier]:
-    courier = RabbitmqCourier(broker, go_on=lambda: True)
+def courier(broker: RabbitmqBroker, transactional_db: None) -> Iterator[PublishingCourier]:
+    courier = broker.courier()
     yield courier
     courier.close()
 
@@ -46,14 +47,14 @@ def waiting(channel: Any, subscriber: str) -> int:
     return channel.queue_declare(f"airy.effects.{subscriber}", passive=True).method.message_count
 
 
-def test_an_event_nobody_subscribes_to_is_delivered_to_none(courier: RabbitmqCourier) -> None:
+def test_an_event_nobody_subscribes_to_is_delivered_to_none(courier: PublishingCourier) -> None:
     Account.objects.create(balance=5)
     assert courier.carry() == 1
     assert not OutboxMessage.objects.exists()
 
 
 def test_an_event_whose_queues_are_gone_is_kept_until_they_are_declared_anew(
-    courier: RabbitmqCourier, channel: Any, eventually: Eventually
+    courier: PublishingCourier, channel: Any, eventually: Eventually
 ) -> None:
     ring(1)
     assert courier.carry() == 1
@@ -66,7 +67,7 @@ def test_an_event_whose_queues_are_gone_is_kept_until_they_are_declared_anew(
         eventually(lambda name=name: waiting(channel, name) == 3)
 
 
-def test_a_retry_for_a_subscriber_nobody_has_is_a_dead_letter_and_others_go_on(courier: RabbitmqCourier) -> None:
+def test_a_retry_for_a_subscriber_nobody_has_is_a_dead_letter_and_others_go_on(courier: PublishingCourier) -> None:
     ring(1)
     event_id = OutboxMessage.objects.get().event_id
     row = OutboxMessage(event_id=event_id, subscriber="effects.renamed", due=timezone.now(), attempt=2)
@@ -76,7 +77,7 @@ def test_a_retry_for_a_subscriber_nobody_has_is_a_dead_letter_and_others_go_on(c
     assert not OutboxMessage.objects.exists()
 
 
-def test_what_a_full_queue_refuses_is_kept(courier: RabbitmqCourier, vhost: str, eventually: Eventually) -> None:
+def test_what_a_full_queue_refuses_is_kept(courier: PublishingCourier, vhost: str, eventually: Eventually) -> None:
     ring(1)
     assert courier.carry() == 1
     limit = '{"max-length": 1, "overflow": "reject-publish"}'
@@ -100,25 +101,27 @@ def test_what_a_full_queue_refuses_is_kept(courier: RabbitmqCourier, vhost: str,
 
 
 def test_a_channel_that_the_broker_closed_is_an_error_and_the_next_batch_has_a_new_one(
-    broker: RabbitmqBroker,
+    broker: RabbitmqBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publisher = Publisher(broker)
+    publisher = RabbitmqPublisher(broker)
     good = Outgoing("", "airy.effects.alone", b"{}", "1")
     assert publisher.publish([good]) == set()
-    with pytest.raises(PublishError, match="NOT_FOUND"):
-        publisher.publish([good, Outgoing("no.such.exchange", "x", b"{}", "2")])
+    with monkeypatch.context() as patched:
+        patched.setattr(broker, "exchange", "no.such.exchange")
+        with pytest.raises(PublishError, match="NOT_FOUND"):
+            publisher.publish([good, Outgoing("x", "", b"{}", "2")])
     assert publisher.publish([good, Outgoing("", "no.such.queue", b"{}", "3")]) == {"3"}
     publisher.close()
 
 
 def test_a_connection_lost_while_idle_is_an_error_at_most_once(broker: RabbitmqBroker, eventually: Eventually) -> None:
-    publisher = Publisher(broker)
+    publisher = RabbitmqPublisher(broker)
     good = Outgoing("", "airy.effects.alone", b"{}", "1")
     publisher.publish([good])
     rabbitmqctl("close_all_connections", "--vhost", broker.parameters.virtual_host, "a test")
 
     def noticed() -> bool:
-        publisher.pump()
+        publisher.keep_alive()
         return not publisher.connected
 
     eventually(noticed)

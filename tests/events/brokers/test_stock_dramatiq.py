@@ -17,15 +17,14 @@ from django.db import transaction
 from dramatiq.broker import Broker
 from dramatiq.brokers.rabbitmq import RabbitmqBroker as StockBroker
 from dramatiq.middleware import Retries
-from structlog.testing import capture_logs
 
 from events.brokers.amqp.publisher import PublishError
 from events.bus import emit
 from events.models import Delivery, OutboxMessage
-from events.relay.couriers import courier_for
 from tests.conftest import rabbitmqctl
 from tests.effects.events import Rang
 from tests.support.broker_case import close_connections, only, our_broker, waiting_messages, working
+from tests.support.logs import captured_logs
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 
@@ -113,7 +112,7 @@ def test_a_stale_delivery_acknowledges_nothing_on_our_broker(vhost: str, gates: 
     names = {0: "quick", 1: "first", 2: "second"}
     broker = our_broker()
     with only(broker, lambda event: gates.run(names[event.number]), group=1) as subscription:
-        courier = courier_for(broker)
+        courier = broker.courier()
 
         def send(number: int) -> None:
             with transaction.atomic():
@@ -126,7 +125,7 @@ def test_a_stale_delivery_acknowledges_nothing_on_our_broker(vhost: str, gates: 
         def given_back() -> list[str]:
             return [line["delivery"] for line in lines if line["event"] == "given back while another run goes on"]
 
-        with capture_logs() as lines, working(broker, on_leaving=gates.release_all) as worker:
+        with captured_logs() as lines, working(broker, on_leaving=gates.release_all) as worker:
             consumer = worker.consumers[subscription.queue]
             send(0)
             gates.release("quick")
@@ -219,13 +218,13 @@ def test_our_broker_keeps_a_retry_that_cannot_be_published_until_it_can(
     with only(broker, fail_once, min_backoff=1, max_backoff=2) as subscription:
         with transaction.atomic():
             emit(Rang(number=7))
-        courier = courier_for(broker)
+        courier = broker.courier()
         courier.carry()
         courier.close()
         forbid_publishing(vhost, user, queue=subscription.queue)
         with working(broker):
             eventually(lambda: OutboxMessage.objects.filter(attempt=2).exists())
-            eventually(lambda: OutboxMessage.objects.ripe().exists())
+            eventually(lambda: OutboxMessage.objects.due().exists())
             with pytest.raises(PublishError):
                 courier.carry()
             assert OutboxMessage.objects.get().attempt == 2

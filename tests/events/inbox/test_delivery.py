@@ -9,13 +9,12 @@ from collections import Counter
 
 import pytest
 from django.db import transaction
-from structlog.testing import capture_logs
 
 from events.bus import Event, RetryAfter, emit, emit_many, subscriber
 from events.envelope import Envelope, UndecodableError
-from events.inbox.delivery import DeliveryFailed, process
-from events.inbox.message import Arrival
-from events.inbox.retry import record
+from events.inbox.delivery import DeliveryFailedError, process
+from events.inbox.message import ReceivedMessage
+from events.inbox.retry import record_failures
 from events.models import Attempt, DeadLetter, Delivery, OutboxMessage, StoredEvent
 from events.repair.dead_letters import requeue
 from events.subscription import subscriptions
@@ -23,6 +22,7 @@ from events.testing import deliver, emitted
 from tests.effects.events import Rang
 from tests.effects.models import Effect
 from tests.effects.subscribers import FAILURES
+from tests.support.logs import captured_logs
 
 pytestmark = pytest.mark.django_db
 
@@ -39,7 +39,7 @@ def effects(subscriber_name: str) -> list[int]:
     return sorted(Effect.objects.filter(subscriber=subscriber_name).values_list("number", flat=True))
 
 
-def arrival(number: int = 1, mood: str = "calm", **attributes: object) -> Arrival:
+def arrival(number: int = 1, mood: str = "calm", **attributes: object) -> ReceivedMessage:
     """What another publisher in another language would send."""
     body = json.dumps(
         {
@@ -50,13 +50,13 @@ def arrival(number: int = 1, mood: str = "calm", **attributes: object) -> Arriva
             "data": {"number": number, "mood": mood},
         }
     )
-    return Arrival.read(body.encode(), **attributes)
+    return ReceivedMessage.decode(body.encode(), **attributes)
 
 
-def fail(name: str, *arrivals: Arrival) -> None:
-    with pytest.raises(DeliveryFailed) as failed:
+def fail(name: str, *arrivals: ReceivedMessage) -> None:
+    with pytest.raises(DeliveryFailedError) as failed:
         process(subscriptions[name], arrivals)
-    record(failed.value)
+    record_failures(failed.value)
 
 
 @pytest.mark.parametrize("times", [1, 2, 3])
@@ -124,8 +124,8 @@ def test_one_poison_event_leaves_its_neighbours_in_group_and_batch() -> None:
 
 
 def test_undecodable_bytes_are_kept_under_an_id_that_follows_from_them() -> None:
-    fail("effects.moody", Arrival.read(b"\xff not json"), Arrival.read(b"{}"))
-    process(subscriptions["effects.moody"], [Arrival.read(b"\xff not json")])
+    fail("effects.moody", ReceivedMessage.decode(b"\xff not json"), ReceivedMessage.decode(b"{}"))
+    process(subscriptions["effects.moody"], [ReceivedMessage.decode(b"\xff not json")])
     dead = Delivery.objects.filter(state="dead").order_by("id")
     assert {bytes(one.body) for one in dead} == {b"\xff not json", b"{}"}
     assert all("not a CloudEvent" in one.reason for one in dead)
@@ -149,7 +149,7 @@ def test_undecodable_bytes_are_kept_under_an_id_that_follows_from_them() -> None
     ],
 )
 def test_what_the_log_could_not_keep_is_a_dead_letter_at_once(broken: bytes) -> None:
-    fail("effects.moody", Arrival.read(broken))
+    fail("effects.moody", ReceivedMessage.decode(broken))
     assert bytes(DeadLetter.objects.get().body) == broken
 
 
@@ -252,7 +252,7 @@ def test_a_dead_letter_of_another_publisher_can_be_requeued() -> None:
 
 
 def test_a_time_of_another_publisher_is_kept_in_utc() -> None:
-    read = Arrival.read(FOREIGN % b'"time":"2026-11-26T23:30:00+02:00","data":{"number":1,"mood":"poison"}')
+    read = ReceivedMessage.decode(FOREIGN % b'"time":"2026-11-26T23:30:00+02:00","data":{"number":1,"mood":"poison"}')
     fail("effects.moody", read)
     assert StoredEvent.objects.get().time.isoformat() == "2026-11-26T21:30:00+00:00"
     assert read.envelope is not None
@@ -323,12 +323,9 @@ def test_retry_after_takes_a_time_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("level", [logging.INFO, logging.WARNING])
-def test_each_delivery_is_logged_with_event_subscriber_attempt_and_duration(
-    caplog: pytest.LogCaptureFixture, level: int
-) -> None:
-    caplog.set_level(level, logger="events.delivery")
+def test_each_delivery_is_logged_with_event_subscriber_attempt_and_duration(level: int) -> None:
     ids = ring("calm", "calm", "twice")
-    with capture_logs() as lines:
+    with captured_logs(level=level) as lines:
         deliver()
     told = [line for line in lines if line["event"] == "delivered" and line["subscriber"] == "effects.moody"]
     if level > logging.INFO:

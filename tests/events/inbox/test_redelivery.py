@@ -14,14 +14,14 @@ from django_dramatiq.middleware import DbConnectionsMiddleware
 from dramatiq.middleware import Shutdown
 
 from events.brokers.embedded import EmbeddedBroker
-from events.brokers.redelivered import Turn
-from events.inbox.delivery import DeliveryFailed, StillRunningError, process
-from events.inbox.message import Arrival
-from events.inbox.retry import record
+from events.brokers.redelivered import RedeliveryTurn
+from events.inbox.delivery import DeliveryFailedError, StillRunningError, process
+from events.inbox.message import ReceivedMessage
+from events.inbox.retry import RetryOrDeadLetter, record_failures
 from events.models import Attempt, DeadLetter, Delivery, OutboxMessage
 from events.subscription import Subscription, subscriptions
 from events.testing import deliver
-from events.worker.shutdown import Leaving, RetryOrDeadLetter
+from events.worker.shutdown import OrderlyShutdown
 from tests.effects.events import Rang
 from tests.effects.models import Effect
 from tests.events.inbox.test_delivery import arrival, effects, fail
@@ -30,12 +30,12 @@ from tests.support.broker_case import only, working
 pytestmark = pytest.mark.django_db
 
 
-def again(message: Arrival, **attributes: object) -> Arrival:
+def again(message: ReceivedMessage, **attributes: object) -> ReceivedMessage:
     """The same message, as the broker hands it out after its worker died."""
     return message._replace(redelivered=True, **attributes)
 
 
-def interrupted(subscription: Subscription, message: Arrival) -> None:
+def interrupted(subscription: Subscription, message: ReceivedMessage) -> None:
     """A run that ends without any outcome, as when its worker is killed."""
     with pytest.raises(Shutdown):
         process(subscription, [message])
@@ -55,12 +55,12 @@ def test_a_message_that_kills_its_worker_runs_once_and_max_retries_times_more(ma
         interrupted(subscription, killer)
         for _ in range(max_retries):
             interrupted(subscription, again(killer))
-        with pytest.raises(DeliveryFailed) as given_up:
+        with pytest.raises(DeliveryFailedError) as given_up:
             process(subscription, [again(killer)])
-    record(given_up.value)
+    record_failures(given_up.value)
     dead = DeadLetter.objects.get()
     assert (dead.state, dead.attempts, runs) == ("dead", max_retries + 1, max_retries + 1)
-    assert "ends its worker" in dead.reason
+    assert "kills its worker" in dead.reason
 
 
 def test_without_retries_a_redelivered_message_runs_once_as_it_may_never_have_begun() -> None:
@@ -74,7 +74,7 @@ def test_without_retries_a_redelivered_message_runs_once_as_it_may_never_have_be
     with only(None, kill, max_retries=0) as subscription:
         killer = again(arrival())
         interrupted(subscription, killer)
-        with pytest.raises(DeliveryFailed, match="ends its worker"):
+        with pytest.raises(DeliveryFailedError, match="kills its worker"):
             process(subscription, [killer])
     assert runs == 1
 
@@ -89,9 +89,9 @@ def test_failures_on_record_do_not_make_a_killer_of_a_message_whose_last_attempt
     with only(None, stumble, max_retries=2) as subscription:
         message = arrival()
         for attempt in (1, 2):
-            with pytest.raises(DeliveryFailed) as failed:
+            with pytest.raises(DeliveryFailedError) as failed:
                 process(subscription, [message._replace(attempt=attempt)])
-            record(failed.value)
+            record_failures(failed.value)
         interrupted(subscription, message._replace(attempt=3))
         interrupted(subscription, again(message, attempt=3))
         process(subscription, [again(message, attempt=3)])
@@ -126,9 +126,9 @@ def test_a_redelivered_message_that_fails_has_used_up_the_attempts_it_began() ->
         message = arrival()
         interrupted(subscription, message)
         interrupted(subscription, again(message))
-        with pytest.raises(DeliveryFailed) as failed:
+        with pytest.raises(DeliveryFailedError) as failed:
             process(subscription, [again(message)])
-    record(failed.value)
+    record_failures(failed.value)
     delivery = Delivery.objects.get()
     assert (delivery.state, delivery.attempts) == ("retrying", 2)
 
@@ -148,7 +148,7 @@ def test_redelivered_messages_run_one_at_a_time_and_fresh_ones_go_past(eventuall
     def leave_effect(event: Rang) -> None:
         Effect.objects.create(subscriber="fresh", number=event.number)
 
-    broker = EmbeddedBroker(middleware=[DbConnectionsMiddleware(), RetryOrDeadLetter(), Leaving()])
+    broker = EmbeddedBroker(middleware=[DbConnectionsMiddleware(), RetryOrDeadLetter(), OrderlyShutdown()])
     slow = partial(only, broker, run, atomic=False)
     with slow() as first, slow() as second, only(broker, leave_effect) as third:
         for number, subscription in enumerate((first, first, second, second)):
@@ -164,20 +164,20 @@ def test_redelivered_messages_run_one_at_a_time_and_fresh_ones_go_past(eventuall
 
 
 def test_queues_take_turns_when_more_than_one_has_redelivered_messages() -> None:
-    turn, one, other = Turn(), object(), object()
-    suspect = [again(arrival())]
+    turn, one, other = RedeliveryTurn(), object(), object()
+    redelivered = [again(arrival())]
     assert turn.begin(one)
     assert not turn.begin(one)
-    turn.end(suspect)
+    turn.end(redelivered)
     streak = time.monotonic()
     while turn.begin(one):
         assert not turn.begin(other)
-        turn.end([arrival()])  # a fresh one has no turn to give back
+        turn.end([arrival()])  # a new message has no turn
         assert not turn.is_free(other)
-        turn.end(suspect)
+        turn.end(redelivered)
         assert time.monotonic() < streak + 30
     assert turn.begin(other)
-    turn.end(suspect)
+    turn.end(redelivered)
     assert turn.begin(one)
 
 
@@ -192,9 +192,9 @@ def test_a_retry_whose_worker_is_killed_runs_though_more_attempts_had_begun_than
         message = arrival()
         for _ in range(2):
             interrupted(subscription, again(message))
-        with pytest.raises(DeliveryFailed) as failed:
+        with pytest.raises(DeliveryFailedError) as failed:
             process(subscription, [message])
-        record(failed.value)
+        record_failures(failed.value)
         (retry,) = OutboxMessage.objects.values_list("attempt", flat=True)
         process(subscription, [again(message, attempt=retry)])
     assert outcomes == []
@@ -211,7 +211,7 @@ def test_a_message_that_still_runs_elsewhere_is_given_back_at_once_and_skipped_o
         begun.set()
         may_end.wait(30)
 
-    def run(message: Arrival) -> None:
+    def run(message: ReceivedMessage) -> None:
         try:
             process(subscription, [message])
         finally:

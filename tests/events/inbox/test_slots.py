@@ -12,7 +12,7 @@ from django.db import connection
 
 from events.inbox import delivery
 from events.inbox.delivery import process
-from events.inbox.message import Arrival
+from events.inbox.message import ReceivedMessage
 from events.models import Delivery
 from events.pool import TaskPool
 from events.subscription import subscriptions
@@ -29,9 +29,9 @@ def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[TaskPool]:
         yield own
 
 
-def arrival(number: int) -> Arrival:
+def arrival(number: int) -> ReceivedMessage:
     event = {"specversion": "1.0", "id": str(uuid.uuid4()), "source": "/elsewhere", "type": "bell.rang"}
-    return Arrival.read(json.dumps(event | {"data": {"number": number, "mood": "calm"}}).encode())
+    return ReceivedMessage.decode(json.dumps(event | {"data": {"number": number, "mood": "calm"}}).encode())
 
 
 @pytest.mark.parametrize("name", ["effects.moody", "effects.in_batches", "effects.alone", "effects.asynchronous"])

@@ -11,9 +11,9 @@ import pytest
 from django.db import connection, transaction
 
 from events.bus import emit_many
-from events.inbox.delivery import DeliveryFailed, TimeLimitReached, process, unlimited
-from events.inbox.message import Arrival
-from events.inbox.retry import record
+from events.inbox.delivery import DeliveryFailedError, TimeLimitError, process, unlimited
+from events.inbox.message import ReceivedMessage
+from events.inbox.retry import record_failures
 from events.inbox.time_limit import DeliveryTimeLimit
 from events.models import Delivery, OutboxMessage, StoredEvent
 from events.subscription import Subscription
@@ -42,15 +42,17 @@ def held_row(transactional_db: None) -> Iterator[int]:
         yield account.pk
 
 
-def arrivals(*moods: str) -> list[Arrival]:
+def arrivals(*moods: str) -> list[ReceivedMessage]:
     with transaction.atomic():
         emit_many([Rang(number=number, mood=mood) for number, mood in enumerate(moods)])
     OutboxMessage.objects.all().delete()
-    return [Arrival(envelope=stored.envelope(), body=b"") for stored in StoredEvent.objects.order_by("sequence")]
+    return [
+        ReceivedMessage(envelope=stored.envelope(), body=b"") for stored in StoredEvent.objects.order_by("sequence")
+    ]
 
 
-def fail(subscription: Subscription, given: list[Arrival], guard: Callable = unlimited) -> DeliveryFailed:
-    with pytest.raises(DeliveryFailed) as failed:
+def fail(subscription: Subscription, given: list[ReceivedMessage], guard: Callable = unlimited) -> DeliveryFailedError:
+    with pytest.raises(DeliveryFailedError) as failed:
         process(subscription, given, guard=guard)
     return failed.value
 
@@ -78,10 +80,10 @@ def test_a_statement_that_sleeps_is_cut_off_and_its_neighbours_are_done(transact
         for attempt in (1, 2):
             failed = fail(subscription, given)
             (failure,) = failed.failures
-            assert isinstance(failure.error, TimeLimitReached)
+            assert isinstance(failure.error, TimeLimitError)
             assert LIMIT / 1000 <= failure.duration < 30
-            record(failed)
-            given = [Arrival(envelope=given[1].envelope, body=b"", attempt=attempt + 1)] if attempt == 1 else []
+            record_failures(failed)
+            given = [ReceivedMessage(envelope=given[1].envelope, body=b"", attempt=attempt + 1)] if attempt == 1 else []
     assert sorted(Effect.objects.values_list("number", flat=True)) == [0, 2]
     dead = Delivery.objects.get(state="dead")
     assert (dead.attempts, dead.failures.count()) == (2, 2)
@@ -98,7 +100,7 @@ def test_waiting_for_a_lock_is_cut_off_too(held_row: int) -> None:
 
     with only(None, wait, time_limit=LIMIT) as subscription:
         failed = fail(subscription, arrivals("calm", "stuck", "calm"))
-    assert [type(failure.error) for failure in failed.failures] == [TimeLimitReached]
+    assert [type(failure.error) for failure in failed.failures] == [TimeLimitError]
     assert sorted(Effect.objects.values_list("number", flat=True)) == [0, 2]
 
 
@@ -112,7 +114,7 @@ def test_a_batch_that_is_stuck_is_done_one_by_one_but_for_the_event_that_holds_i
 
     with only(None, wait, time_limit=LIMIT, batch=10) as subscription:
         failed = fail(subscription, arrivals("calm", "stuck", "calm"))
-    assert [failure.arrival.envelope.data["number"] for failure in failed.failures] == [1]
+    assert [failure.message.envelope.data["number"] for failure in failed.failures] == [1]
     assert sorted(Effect.objects.values_list("number", flat=True)) == [0, 2]
 
 
@@ -125,7 +127,7 @@ def test_work_in_its_own_transactions_is_cut_off_in_each_and_leaves_no_limit_beh
 
     with only(None, wait, time_limit=LIMIT, atomic=False) as subscription:
         failed = fail(subscription, arrivals("stuck"))
-    assert isinstance(failed.failures[0].error, TimeLimitReached)
+    assert isinstance(failed.failures[0].error, TimeLimitError)
     assert Effect.objects.count() == 1, "what it committed stays: it is idempotent by itself"
     assert statement_timeout() == "0"
 
@@ -140,7 +142,7 @@ def test_a_loop_in_python_is_interrupted(guard: Callable) -> None:
     with only(None, loop, time_limit=LIMIT) as subscription:
         failed = fail(subscription, arrivals("calm", "stuck", "calm"), guard)
     (failure,) = failed.failures
-    assert isinstance(failure.error, TimeLimitReached)
+    assert isinstance(failure.error, TimeLimitError)
     assert "time limit of 0.3 s" in str(failure.error)
     assert sorted(Effect.objects.values_list("number", flat=True)) == [0, 2]
 

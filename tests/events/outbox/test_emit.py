@@ -51,11 +51,11 @@ def test_many_events_keep_their_order() -> None:
         ids = emit_many(events)
     assert len(set(ids)) == 250
     assert emitted(Rang) == events
-    assert [row.envelope.data["number"] for row in OutboxMessage.objects.fresh().owed()] == list(range(250))
+    assert [row.envelope.data["number"] for row in OutboxMessage.objects.new().as_rows()] == list(range(250))
 
 
 def test_an_event_that_no_broker_would_take_is_refused() -> None:
-    with transaction.atomic(), pytest.raises(ValueError, match="keep what is large in a table"):
+    with transaction.atomic(), pytest.raises(ValueError, match="Keep large data in a table"):
         emit(Rang(number=1, mood="x" * 4_000_000))
 
 

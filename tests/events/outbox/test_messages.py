@@ -11,11 +11,11 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from events.brokers.embedded import CAPACITY, EmbeddedBroker
-from events.brokers.hand_over_outbox import ROWS_PER_PASS, EmbeddedCourier, put_down
+from events.brokers.contract import ROWS_PER_PASS
+from events.brokers.embedded import EmbeddedBroker
+from events.brokers.hand_over_outbox import MAILBOX_CAPACITY, EmbeddedCourier
 from events.bus import emit, emit_many
 from events.models import Delivery, OutboxMessage, StoredEvent
-from events.relay.couriers import courier_for
 from events.subscription import subscriptions
 from tests.conftest import remove_queues
 from tests.effects.events import Rang
@@ -110,7 +110,7 @@ def test_no_pass_of_the_embedded_relay_walks_rows_it_may_not_take(broker: Embedd
     waiting_rows(WAITING, subscriber=MOODY, due=timezone.now() + dt.timedelta(days=1))
     courier = EmbeddedCourier(broker)
     courier.carry()
-    assert broker.mailboxes[f"airy.{MOODY}"].waiting() == CAPACITY
+    assert broker.mailboxes[f"airy.{MOODY}"].size() == MAILBOX_CAPACITY
     for strangers in (0, 5):
         ring(strangers)
         with reads() as statements:
@@ -133,7 +133,7 @@ def test_a_relay_that_begins_walks_no_rows_that_nobody_claimed(broker: EmbeddedB
 @pytest.mark.postgres
 def test_no_pass_of_the_relay_to_rabbitmq_walks_rows_it_may_not_take(transactional_db: None, vhost: str) -> None:
     waiting_rows(WAITING, subscriber=MOODY, due=timezone.now() + dt.timedelta(days=1))
-    courier = courier_for(dramatiq.get_broker())
+    courier = dramatiq.get_broker().courier()
     for strangers in (5, 0):
         ring(strangers)
         with reads() as statements:
@@ -145,37 +145,37 @@ def test_no_pass_of_the_relay_to_rabbitmq_walks_rows_it_may_not_take(transaction
     remove_queues()
 
 
-def test_the_creditors_are_all_whom_fresh_rows_are_owed_to(db: None) -> None:
+def test_subscribers_waiting_are_those_that_have_rows_of_their_own_to_take(db: None) -> None:
     for subscriber, due in (("b", None), ("a", None), ("c", timezone.now()), ("b", None), ("", None)):
         waiting_rows(3, subscriber=subscriber, due=due)
-    assert OutboxMessage.objects.creditors() == ["a", "b"]
+    assert OutboxMessage.objects.subscribers_waiting() == ["a", "b"]
     OutboxMessage.objects.filter(subscriber="a").update(claimed=True)
-    assert OutboxMessage.objects.creditors() == ["b"]
+    assert OutboxMessage.objects.subscribers_waiting() == ["b"]
 
 
 def test_the_time_until_the_next_row_is_due_is_known_to_the_millisecond(db: None) -> None:
-    assert OutboxMessage.objects.until_due() is None
+    assert OutboxMessage.objects.seconds_until_due() is None
     with transaction.atomic():
         emit(Rang(number=1), delay=dt.timedelta(hours=1))
         emit(Rang(number=2), delay=dt.timedelta(minutes=1))
         emit(Rang(number=3))
-    until = OutboxMessage.objects.until_due()
+    until = OutboxMessage.objects.seconds_until_due()
     assert until is not None
     assert 30 < until <= 60
 
 
-def test_what_is_next_up_is_the_fresh_rows_in_order_and_the_time_until_the_first_is_due(db: None) -> None:
-    assert OutboxMessage.objects.next_up(5) == ([], None)
+def test_the_next_batch_is_the_new_rows_in_order_and_the_time_until_the_first_is_due(db: None) -> None:
+    assert OutboxMessage.objects.next_batch(5) == ([], None)
     ring(3)
     ring(1, priority=5)
-    assert OutboxMessage.objects.next_up(5) == (OutboxMessage.objects.fresh().owed(), None)
+    assert OutboxMessage.objects.next_batch(5) == (OutboxMessage.objects.new().as_rows(), None)
     waiting_rows(2, subscriber=MOODY, due=timezone.now() + dt.timedelta(minutes=1))
-    rows, until = OutboxMessage.objects.next_up(2)
+    rows, until = OutboxMessage.objects.next_batch(2)
     assert [(row.priority, row.envelope.data["number"]) for row in rows] == [(5, 0), (0, 0)]
     assert until is not None
     assert 30 < until <= 60
     OutboxMessage.objects.filter(subscriber="").delete()
-    rows, until = OutboxMessage.objects.next_up(2)
+    rows, until = OutboxMessage.objects.next_batch(2)
     assert rows == []
     assert until is not None
 
@@ -190,7 +190,7 @@ def test_what_was_carried_leaves_without_waiting_for_the_disk_and_nothing_else_d
     ring(2)
     before = patience()
     with transaction.atomic():
-        OutboxMessage.objects.remove(OutboxMessage.objects.fresh().owed())
+        OutboxMessage.objects.remove(OutboxMessage.objects.new().as_rows())
         assert patience() == "off"
     assert patience() == before
     assert not OutboxMessage.objects.exists()
@@ -198,19 +198,19 @@ def test_what_was_carried_leaves_without_waiting_for_the_disk_and_nothing_else_d
 
 def test_a_row_scheduled_anew_while_it_was_carried_stays(db: None) -> None:
     ring(3)
-    first, *others = OutboxMessage.objects.fresh().owed()
+    first, *others = OutboxMessage.objects.new().as_rows()
     retry = OutboxMessage(event_id=first.event_id, subscriber=MOODY, due=timezone.now(), attempt=2)
     OutboxMessage.objects.schedule([retry])
-    carried = [*others, *OutboxMessage.objects.ripe().owed()]
+    carried = [*others, *OutboxMessage.objects.due().as_rows()]
     retry.attempt = 3
     OutboxMessage.objects.schedule([retry])
     OutboxMessage.objects.remove(carried)
     assert set(OutboxMessage.objects.values_list("event_id", "attempt")) == {(first.event_id, 1), (first.event_id, 3)}
-    OutboxMessage.objects.remove(OutboxMessage.objects.owed())
+    OutboxMessage.objects.remove(OutboxMessage.objects.as_rows())
     assert not OutboxMessage.objects.exists()
 
 
-def test_what_is_owed_to_a_subscriber_nobody_has_is_buried_a_bounded_number_at_a_time(broker: EmbeddedBroker) -> None:
+def test_rows_for_an_unknown_subscriber_become_dead_letters_a_bounded_number_at_a_time(broker: EmbeddedBroker) -> None:
     waiting_rows(ROWS_PER_PASS + 100, subscriber="effects.renamed", due=None)
     courier = EmbeddedCourier(broker)
     courier.carry()
@@ -221,39 +221,41 @@ def test_what_is_owed_to_a_subscriber_nobody_has_is_buried_a_bounded_number_at_a
 
 
 def test_what_is_urgent_overtakes_a_backlog_that_fills_its_mailbox(broker: EmbeddedBroker) -> None:
-    ring(2 * CAPACITY)
+    ring(2 * MAILBOX_CAPACITY)
     carry_all(broker)
     mailbox = broker.mailboxes["airy.effects.alone"]
     (begun,) = mailbox.take(1, timeout=0)
-    ring(2 * CAPACITY, priority=9)
+    ring(2 * MAILBOX_CAPACITY, priority=9)
     carry_all(broker)
-    assert mailbox.waiting(priority=9) == CAPACITY  # as many of each priority, and no more
-    assert mailbox.waiting(priority=0) == CAPACITY - 1 + CAPACITY
-    assert [begun.priority, *(arrival.priority for arrival in mailbox.take(3, timeout=0))] == [0, 9, 9, 9]
+    assert mailbox.size(priority=9) == MAILBOX_CAPACITY  # as many of each priority, and no more
+    assert mailbox.size(priority=0) == MAILBOX_CAPACITY - 1 + MAILBOX_CAPACITY
+    assert [begun.priority, *(message.priority for message in mailbox.take(3, timeout=0))] == [0, 9, 9, 9]
 
 
-def test_suspects_take_no_room_from_what_is_fresh(broker: EmbeddedBroker) -> None:
+def test_redelivered_messages_take_no_room_from_new_ones(broker: EmbeddedBroker) -> None:
     mailbox = broker.mailboxes["airy.effects.alone"]
-    ring(CAPACITY)
+    ring(MAILBOX_CAPACITY)
     carry_all(broker)
-    mailbox.put([arrival._replace(redelivered=True) for arrival in mailbox.empty()])
+    mailbox.put([message._replace(redelivered=True) for message in mailbox.empty()])
     ring(3)
     carry_all(broker)
-    assert mailbox.waiting() == 3
+    assert mailbox.size() == 3
 
 
-def test_a_worker_of_the_same_process_goes_on_with_what_the_last_one_put_down(broker: EmbeddedBroker) -> None:
+def test_a_worker_of_the_same_process_continues_with_messages_the_last_one_released(
+    broker: EmbeddedBroker,
+) -> None:
     ring(4)
     carry_all(broker)
     mailbox = broker.mailboxes["airy.effects.alone"]
-    suspect, *others = mailbox.empty()
-    mailbox.put([suspect._replace(redelivered=True), *others])
-    put_down(broker)
-    assert not broker.held
+    redelivered, *others = mailbox.empty()
+    mailbox.put([redelivered._replace(redelivered=True), *others])
+    broker.release_unstarted()
+    assert not broker.claimed
     carry_all(broker)
     again = mailbox.empty()
-    assert {arrival.event_id for arrival in again} == {arrival.event_id for arrival in (suspect, *others)}
-    assert [arrival.event_id for arrival in again if arrival.redelivered] == [suspect.event_id]
+    assert {message.event_id for message in again} == {message.event_id for message in (redelivered, *others)}
+    assert [message.event_id for message in again if message.redelivered] == [redelivered.event_id]
 
 
 def test_fresh_rows_are_not_held_up_by_a_crowd_whose_time_has_come(broker: EmbeddedBroker) -> None:
@@ -261,6 +263,6 @@ def test_fresh_rows_are_not_held_up_by_a_crowd_whose_time_has_come(broker: Embed
     ring(300)
     courier = EmbeddedCourier(broker)
     courier.carry()
-    assert not OutboxMessage.objects.fresh().exists()
-    owed = {row.envelope.data["number"] for row in OutboxMessage.objects.filter(subscriber=MOODY).owed()}
+    assert not OutboxMessage.objects.new().exists()
+    owed = {row.envelope.data["number"] for row in OutboxMessage.objects.filter(subscriber=MOODY).as_rows()}
     assert set(range(300)) <= owed

@@ -11,7 +11,7 @@ from contextvars import ContextVar, copy_context
 import pytest
 
 from events.pool import TaskHandle, TaskPool, TaskTimeoutError, check_cancelled, current_task
-from tests.events.pool.test_admission import Eventually, held, nothing
+from tests.events.pool.occupy import Eventually, do_nothing, occupied
 
 user: ContextVar[str] = ContextVar("user", default="nobody")
 
@@ -25,7 +25,7 @@ def work_until_cancelled() -> None:
 
 def test_a_task_cancelled_before_its_start_never_runs_and_frees_its_slot(caplog: pytest.LogCaptureFixture) -> None:
     ran = threading.Event()
-    with TaskPool(10, max_threads=1) as pool, held(pool, 1):
+    with TaskPool(10, max_threads=1) as pool, occupied(pool, 1):
         waiting = pool.submit(ran.set)
         assert pool.running == 2
         assert waiting.cancel()
@@ -40,7 +40,9 @@ def test_a_task_cancelled_before_its_start_never_runs_and_frees_its_slot(caplog:
     assert caplog.records == []
 
 
-def test_a_cancelled_coroutine_sees_it_where_it_waits(eventually: Eventually, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_cancelled_coroutine_gets_the_error_where_it_waits(
+    eventually: Eventually, caplog: pytest.LogCaptureFixture
+) -> None:
     saw: list[BaseException] = []
 
     async def work() -> None:
@@ -63,7 +65,7 @@ def test_a_cancelled_coroutine_sees_it_where_it_waits(eventually: Eventually, ca
     assert caplog.records == []
 
 
-def test_a_coroutine_cancelled_again_and_again_around_its_start_always_gives_its_slot_back() -> None:
+def test_a_coroutine_cancelled_at_any_time_around_its_start_gives_its_slot_back() -> None:
     with TaskPool(4) as pool:
         for _ in range(200):
             pool.submit(asyncio.sleep, 60).cancel()
@@ -72,7 +74,7 @@ def test_a_coroutine_cancelled_again_and_again_around_its_start_always_gives_its
         assert pool.stats().cancelled == 200
 
 
-def test_a_cancelled_function_sees_it_at_its_next_check(
+def test_a_cancelled_function_gets_the_error_at_its_next_check(
     eventually: Eventually, caplog: pytest.LogCaptureFixture
 ) -> None:
     with TaskPool(1) as pool:
@@ -82,7 +84,7 @@ def test_a_cancelled_function_sees_it_at_its_next_check(
         with pytest.raises(CancelledError):
             task.result(20)
         assert task.cancelled()
-        assert pool.submit(nothing).result(20) is None
+        assert pool.submit(do_nothing).result(20) is None
     assert caplog.records == []
 
 
@@ -114,7 +116,7 @@ def test_a_task_over_its_time_limit_fails_with_it(work: object, caplog: pytest.L
         assert pool.running == 0
 
 
-def test_a_timeout_of_the_coroutines_own_is_not_taken_for_its_limit() -> None:
+def test_a_timeout_error_that_a_coroutine_raises_is_not_its_time_limit() -> None:
     async def work() -> None:
         raise TimeoutError("mine")
 
@@ -123,7 +125,7 @@ def test_a_timeout_of_the_coroutines_own_is_not_taken_for_its_limit() -> None:
         assert type(error) is TimeoutError
 
 
-def test_a_task_knows_itself_and_its_remaining_time() -> None:
+def test_a_task_can_find_itself_and_its_remaining_time() -> None:
     seen: list[tuple[TaskHandle | None, float | None]] = []
 
     def look() -> None:
@@ -151,7 +153,7 @@ def test_outside_of_a_task_the_check_does_nothing() -> None:
     check_cancelled()
 
 
-def test_a_task_sees_the_submitters_context_variables_and_changes_them_only_for_itself() -> None:
+def test_a_task_runs_in_a_copy_of_the_submitters_context_variables() -> None:
     def change() -> str:
         before = user.get()
         user.set("changed")
@@ -170,7 +172,7 @@ def test_a_task_sees_the_submitters_context_variables_and_changes_them_only_for_
         user.reset(token)
 
 
-def test_coroutines_of_one_burst_each_see_their_own_submitters_variables() -> None:
+def test_coroutines_started_in_one_turn_each_get_their_own_submitters_variables() -> None:
     release = threading.Event()
     tasks: list[TaskHandle] = []
 

@@ -1,4 +1,4 @@
-"""The task pool: closing it, waiting for its tasks, opening it again."""
+"""The task pool: closing it, waiting for its tasks, reopening it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,9 @@ from pathlib import Path
 import pytest
 
 from events.pool import PoolClosedError, PoolDeadlockError, TaskPool, check_cancelled
-from tests.events.pool.test_admission import Eventually, held, nothing, submitters
+from tests.events.pool.occupy import Eventually, do_nothing, occupied, submitter_threads, threads_of
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-def threads_of(pool: TaskPool) -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith(f"{pool.name}-")]
 
 
 def test_a_closed_pool_takes_no_task() -> None:
@@ -28,16 +24,16 @@ def test_a_closed_pool_takes_no_task() -> None:
     assert pool.closed
     for verb in (pool.submit, pool.try_submit, pool.spawn, pool.run):
         with pytest.raises(PoolClosedError):
-            verb(nothing)
+            verb(do_nothing)
     with pytest.raises(PoolClosedError):
-        asyncio.run(pool.asubmit(nothing))
+        asyncio.run(pool.asubmit(do_nothing))
 
 
-def test_closing_turns_away_all_who_wait_and_their_tasks_never_run(eventually: Eventually) -> None:
+def test_closing_refuses_all_waiting_submitters_and_their_tasks_never_run(eventually: Eventually) -> None:
     ran: list[int] = []
-    with submitters(51) as threads:
+    with submitter_threads(51) as threads:
         pool = TaskPool(1)
-        with held(pool, 1):
+        with occupied(pool, 1):
             blocked = [threads.submit(pool.submit, ran.append, number) for number in range(50)]
             eventually(lambda: pool.waiting == 50)
             closing = threads.submit(pool.close)
@@ -58,10 +54,10 @@ def test_close_waits_for_the_tasks_that_were_admitted() -> None:
     assert all(task.done() and not task.cancelled() for task in functions + coroutines)
 
 
-def test_close_gives_up_in_time_and_cancels_what_is_left() -> None:
+def test_close_ends_after_its_timeout_and_cancels_the_remaining_tasks() -> None:
     seen = threading.Event()
 
-    def stubborn() -> None:
+    def run_until_cancelled() -> None:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:
@@ -72,7 +68,7 @@ def test_close_gives_up_in_time_and_cancels_what_is_left() -> None:
             time.sleep(0.01)
 
     pool = TaskPool(10)
-    function = pool.submit(stubborn)
+    function = pool.submit(run_until_cancelled)
     coroutine = pool.submit(asyncio.sleep, 60)
     began = time.monotonic()
     assert pool.close(0.2) is False
@@ -84,11 +80,11 @@ def test_close_gives_up_in_time_and_cancels_what_is_left() -> None:
         assert task.cancelled()
 
 
-def test_close_does_not_wait_longer_than_it_was_told_for_a_task_that_never_gives_way(eventually: Eventually) -> None:
+def test_close_ends_after_timeout_and_grace_although_a_task_never_stops(eventually: Eventually) -> None:
     pool = TaskPool(3, max_threads=1)
-    with held(pool, 1) as release:
+    with occupied(pool, 1) as release:
         eventually(release.tasks[0].running)
-        waiting = pool.submit(nothing)
+        waiting = pool.submit(do_nothing)
         began = time.monotonic()
         assert pool.close(0.1, cancel_grace=0.1) is False
         assert time.monotonic() - began < 20
@@ -98,8 +94,8 @@ def test_close_does_not_wait_longer_than_it_was_told_for_a_task_that_never_gives
     assert threads_of(pool) == []
 
 
-def test_closing_twice_is_safe_from_two_threads_too() -> None:
-    with submitters(2) as threads:
+def test_two_threads_may_close_a_pool_at_once_and_again() -> None:
+    with submitter_threads(2) as threads:
         pool = TaskPool(2)
         release = threading.Event()
         pool.submit(release.wait)
@@ -111,10 +107,10 @@ def test_closing_twice_is_safe_from_two_threads_too() -> None:
 
 
 def test_no_thread_outlives_a_drained_close() -> None:
-    pool = TaskPool(20, name="mortal", prestart=True)
+    pool = TaskPool(20, name="short-lived", prestart=True)
     pool.submit(asyncio.sleep, 0.01)
     for _ in range(20):
-        pool.submit(nothing)
+        pool.submit(do_nothing)
     assert threads_of(pool) != []
     assert pool.close(20)
     assert threads_of(pool) == []
@@ -133,9 +129,9 @@ def test_a_reopened_pool_works_as_before() -> None:
     pool.close()
 
 
-def test_what_would_not_end_keeps_its_slot_through_a_reopening(eventually: Eventually) -> None:
+def test_a_task_that_did_not_stop_keeps_its_slot_when_the_pool_is_reopened(eventually: Eventually) -> None:
     pool = TaskPool(2)
-    with held(pool, 1) as release:
+    with occupied(pool, 1) as release:
         eventually(release.tasks[0].running)
         assert not pool.close(0, cancel_grace=0)
         pool.reopen()
@@ -152,7 +148,7 @@ def test_a_with_block_waits_for_its_tasks() -> None:
     assert pool.closed
 
 
-def test_the_process_ends_in_spite_of_a_stuck_task() -> None:
+def test_the_process_ends_although_a_task_is_stuck() -> None:
     stuck = "from events.pool import TaskPool, get_pool; import threading, asyncio\n"
     stuck += "pool, never = TaskPool(3), threading.Event()\npool.submit(never.wait); pool.submit(asyncio.sleep, 99)\n"
     stuck += "get_pool().submit(never.wait); print('done')"
@@ -171,37 +167,37 @@ def test_the_process_pool_finishes_short_tasks_before_the_process_ends() -> None
 
 
 def test_aclose_waits_without_blocking_the_callers_loop() -> None:
-    async def main() -> tuple[bool, int]:
+    async def main() -> bool:
         pool = TaskPool(2)
-        pool.submit(time.sleep, 0.3)
-        closing = asyncio.create_task(pool.aclose(20))
-        ticks = 0
-        while not closing.done():
-            await asyncio.sleep(0.01)
-            ticks += 1
-        return await closing, ticks
+        with occupied(pool, 1) as release:
+            closing = asyncio.create_task(pool.aclose(20))
+            for _ in range(3):
+                await asyncio.sleep(0.01)
+            assert pool.closed
+            assert not closing.done()
+            release.set()
+            return await closing
 
-    closed, ticks = asyncio.run(main())
-    assert closed
-    assert ticks >= 3
+    assert asyncio.run(main())
 
 
-def test_shutdown_without_waiting_lets_the_tasks_finish_and_the_threads_go(eventually: Eventually) -> None:
-    pool = TaskPool(10, name="leaving")
-    tasks = [pool.submit(time.sleep, 0.1), pool.submit(asyncio.sleep, 0.1)]
-    pool.shutdown(wait=False)
-    with pytest.raises(PoolClosedError):
-        pool.submit(nothing)
+def test_shutdown_without_waiting_lets_the_tasks_finish_and_the_threads_end(eventually: Eventually) -> None:
+    pool = TaskPool(10, name="shut-down")
+    with occupied(pool, 1) as release:
+        tasks = [*release.tasks, pool.submit(asyncio.sleep, 0.1)]
+        pool.shutdown(wait=False)
+        with pytest.raises(PoolClosedError):
+            pool.submit(do_nothing)
     for task in tasks:
         task.result(20)
     eventually(lambda: threads_of(pool) == [])
 
 
-def test_shutdown_can_cancel_what_has_not_started(eventually: Eventually) -> None:
+def test_shutdown_can_cancel_tasks_that_have_not_started(eventually: Eventually) -> None:
     pool = TaskPool(10, max_threads=1)
-    with submitters(1) as threads, held(pool, 1) as release:
+    with submitter_threads(1) as threads, occupied(pool, 1) as release:
         eventually(release.tasks[0].running)
-        waiting = pool.submit(nothing)
+        waiting = pool.submit(do_nothing)
         closing = threads.submit(pool.shutdown, cancel_futures=True)
         eventually(waiting.cancelled)
         release.set()
@@ -209,7 +205,7 @@ def test_shutdown_can_cancel_what_has_not_started(eventually: Eventually) -> Non
     assert pool.running == 0
 
 
-def test_a_task_that_closes_its_own_pool_is_told_so() -> None:
+def test_a_task_that_closes_its_own_pool_gets_an_error() -> None:
     async def aclose() -> bool:
         return await pool.aclose()
 

@@ -1,4 +1,4 @@
-"""The task pool: the names, signatures and errors that others rely on."""
+"""The task pool: the names, signatures and errors that its users rely on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 import events.pool
 from events.pool import PoolError, TaskHandle, TaskPool
-from tests.events.pool.test_admission import held
+from tests.events.pool.occupy import occupied
 
 
 def parameters(function: Callable[..., object]) -> dict[str, object]:
@@ -26,7 +26,7 @@ def parameters(function: Callable[..., object]) -> dict[str, object]:
     }
 
 
-NONE = inspect.Parameter.empty
+REQUIRED = inspect.Parameter.empty
 
 
 @pytest.mark.parametrize(
@@ -37,18 +37,18 @@ NONE = inspect.Parameter.empty
             {"size": 10_000, "*max_threads": None, "*max_waiting": 0, "*nonblocking": False, "*idle_timeout": 10.0}
             | {"*prestart": False, "*on_error": None, "*logger": None, "*name": "taskpool"},
         ),
-        (TaskPool.submit, {"fn": NONE, "args": NONE, "kwargs": NONE}),
-        (TaskPool.try_submit, {"fn": NONE, "args": NONE, "kwargs": NONE}),
-        (TaskPool.asubmit, {"fn": NONE, "args": NONE, "kwargs": NONE}),
-        (TaskPool.run, {"fn": NONE, "args": NONE, "kwargs": NONE}),
-        (TaskPool.spawn, {"fn": NONE, "args": (), "kwargs": None, "*wait_timeout": None, "*timeout": None}),
+        (TaskPool.submit, {"fn": REQUIRED, "args": REQUIRED, "kwargs": REQUIRED}),
+        (TaskPool.try_submit, {"fn": REQUIRED, "args": REQUIRED, "kwargs": REQUIRED}),
+        (TaskPool.asubmit, {"fn": REQUIRED, "args": REQUIRED, "kwargs": REQUIRED}),
+        (TaskPool.run, {"fn": REQUIRED, "args": REQUIRED, "kwargs": REQUIRED}),
+        (TaskPool.spawn, {"fn": REQUIRED, "args": (), "kwargs": None, "*wait_timeout": None, "*timeout": None}),
         (TaskPool.close, {"timeout": None, "*cancel_grace": 1.0}),
         (TaskPool.aclose, {"timeout": None, "*cancel_grace": 1.0}),
         (TaskPool.shutdown, parameters(Executor.shutdown)),
         (TaskPool.map, parameters(Executor.map)),
     ],
 )
-def test_what_is_called_keeps_its_signature(function: Callable[..., object], expected: dict[str, object]) -> None:
+def test_the_public_methods_keep_their_signatures(function: Callable[..., object], expected: dict[str, object]) -> None:
     assert parameters(function) == expected
 
 
@@ -63,7 +63,7 @@ def test_what_is_called_keeps_its_signature(function: Callable[..., object], exp
         ("TaskTimeoutError", {PoolError, TimeoutError}),
     ],
 )
-def test_errors_keep_their_family(error: str, bases: set[type]) -> None:
+def test_the_errors_keep_their_base_classes(error: str, bases: set[type]) -> None:
     assert set(getattr(events.pool, error).__bases__) == bases
 
 
@@ -77,8 +77,8 @@ def test_a_task_may_have_arguments_of_any_name() -> None:
         assert pool.run(dict, **given) == given
 
 
-def test_map_lets_go_of_what_nobody_waits_for_any_more() -> None:
-    with TaskPool(10, max_threads=1) as pool, held(pool, 1) as release:
+def test_map_cancels_the_remaining_tasks_when_its_iterator_ends() -> None:
+    with TaskPool(10, max_threads=1) as pool, occupied(pool, 1) as release:
         results = pool.map(threading.Event().wait, [60], timeout=0.05)
         with pytest.raises(TimeoutError):
             next(results)
@@ -86,14 +86,14 @@ def test_map_lets_go_of_what_nobody_waits_for_any_more() -> None:
         release.set()
 
 
-def test_processes_take_the_computing_under_the_pools_count() -> None:
-    """What the package says of work for the processor."""
+def test_work_in_a_process_pool_counts_as_a_task_of_this_pool() -> None:
+    """The example in the package's docstring."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes, TaskPool(2) as pool:
 
-        async def apart(function: Callable[..., object], *arguments: object) -> object:
+        async def in_process(function: Callable[..., object], *arguments: object) -> object:
             return await asyncio.get_running_loop().run_in_executor(processes, function, *arguments)
 
-        assert pool.submit(apart, os.getpid).result(60) != os.getpid()
-        assert pool.submit(apart, pow, 2, 10).result(60) == 1024
-        assert isinstance(pool.submit(apart, divmod, 1, 0).exception(60), ZeroDivisionError)
+        assert pool.submit(in_process, os.getpid).result(60) != os.getpid()
+        assert pool.submit(in_process, pow, 2, 10).result(60) == 1024
+        assert isinstance(pool.submit(in_process, divmod, 1, 0).exception(60), ZeroDivisionError)
         assert (pool.running, pool.stats().failed) == (0, 1)

@@ -1,4 +1,4 @@
-"""The task pool: coroutines beside functions, and submitting without blocking a loop."""
+"""The task pool: coroutines beside functions, and submitting without blocking an event loop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from events.pool import PoolOverloadedError, TaskHandle, TaskPool
-from tests.events.pool.test_admission import Eventually, held, nothing
+from tests.events.pool.occupy import Eventually, do_nothing, occupied
 
 
 async def thread_name(suffix: str = "") -> str:
@@ -18,7 +18,7 @@ async def thread_name(suffix: str = "") -> str:
     return threading.current_thread().name + suffix
 
 
-class Callable:
+class CallableObject:
     async def __call__(self) -> str:
         return await thread_name()
 
@@ -29,16 +29,17 @@ class Methods:
 
 
 @pytest.mark.parametrize(
-    "coroutine", [thread_name, partial(thread_name, suffix=""), Callable(), partial(Callable()), Methods().method]
+    "coroutine",
+    [thread_name, partial(thread_name, suffix=""), CallableObject(), partial(CallableObject()), Methods().method],
 )
-def test_whatever_gives_a_coroutine_runs_on_the_loop(coroutine: partial[str]) -> None:
-    with TaskPool(4, name="lanes") as pool:
-        assert pool.submit(coroutine).result(20) == "lanes-loop"
+def test_every_kind_of_coroutine_function_runs_on_the_loop(coroutine: partial[str]) -> None:
+    with TaskPool(4, name="named") as pool:
+        assert pool.submit(coroutine).result(20) == "named-loop"
 
 
 def test_a_lambda_runs_on_a_worker_thread() -> None:
-    with TaskPool(4, name="lanes") as pool:
-        assert pool.submit(lambda: threading.current_thread().name).result(20) == "lanes-1"
+    with TaskPool(4, name="named") as pool:
+        assert pool.submit(lambda: threading.current_thread().name).result(20) == "named-1"
 
 
 def test_ten_thousand_coroutines_need_one_thread() -> None:
@@ -47,7 +48,7 @@ def test_ten_thousand_coroutines_need_one_thread() -> None:
         tasks = [pool.submit(asyncio.sleep, 0.01, number) for number in range(10_000)]
         assert pool.stats().threads <= 2
         assert sum(task.result(20) for task in tasks) == sum(range(10_000))
-    assert time.monotonic() - began < 60  # one after the other they take over 100 s
+    assert time.monotonic() - began < 60  # run one after the other they take over 100 s
 
 
 def test_blocking_functions_do_not_delay_coroutines() -> None:
@@ -59,29 +60,29 @@ def test_blocking_functions_do_not_delay_coroutines() -> None:
             delays.append(time.monotonic() - began - 0.01)
         return sorted(delays)[len(delays) // 2]
 
-    with TaskPool(100, max_threads=4) as pool, held(pool, 4):
+    with TaskPool(100, max_threads=4) as pool, occupied(pool, 4):
         assert pool.submit(heartbeat).result(60) < 0.5
 
 
-def test_a_full_function_lane_still_lets_coroutines_in() -> None:
-    with TaskPool(100, max_threads=1) as pool, held(pool, 2):
+def test_a_full_function_lane_still_admits_coroutines() -> None:
+    with TaskPool(100, max_threads=1) as pool, occupied(pool, 2):
         with pytest.raises(PoolOverloadedError):
-            pool.try_submit(nothing)
+            pool.try_submit(do_nothing)
         assert [pool.try_submit(asyncio.sleep, 0, n).result(20) for n in range(5)] == [0, 1, 2, 3, 4]
 
 
-def test_functions_that_wait_do_not_hold_up_coroutines_behind_them(eventually: Eventually) -> None:
+def test_a_function_that_waits_for_a_slot_does_not_delay_a_later_coroutine(eventually: Eventually) -> None:
     async def main(pool: TaskPool) -> str:
         async with asyncio.timeout(20), asyncio.TaskGroup() as group:
-            waiting = group.create_task(pool.asubmit(nothing))
+            waiting = group.create_task(pool.asubmit(do_nothing))
             while pool.waiting == 0:
                 await asyncio.sleep(0.01)
-            result = await (await pool.asubmit(asyncio.sleep, 0, "let in"))
+            result = await (await pool.asubmit(asyncio.sleep, 0, "admitted"))
             waiting.cancel()
         return result
 
-    with TaskPool(100, max_threads=1) as pool, held(pool, 2):
-        assert asyncio.run(main(pool)) == "let in"
+    with TaskPool(100, max_threads=1) as pool, occupied(pool, 2):
+        assert asyncio.run(main(pool)) == "admitted"
 
 
 def test_asubmit_waits_for_a_slot_without_blocking_the_callers_loop() -> None:
@@ -95,11 +96,11 @@ def test_asubmit_waits_for_a_slot_without_blocking_the_callers_loop() -> None:
         release.set()
         return ticks, await (await submitting)
 
-    with TaskPool(1) as pool, held(pool, 1) as release:
+    with TaskPool(1) as pool, occupied(pool, 1) as release:
         assert asyncio.run(main(pool, release)) == (20, "done")
 
 
-def test_a_cancelled_asubmit_leaves_nothing_behind() -> None:
+def test_a_cancelled_asubmit_takes_no_slot_and_its_task_never_runs() -> None:
     ran = threading.Event()
 
     async def main(pool: TaskPool) -> None:
@@ -107,36 +108,36 @@ def test_a_cancelled_asubmit_leaves_nothing_behind() -> None:
             await asyncio.wait_for(pool.asubmit(ran.set), 0.05)
 
     with TaskPool(1) as pool:
-        with held(pool, 1):
+        with occupied(pool, 1):
             asyncio.run(main(pool))
             assert pool.waiting == 0
-        pool.submit(nothing).result(20)
+        pool.submit(do_nothing).result(20)
         assert not ran.is_set()
 
 
-def test_a_slot_given_to_a_submitter_that_is_cancelled_meanwhile_comes_back() -> None:
+def test_a_slot_given_to_a_submitter_that_is_then_cancelled_is_free_again() -> None:
     async def main(pool: TaskPool, release: threading.Event) -> None:
-        submitting = asyncio.create_task(pool.asubmit(nothing))
+        submitting = asyncio.create_task(pool.asubmit(do_nothing))
         while pool.waiting == 0:
             await asyncio.sleep(0)
         release.set()
         while pool.waiting:
-            time.sleep(0.001)  # the loop must not see its slot before the cancellation
+            time.sleep(0.001)  # the loop must not learn of its slot before the cancellation
         submitting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await submitting
         assert pool.running == 0
 
-    with TaskPool(1) as pool, held(pool, 1) as release:
+    with TaskPool(1) as pool, occupied(pool, 1) as release:
         asyncio.run(main(pool, release))
         assert pool.submit(lambda: "free").result(20) == "free"
 
 
 def test_a_slot_is_not_lost_to_a_submitter_whose_loop_is_closed() -> None:
     with TaskPool(1) as pool:
-        with held(pool, 1):
+        with occupied(pool, 1):
             loop = asyncio.new_event_loop()
-            submitting = loop.create_task(pool.asubmit(nothing))
+            submitting = loop.create_task(pool.asubmit(do_nothing))
             loop.run_until_complete(asyncio.sleep(0))
             assert pool.waiting == 1
             loop.close()
@@ -154,7 +155,7 @@ def test_ten_thousand_submitters_wait_on_one_loop() -> None:
         release.set()
         return sum([await (await submission) for submission in submitting])
 
-    with TaskPool(8) as pool, held(pool, 8) as release:
+    with TaskPool(8) as pool, occupied(pool, 8) as release:
         assert asyncio.run(main(pool, release)) == 10_000
 
 
@@ -181,7 +182,7 @@ def test_coroutines_may_submit_to_their_own_pool() -> None:
         assert pool.submit(parent).result(20) == sum(range(20))
 
 
-def test_tasks_that_a_coroutine_leaves_behind_end_with_the_pool() -> None:
+def test_asyncio_tasks_that_a_coroutine_did_not_wait_for_end_with_the_pool() -> None:
     ended = threading.Event()
 
     async def child() -> None:

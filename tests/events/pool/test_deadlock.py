@@ -16,22 +16,22 @@ from events.pool import (
     TaskHandle,
     TaskPool,
 )
-from tests.events.pool.test_admission import Eventually, held, nothing, submitters
+from tests.events.pool.occupy import Eventually, do_nothing, occupied, submitter_threads
 
 
 def test_the_only_task_of_a_full_pool_may_not_wait_for_a_second_slot() -> None:
     with TaskPool(1) as pool:
         with pytest.raises(PoolDeadlockError):
-            pool.submit(lambda: pool.submit(nothing)).result(20)
+            pool.submit(lambda: pool.submit(do_nothing)).result(20)
         assert issubclass(PoolDeadlockError, PoolOverloadedError)
         assert (pool.running, pool.waiting) == (0, 0)
 
 
 def test_a_coroutine_may_not_block_its_own_loop_for_a_slot() -> None:
-    with TaskPool(2) as pool, held(pool, 1):
+    with TaskPool(2) as pool, occupied(pool, 1):
 
         async def nest() -> None:
-            pool.submit(nothing)
+            pool.submit(do_nothing)
 
         with pytest.raises(PoolDeadlockError, match="this very thread"):
             pool.submit(nest).result(20)
@@ -49,7 +49,7 @@ def test_the_only_coroutine_of_a_full_pool_may_not_await_a_second_slot() -> None
 
 
 @pytest.mark.parametrize("size", [2, 5])
-def test_when_all_coroutines_of_a_full_pool_await_a_slot_the_last_is_told_and_the_rest_go_on(size: int) -> None:
+def test_when_all_coroutines_of_a_full_pool_await_a_slot_the_last_is_refused_and_the_rest_continue(size: int) -> None:
     with TaskPool(size) as pool:
         everyone = asyncio.Barrier(size)
 
@@ -58,13 +58,13 @@ def test_when_all_coroutines_of_a_full_pool_await_a_slot_the_last_is_told_and_th
             try:
                 return await (await pool.asubmit(asyncio.sleep, 0, "admitted"))
             except PoolDeadlockError:
-                return "told"
+                return "refused"
 
         results = [task.result(20) for task in [pool.submit(nest) for _ in range(size)]]
-        assert sorted(results) == ["admitted"] * (size - 1) + ["told"]
+        assert sorted(results) == ["admitted"] * (size - 1) + ["refused"]
 
 
-def test_when_all_functions_of_a_full_pool_wait_for_a_slot_the_last_is_told_and_the_rest_go_on() -> None:
+def test_when_all_functions_of_a_full_pool_wait_for_a_slot_the_last_is_refused_and_the_rest_continue() -> None:
     everyone = threading.Barrier(4)
     with TaskPool(4) as pool:
 
@@ -73,13 +73,13 @@ def test_when_all_functions_of_a_full_pool_wait_for_a_slot_the_last_is_told_and_
             try:
                 return pool.submit(lambda: "admitted").result(20)
             except PoolDeadlockError:
-                return "told"
+                return "refused"
 
         results = [task.result(20) for task in [pool.submit(nest) for _ in range(4)]]
-        assert sorted(results) == ["admitted"] * 3 + ["told"]
+        assert sorted(results) == ["admitted"] * 3 + ["refused"]
 
 
-def test_functions_and_coroutines_that_hold_each_other_up_are_told_too() -> None:
+def test_a_deadlock_of_a_function_and_a_coroutine_is_detected() -> None:
     with TaskPool(2) as pool:
         entered = threading.Event()
 
@@ -89,7 +89,7 @@ def test_functions_and_coroutines_that_hold_each_other_up_are_told_too() -> None
             try:
                 return await (await pool.asubmit(asyncio.sleep, 0, "admitted"))
             except PoolDeadlockError:
-                return "told"
+                return "refused"
 
         def nest() -> str:
             entered.wait(20)
@@ -97,20 +97,20 @@ def test_functions_and_coroutines_that_hold_each_other_up_are_told_too() -> None
 
         tasks = [pool.submit(nest), pool.submit(nest_async)]
         entered.set()
-        assert [task.result(20) for task in tasks] == ["admitted", "told"]
+        assert [task.result(20) for task in tasks] == ["admitted", "refused"]
 
 
 def test_a_task_may_wait_for_a_slot_while_another_can_free_one(eventually: Eventually) -> None:
-    with TaskPool(2) as pool, held(pool, 1) as release:
+    with TaskPool(2) as pool, occupied(pool, 1) as release:
         nesting = pool.submit(lambda: pool.submit(lambda: "admitted"))
         eventually(lambda: pool.waiting == 1)
         release.set()
         assert nesting.result(20).result(20) == "admitted"
 
 
-def test_a_deadlock_that_comes_with_shrinking_is_seen(eventually: Eventually) -> None:
-    with TaskPool(2) as pool, held(pool, 1) as release:
-        nesting = pool.submit(lambda: pool.submit(nothing))
+def test_a_deadlock_caused_by_a_smaller_pool_is_detected(eventually: Eventually) -> None:
+    with TaskPool(2) as pool, occupied(pool, 1) as release:
+        nesting = pool.submit(lambda: pool.submit(do_nothing))
         eventually(lambda: pool.waiting == 1)
         pool.resize(1)
         assert pool.waiting == 1
@@ -120,39 +120,39 @@ def test_a_deadlock_that_comes_with_shrinking_is_seen(eventually: Eventually) ->
         assert pool.waiting == 0
 
 
-def test_threads_that_all_wait_for_the_function_lane_are_told() -> None:
+def test_when_all_threads_wait_for_the_function_lane_one_is_refused() -> None:
     everyone = threading.Barrier(2)
     with TaskPool(100, max_threads=2) as pool:
 
         def nest() -> int:
             everyone.wait(20)
-            told = 0
+            refused = 0
             for _ in range(3):
                 try:
-                    pool.submit(nothing)
+                    pool.submit(do_nothing)
                 except PoolDeadlockError:
-                    told += 1
-            return told
+                    refused += 1
+            return refused
 
         assert sum(task.result(20) for task in [pool.submit(nest) for _ in range(2)]) >= 1
 
 
-def test_a_wait_with_a_limit_just_ends(eventually: Eventually) -> None:
-    with TaskPool(2) as pool, held(pool, 1):
+def test_a_wait_with_a_limit_ends_with_its_own_error(eventually: Eventually) -> None:
+    with TaskPool(2) as pool, occupied(pool, 1):
         with pytest.raises(SubmitTimeoutError):
-            pool.submit(lambda: pool.spawn(nothing, wait_timeout=0.1)).result(20)
+            pool.submit(lambda: pool.spawn(do_nothing, wait_timeout=0.1)).result(20)
         assert pool.waiting == 0
 
 
-def test_outside_submitters_are_no_deadlock(eventually: Eventually) -> None:
-    with submitters(3) as threads, TaskPool(1) as pool, held(pool, 1) as release:
+def test_waiting_submitters_that_are_no_tasks_are_no_deadlock(eventually: Eventually) -> None:
+    with submitter_threads(3) as threads, TaskPool(1) as pool, occupied(pool, 1) as release:
         blocked = [threads.submit(pool.submit, lambda: "admitted") for _ in range(3)]
         eventually(lambda: pool.waiting == 3)
         release.set()
         assert [submission.result(20).result(20) for submission in blocked] == ["admitted"] * 3
 
 
-def test_tasks_that_wait_for_children_which_no_thread_is_left_for_run_them_themselves() -> None:
+def test_tasks_run_the_functions_they_wait_for_when_no_thread_is_left() -> None:
     everyone = threading.Barrier(3)
     with TaskPool(100, max_threads=3) as pool:
 
@@ -165,14 +165,14 @@ def test_tasks_that_wait_for_children_which_no_thread_is_left_for_run_them_thems
 
 
 @pytest.mark.parametrize("waits_in", ["thread", "loop"])
-def test_a_task_that_waits_for_one_that_waits_for_a_slot_can_free_none(waits_in: str) -> None:
+def test_a_task_that_waits_for_a_task_that_waits_for_a_slot_frees_none(waits_in: str) -> None:
     with TaskPool(2) as pool:
 
         async def needs_a_slot() -> str:
             try:
                 return await (await pool.asubmit(asyncio.sleep, 0, "admitted"))
             except PoolDeadlockError:
-                return "told"
+                return "refused"
 
         async def parent_async() -> str:
             return await (await pool.asubmit(needs_a_slot))
@@ -180,11 +180,11 @@ def test_a_task_that_waits_for_one_that_waits_for_a_slot_can_free_none(waits_in:
         def parent() -> str:
             return pool.submit(needs_a_slot).result()
 
-        assert pool.submit(parent if waits_in == "thread" else parent_async).result(20) == "told"
+        assert pool.submit(parent if waits_in == "thread" else parent_async).result(20) == "refused"
         assert (pool.running, pool.waiting) == (0, 0)
 
 
-def test_a_task_whose_child_has_just_ended_counts_as_one_that_moves() -> None:
+def test_a_task_whose_child_has_just_ended_is_no_longer_blocked() -> None:
     with TaskPool(2) as pool:
 
         async def parent() -> int:
@@ -213,12 +213,12 @@ def wait_for_itself(pool: TaskPool) -> Callable[[], object]:
     return lambda: current_task().result()  # type: ignore[union-attr]
 
 
-def test_a_task_that_waits_for_itself_is_told() -> None:
+def test_a_task_that_waits_for_itself_is_refused() -> None:
     with TaskPool(1) as pool, pytest.raises(PoolDeadlockError):
         pool.submit(wait_for_itself(pool)).result(20)
 
 
-def test_a_coroutine_that_blocks_its_loop_for_another_is_told() -> None:
+def test_a_coroutine_may_not_block_its_loop_for_another_coroutine() -> None:
     with TaskPool(10) as pool:
 
         async def block() -> object:
@@ -230,25 +230,25 @@ def test_a_coroutine_that_blocks_its_loop_for_another_is_told() -> None:
 
 def test_a_callback_on_a_pool_thread_may_not_wait_for_a_slot(caplog: pytest.LogCaptureFixture) -> None:
     with TaskPool(1) as pool:
-        started, told = threading.Event(), threading.Event()
+        started, refused = threading.Event(), threading.Event()
 
         def submit_more(_: object) -> None:
-            with held(pool, 1):
+            with occupied(pool, 1):
                 try:
-                    pool.submit(nothing)
+                    pool.submit(do_nothing)
                 except PoolDeadlockError:
-                    told.set()
+                    refused.set()
 
         task = pool.submit(started.wait, 20)
         task.add_done_callback(submit_more)
         started.set()
-        assert told.wait(20)
+        assert refused.wait(20)
 
 
-def test_a_function_that_waits_for_a_coroutine_which_moves_is_no_deadlock(eventually: Eventually) -> None:
+def test_a_function_that_waits_for_a_running_coroutine_is_no_deadlock(eventually: Eventually) -> None:
     release = threading.Event()
 
-    async def moving() -> None:
+    async def wait_for_release() -> None:
         while not release.is_set():
             await asyncio.sleep(0.001)
 
@@ -256,8 +256,8 @@ def test_a_function_that_waits_for_a_coroutine_which_moves_is_no_deadlock(eventu
         return await (await pool.asubmit(lambda: "admitted"))
 
     with TaskPool(100, max_threads=1) as pool:
-        coroutine = pool.submit(moving)
-        functions = [pool.submit(coroutine.result), pool.submit(nothing)]
+        coroutine = pool.submit(wait_for_release)
+        functions = [pool.submit(coroutine.result), pool.submit(do_nothing)]
         eventually(functions[0].running)
         waiting = pool.submit(needs_a_function)
         eventually(lambda: pool.waiting == 1)
@@ -265,7 +265,7 @@ def test_a_function_that_waits_for_a_coroutine_which_moves_is_no_deadlock(eventu
         assert waiting.result(20) == "admitted"
 
 
-def test_a_worker_that_is_about_to_run_what_it_waits_for_is_no_deadlock(eventually: Eventually) -> None:
+def test_a_worker_that_runs_the_function_it_waits_for_is_no_deadlock(eventually: Eventually) -> None:
     with TaskPool(100, max_threads=1) as pool:
         release = threading.Event()
 
@@ -284,7 +284,7 @@ def test_a_worker_that_is_about_to_run_what_it_waits_for_is_no_deadlock(eventual
         assert (first.result(20), second.result(20)) == ("ended", "admitted")
 
 
-def test_when_all_threads_wait_for_coroutines_that_need_a_thread_one_is_told() -> None:
+def test_when_all_threads_wait_for_coroutines_that_need_a_thread_one_is_refused() -> None:
     everyone = threading.Barrier(2)
     with TaskPool(100, max_threads=2) as pool:
 
@@ -292,39 +292,39 @@ def test_when_all_threads_wait_for_coroutines_that_need_a_thread_one_is_told() -
             try:
                 return await (await pool.asubmit(lambda: "ran"))
             except PoolDeadlockError:
-                return "told"
+                return "refused"
 
         def parent() -> str:
             everyone.wait(20)  # first, or the second thread could run the function before it has a parent of its own
             try:
                 return pool.submit(needs_a_function).result()
             except PoolDeadlockError:
-                return "told"
+                return "refused"
 
-        assert "told" in [task.result(20) for task in [pool.submit(parent) for _ in range(2)]]
-        assert pool.submit(lambda: "goes on").result(20) == "goes on"
+        assert "refused" in [task.result(20) for task in [pool.submit(parent) for _ in range(2)]]
+        assert pool.submit(lambda: "continues").result(20) == "continues"
 
 
-def test_tasks_that_wait_for_each_other_in_a_ring_are_told_while_others_go_on(eventually: Eventually) -> None:
-    ring: list[TaskHandle[str]] = []
+def test_tasks_that_wait_for_each_other_in_a_cycle_are_refused_while_others_run(eventually: Eventually) -> None:
+    cycle: list[TaskHandle[str]] = []
     complete = threading.Event()
 
     async def wait_for_next(number: int) -> str:
         while not complete.is_set():
             await asyncio.sleep(0.001)
         try:
-            return await ring[(number + 1) % 3]
+            return await cycle[(number + 1) % 3]
         except PoolDeadlockError:
-            return "told"
+            return "refused"
 
-    with TaskPool(10) as pool, held(pool, 2):
-        ring += [pool.submit(wait_for_next, number) for number in range(3)]
+    with TaskPool(10) as pool, occupied(pool, 2):
+        cycle += [pool.submit(wait_for_next, number) for number in range(3)]
         complete.set()
-        assert [task.result(20) for task in ring] == ["told"] * 3
+        assert [task.result(20) for task in cycle] == ["refused"] * 3
 
 
 @pytest.mark.parametrize("size", [1, 2])
-def test_run_inside_a_task_counts_as_what_that_task_waits_for(size: int) -> None:
+def test_a_task_that_calls_run_waits_for_it(size: int) -> None:
     def outer() -> str:
         return pool.run(inner)
 
@@ -332,18 +332,18 @@ def test_run_inside_a_task_counts_as_what_that_task_waits_for(size: int) -> None
         try:
             return pool.submit(lambda: "admitted").result()
         except PoolDeadlockError:
-            return "told"
+            return "refused"
 
     with TaskPool(size) as pool:
         if size == 1:
             with pytest.raises(PoolDeadlockError):
                 pool.submit(outer).result(20)
         else:
-            assert pool.submit(outer).result(20) == "told"
+            assert pool.submit(outer).result(20) == "refused"
 
 
 def test_a_coroutine_may_not_block_its_loop_for_a_function_either() -> None:
-    with TaskPool(10) as pool, held(pool, 1) as release:
+    with TaskPool(10) as pool, occupied(pool, 1) as release:
 
         async def block() -> object:
             return release.tasks[0].result()
@@ -359,19 +359,19 @@ def test_a_coroutine_may_not_block_its_loop_for_a_function_either() -> None:
                 pool.submit(blocking).result(20)
 
 
-def test_a_wait_in_a_child_task_of_a_coroutine_is_the_coroutines() -> None:
+def test_a_wait_in_a_child_task_of_a_coroutine_counts_as_the_coroutines() -> None:
     with TaskPool(1) as pool:
 
         async def gather() -> list[object]:
-            return await asyncio.gather(*(pool.asubmit(nothing) for _ in range(3)), return_exceptions=True)
+            return await asyncio.gather(*(pool.asubmit(do_nothing) for _ in range(3)), return_exceptions=True)
 
         results = pool.submit(gather).result(20)
         assert [type(result) for result in results] == [PoolDeadlockError] * 3
         assert (pool.running, pool.waiting) == (0, 0)
 
 
-def test_a_coroutine_cancelled_while_it_awaits_a_slot_leaves_the_others_their_turn(eventually: Eventually) -> None:
-    with TaskPool(2) as pool, held(pool, 1) as release:
+def test_a_coroutine_cancelled_while_it_awaits_a_slot_leaves_the_slot_to_others(eventually: Eventually) -> None:
+    with TaskPool(2) as pool, occupied(pool, 1) as release:
 
         async def nest() -> str:
             return await (await pool.asubmit(asyncio.sleep, 0, "admitted"))
@@ -387,7 +387,9 @@ def test_a_coroutine_cancelled_while_it_awaits_a_slot_leaves_the_others_their_tu
         assert second.result(20) == "admitted"
 
 
-def test_coroutines_that_await_a_slot_are_admitted_by_growth_and_turned_away_by_closing(eventually: Eventually) -> None:
+def test_a_bigger_pool_admits_waiting_coroutines_and_a_closed_one_refuses_them(
+    eventually: Eventually,
+) -> None:
     async def nest() -> str:
         try:
             return await (await pool.asubmit(asyncio.sleep, 0, "admitted"))
@@ -395,7 +397,7 @@ def test_coroutines_that_await_a_slot_are_admitted_by_growth_and_turned_away_by_
             return "closed"
 
     pool = TaskPool(2)
-    with held(pool, 1):
+    with occupied(pool, 1):
         nesting = pool.submit(nest)
         eventually(lambda: pool.waiting == 1)
         pool.resize(3)
@@ -411,8 +413,8 @@ def test_coroutines_that_await_a_slot_are_admitted_by_growth_and_turned_away_by_
     assert not closing.is_alive()
 
 
-def test_a_task_may_wait_for_one_of_another_pool_that_waits_for_a_slot_of_its_own(eventually: Eventually) -> None:
-    with TaskPool(1, name="first") as first, TaskPool(1, name="second") as second, held(second, 1) as release:
+def test_a_task_may_wait_for_a_slot_of_another_full_pool(eventually: Eventually) -> None:
+    with TaskPool(1, name="first") as first, TaskPool(1, name="second") as second, occupied(second, 1) as release:
 
         async def in_first() -> str:
             return await (await second.asubmit(asyncio.sleep, 0, "admitted"))
@@ -424,25 +426,25 @@ def test_a_task_may_wait_for_one_of_another_pool_that_waits_for_a_slot_of_its_ow
         assert crossing.result(20) == "admitted"
 
 
-def test_a_deadlock_that_comes_when_a_surplus_thread_goes_is_seen(eventually: Eventually) -> None:
+def test_a_deadlock_caused_by_the_end_of_a_surplus_thread_is_detected(eventually: Eventually) -> None:
     with TaskPool(100, max_threads=2) as pool:
         nesting, busy = threading.Event(), threading.Event()
 
         def nest() -> str:
             nesting.wait(20)
             try:
-                pool.submit(nothing)
+                pool.submit(do_nothing)
             except PoolDeadlockError:
-                return "told"
+                return "refused"
             return "admitted"
 
         parent, other = pool.submit(nest), pool.submit(busy.wait, 20)
         eventually(lambda: parent.running() and other.running())
-        pool.submit(nothing)
-        pool.submit(nothing)
+        pool.submit(do_nothing)
+        pool.submit(do_nothing)
         pool.resize(100, max_threads=1)
         nesting.set()
         eventually(lambda: pool.waiting == 1)
         busy.set()
         assert other.result(20)
-        assert parent.result(20) == "told"
+        assert parent.result(20) == "refused"

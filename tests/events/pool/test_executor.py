@@ -10,7 +10,7 @@ from contextvars import ContextVar
 import pytest
 
 from events.pool import PoolClosedError, PoolDeadlockError, PoolOverloadedError, TaskPool, check_cancelled, current_task
-from tests.events.pool.test_admission import Eventually, held, nothing, submitters
+from tests.events.pool.occupy import Eventually, do_nothing, occupied, submitter_threads
 
 user: ContextVar[str] = ContextVar("user", default="nobody")
 
@@ -25,8 +25,8 @@ def test_an_event_loop_can_run_functions_in_it() -> None:
     async def main(pool: TaskPool) -> str:
         return await asyncio.get_running_loop().run_in_executor(pool, lambda: threading.current_thread().name)
 
-    with TaskPool(2, name="borrowed") as pool:
-        assert asyncio.run(main(pool)) == "borrowed-1"
+    with TaskPool(2, name="named") as pool:
+        assert asyncio.run(main(pool)) == "named-1"
 
 
 def test_handles_can_be_waited_for_together() -> None:
@@ -39,7 +39,7 @@ def test_handles_can_be_waited_for_together() -> None:
 def test_callbacks_are_called_once_whenever_they_are_added() -> None:
     called: list[str] = []
     with TaskPool(1) as pool:
-        with held(pool, 1) as release:
+        with occupied(pool, 1) as release:
             task = release.tasks[0]
             task.add_done_callback(lambda done: called.append("before"))
         task.result(20)
@@ -50,17 +50,17 @@ def test_callbacks_are_called_once_whenever_they_are_added() -> None:
 def test_run_works_in_the_calling_thread_and_context_and_takes_a_slot() -> None:
     with TaskPool(2) as pool:
 
-        def look() -> tuple[threading.Thread, int, bool]:
+        def observe() -> tuple[threading.Thread, int, bool]:
             user.set("changed by run")
             return threading.current_thread(), pool.running, current_task() is not None
 
-        assert pool.run(look) == (threading.current_thread(), 1, True)
+        assert pool.run(observe) == (threading.current_thread(), 1, True)
         assert user.get() == "changed by run"
         assert current_task() is None
         assert (pool.running, pool.stats().completed, pool.stats().threads) == (0, 1, 0)
 
 
-def test_run_raises_what_the_function_raises_and_leaves_the_log_to_the_caller(caplog: pytest.LogCaptureFixture) -> None:
+def test_run_raises_the_error_of_the_function_and_does_not_log_it(caplog: pytest.LogCaptureFixture) -> None:
     def fail() -> None:
         raise KeyError("mine")
 
@@ -71,9 +71,9 @@ def test_run_raises_what_the_function_raises_and_leaves_the_log_to_the_caller(ca
     assert caplog.records == []
 
 
-def test_run_waits_its_turn_in_a_full_pool(eventually: Eventually) -> None:
+def test_run_waits_for_a_slot_of_a_full_pool_in_order_of_arrival(eventually: Eventually) -> None:
     order: list[str] = []
-    with submitters(2) as threads, TaskPool(1) as pool, held(pool, 1) as release:
+    with submitter_threads(2) as threads, TaskPool(1) as pool, occupied(pool, 1) as release:
         first = threads.submit(pool.run, order.append, "run")
         eventually(lambda: pool.waiting == 1)
         second = threads.submit(pool.submit, order.append, "submitted")
@@ -84,9 +84,9 @@ def test_run_waits_its_turn_in_a_full_pool(eventually: Eventually) -> None:
     assert order == ["run", "submitted"]
 
 
-def test_run_never_exceeds_the_size_with_many_callers() -> None:
+def test_many_callers_of_run_never_exceed_the_size() -> None:
     seen: list[int] = []
-    with submitters(20) as threads, TaskPool(3) as pool:
+    with submitter_threads(20) as threads, TaskPool(3) as pool:
         for call in [threads.submit(pool.run, lambda: seen.append(pool.running)) for _ in range(500)]:
             call.result(20)
     assert len(seen) == 500
@@ -94,17 +94,17 @@ def test_run_never_exceeds_the_size_with_many_callers() -> None:
 
 
 def test_run_is_refused_by_a_full_nonblocking_pool() -> None:
-    with TaskPool(1, nonblocking=True) as pool, held(pool, 1), pytest.raises(PoolOverloadedError):
-        pool.run(nothing)
+    with TaskPool(1, nonblocking=True) as pool, occupied(pool, 1), pytest.raises(PoolOverloadedError):
+        pool.run(do_nothing)
 
 
-def test_close_waits_for_run_and_turns_away_those_that_wait(eventually: Eventually) -> None:
+def test_close_waits_for_run_and_refuses_waiting_callers_of_run(eventually: Eventually) -> None:
     release = threading.Event()
-    with submitters(3) as threads:
+    with submitter_threads(3) as threads:
         pool = TaskPool(1)
         running = threads.submit(pool.run, lambda: release.wait(20) and "finished")
         eventually(lambda: pool.running == 1)
-        waiting = threads.submit(pool.run, nothing)
+        waiting = threads.submit(pool.run, do_nothing)
         eventually(lambda: pool.waiting == 1)
         closing = threads.submit(pool.close)
         assert isinstance(waiting.exception(20), PoolClosedError)
@@ -114,12 +114,12 @@ def test_close_waits_for_run_and_turns_away_those_that_wait(eventually: Eventual
         assert closing.result(20)
 
 
-def test_close_that_gives_up_tells_run(eventually: Eventually) -> None:
+def test_close_cancels_run_after_its_timeout(eventually: Eventually) -> None:
     def work() -> None:
         while True:
             check_cancelled()
 
-    with submitters(1) as threads:
+    with submitter_threads(1) as threads:
         pool = TaskPool(1)
         running = threads.submit(pool.run, work)
         eventually(lambda: pool.running == 1)
@@ -129,12 +129,12 @@ def test_close_that_gives_up_tells_run(eventually: Eventually) -> None:
         assert pool.stats().cancelled == 1
 
 
-def test_run_inside_a_task_of_a_full_pool_is_told_of_the_deadlock() -> None:
+def test_run_inside_a_task_of_a_full_pool_gets_the_deadlock_error() -> None:
     with TaskPool(1) as pool:
         with pytest.raises(PoolDeadlockError):
-            pool.run(pool.run, nothing)
+            pool.run(pool.run, do_nothing)
         with pytest.raises(PoolDeadlockError):
-            pool.run(pool.submit, nothing)
+            pool.run(pool.submit, do_nothing)
         assert (pool.running, pool.waiting) == (0, 0)
 
 

@@ -1,4 +1,4 @@
-"""The task pool: the process's own, and what a fork leaves of one."""
+"""The task pool: the process's own pool, and a pool after a fork."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 
 from events.pool import TaskPool, get_pool
-from tests.events.pool.test_admission import held
+from tests.events.pool.occupy import occupied
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a fresh interpreter without Django settings."""
+    """Run code in a empty interpreter without Django settings."""
     unset = {"GOROUTINE_POOL_SIZE", "DJANGO_SETTINGS_MODULE"}
     environ = {name: value for name, value in os.environ.items() if name not in unset}
     return subprocess.run(
@@ -40,7 +41,7 @@ def test_without_settings_the_environment_gives_the_size(environment: dict[str, 
 
 
 @pytest.mark.parametrize("wrong", ["many", "0", "-5", "1.5", ""])
-def test_a_size_that_is_no_size_is_refused_with_its_name_and_the_cure(wrong: str) -> None:
+def test_the_error_for_a_wrong_size_names_the_setting_and_the_cure(wrong: str) -> None:
     failed = python(CAPACITY, GOROUTINE_POOL_SIZE=wrong)
     assert failed.returncode == 1
     assert "GOROUTINE_POOL_SIZE=10000" in failed.stderr.splitlines()[-1]
@@ -64,27 +65,27 @@ def test_the_pool_needs_neither_django_nor_its_settings() -> None:
     assert python(code + "\nassert 'django' not in sys.modules").stdout == "8\n"
 
 
-def in_child(check: object) -> int:
-    """Fork, call the check in the child, and give its exit status."""
+def in_child(check: Callable[[], bool]) -> int:
+    """Fork, call the check in the child; gives the exit status: 0 true, 2 false, 1 an error."""
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     status = 1
     try:
-        status = 0 if check() else 2  # type: ignore[operator]
+        status = 0 if check() else 2
     finally:
         os._exit(status)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_pool_used_before_a_fork_works_in_the_child_with_nothing_running() -> None:
-    with TaskPool(6, max_threads=2) as pool, held(pool, 4) as release:
+def test_a_pool_used_before_a_fork_is_empty_and_works_in_the_child() -> None:
+    with TaskPool(6, max_threads=2) as pool, occupied(pool, 4) as release:
         pool.submit(asyncio.sleep, 0).result(20)
 
         def check() -> bool:
-            fresh = (pool.running, pool.waiting, pool.stats().threads, pool.stats().submitted) == (0, 0, 0, 0)
+            empty = (pool.running, pool.waiting, pool.stats().threads, pool.stats().submitted) == (0, 0, 0, 0)
             works = pool.submit(lambda: "function").result(20) == "function"
-            return fresh and works and pool.submit(asyncio.sleep, 0, "loop").result(20) == "loop" and pool.close(20)
+            return empty and works and pool.submit(asyncio.sleep, 0, "loop").result(20) == "loop" and pool.close(20)
 
         assert in_child(check) == 0
         assert pool.running == 4
@@ -92,7 +93,7 @@ def test_a_pool_used_before_a_fork_works_in_the_child_with_nothing_running() -> 
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_task_that_forks_finds_the_pool_fresh_in_its_child() -> None:
+def test_a_task_that_forks_finds_the_pool_empty_in_its_child() -> None:
     with TaskPool(3) as pool:
 
         def fork() -> int:

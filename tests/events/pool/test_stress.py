@@ -1,7 +1,7 @@
-"""The task pool under everything at once, with the interpreter switching threads as often as it can.
+"""The task pool under all kinds of use at once, while the interpreter switches threads as often as it can.
 
-Threads and event loops submit in every way there is, cancel, nest and time out, while the pool is resized, closed and
-reopened under them. Nothing may be lost, run twice, miscounted or left hanging.
+Threads and event loops submit by every method, cancel, nest and let tasks time out, while another thread resizes,
+closes and reopens the pool. No task may be lost, run twice, be counted wrongly or hang.
 """
 
 from __future__ import annotations
@@ -23,109 +23,111 @@ from typing import Any
 import pytest
 
 from events.pool import PoolError, PoolStats, TaskHandle, TaskPool, TaskTimeoutError, check_cancelled
-from tests.events.pool.test_admission import Eventually
+from tests.events.pool.occupy import Eventually
 
 SEED = int(os.environ.get("AIRY_TEST_SEED", random.SystemRandom().randrange(10**9)))
-FEEDERS, LOOPS, SUBMITTERS_PER_LOOP = 10, 2, 4
-#: Seconds after which what has not ended counts as hanging.
-PATIENCE = 60.0
+SUBMITTER_THREADS, EVENT_LOOPS, SUBMITTERS_PER_LOOP = 10, 2, 4
+#: Seconds after which a task or thread that has not ended counts as hanging.
+HANGS_AFTER = 60.0
 
 
-class Planned(Exception):
-    """What a task is meant to fail with."""
+class PlannedError(Exception):
+    """The error of a task that is to fail."""
 
 
 class Work:
-    """One piece of work: what it is to do, and how often it did."""
+    """The function or coroutine of one task: its action, and a record of its runs."""
 
-    def __init__(self, stress: Stress, dice: random.Random, depth: int) -> None:
+    def __init__(self, stress: Stress, rng: random.Random, depth: int) -> None:
         self._stress = stress
         self._depth = depth
-        self._dice = random.Random(dice.random())
-        self._deed = dice.choices(["return", "linger", "fail", "exit", "nest"], [40, 25, 8, 2, 25])[0]
+        self._rng = random.Random(rng.random())
+        self._action = rng.choices(["return", "sleep", "fail", "exit", "nest"], [40, 25, 8, 2, 25])[0]
         self.runs: list[None] = []
         self.refused = False
 
     def function(self) -> Work:
         self._begin()
-        if self._deed == "linger":
-            for _ in range(self._dice.randrange(20)):
+        if self._action == "sleep":
+            for _ in range(self._rng.randrange(20)):
                 check_cancelled()
                 time.sleep(0.0005)
-        elif self._deed == "nest":
-            handle = self._stress.submit(self._dice, self._depth + 1)
-            if handle is not None and self._dice.random() < 0.7:
-                with suppress(PoolError, Planned, SystemExit, CancelledError):
+        elif self._action == "nest":
+            handle = self._stress.submit(self._rng, self._depth + 1)
+            if handle is not None and self._rng.random() < 0.7:
+                with suppress(PoolError, PlannedError, SystemExit, CancelledError):
                     handle.result()
         return self._end()
 
     async def coroutine(self) -> Work:
         self._begin()
-        if self._deed == "linger":
-            await asyncio.sleep(self._dice.random() / 100)
-        elif self._deed == "nest":
-            handle = await self._stress.asubmit(self._dice, self._depth + 1)
-            if handle is not None and self._dice.random() < 0.7:
-                with suppress(PoolError, Planned, SystemExit):
+        if self._action == "sleep":
+            await asyncio.sleep(self._rng.random() / 100)
+        elif self._action == "nest":
+            handle = await self._stress.asubmit(self._rng, self._depth + 1)
+            if handle is not None and self._rng.random() < 0.7:
+                with suppress(PoolError, PlannedError, SystemExit):
                     await handle
         return self._end()
 
     def _begin(self) -> None:
         self.runs.append(None)
         if self.refused:
-            self._stress.wrong.append("a task ran that was refused")
+            self._stress.faults.append("a refused task ran")
 
     def _end(self) -> Work:
-        if self._deed == "fail":
-            raise Planned
-        if self._deed == "exit":
+        if self._action == "fail":
+            raise PlannedError
+        if self._action == "exit":
             raise SystemExit(7)
         return self
 
 
 class Stress:
-    """The pool, all who use it, and the book that is kept of what they saw."""
+    """The pool, the threads that use it, and their counts of what happened."""
 
     def __init__(self, seed: int) -> None:
         self.pool = TaskPool(6, max_threads=3, idle_timeout=0.02, name="stressed")
-        self.wrong: list[object] = []
-        self.seen: Counter[str] = Counter()
+        self.faults: list[object] = []
+        self.counts: Counter[str] = Counter()
         self._seed = seed
         self._accepted: SimpleQueue[tuple[Work, TaskHandle[Any]] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._changing = threading.Lock()
-        self._over = threading.Event()
+        self._stop = threading.Event()
         self._settled = True
 
     def run(self, seconds: float) -> None:
-        """Let everybody loose for a while, and wait until all have come to their end."""
-        auditor = self._thread(self._audit)
-        users = [self._thread(self._feed, number) for number in range(FEEDERS)]
-        users += [self._thread(lambda n=number: asyncio.run(self._feed_from_loop(n))) for number in range(LOOPS)]
-        users += [self._thread(self._change), self._thread(self._watch)]
-        self._over.wait(seconds)
-        self._over.set()
+        """Use the pool for some seconds, then wait until all threads and tasks have ended."""
+        checker = self._thread(self._check_tasks)
+        users = [self._thread(self._submit_from_thread, number) for number in range(SUBMITTER_THREADS)]
+        users += [
+            self._thread(lambda n=number: asyncio.run(self._submit_from_loop(n))) for number in range(EVENT_LOOPS)
+        ]
+        users += [self._thread(self._change), self._thread(self._sample)]
+        self._stop.wait(seconds)
+        self._stop.set()
         self._join(users)
-        if not self.wrong:
+        if not self.faults:
             self.pool.reopen()
-            assert self.pool.close(PATIENCE), "tasks did not end"
+            assert self.pool.close(HANGS_AFTER), "tasks did not end"
         self._accepted.put(None)
-        self._join([auditor])
+        self._join([checker])
 
     # Using the pool ------------------------------------------------------------------------------------------------
 
-    def submit(self, dice: random.Random, depth: int = 0) -> TaskHandle[Any] | None:
-        """Submit in one of the blocking ways; None if that was refused, or had to be run on the spot."""
-        work = Work(self, dice, depth)
-        fn = work.function if dice.random() < 0.6 or depth else work.coroutine
+    def submit(self, rng: random.Random, depth: int = 0) -> TaskHandle[Any] | None:
+        """Submit by one of the blocking methods; None if the task was refused, or has been run by `run`."""
+        work = Work(self, rng, depth)
+        fn = work.function if rng.random() < 0.6 or depth else work.coroutine
         try:
-            match dice.randrange(5):
+            match rng.randrange(5):
                 case 0 | 1:
                     handle = self.pool.submit(fn)
                 case 2:
                     handle = self.pool.try_submit(fn)
                 case 3:
-                    limits = {"wait_timeout": dice.random() / 20, "timeout": dice.choice([None, 0.001, 1])}
+                    limits = {"wait_timeout": rng.random() / 20, "timeout": rng.choice([None, 0.001, 1])}
                     handle = self.pool.spawn(fn, **limits)  # type: ignore[arg-type]
                 case _:
                     self._run(work)
@@ -133,32 +135,32 @@ class Stress:
         except PoolError:
             self._refuse(work)
             return None
-        return self._accept(work, handle, dice)
+        return self._accept(work, handle, rng)
 
-    async def asubmit(self, dice: random.Random, depth: int = 0) -> TaskHandle[Any] | None:
-        """Submit from a loop, sometimes without the patience to wait for a slot."""
-        work = Work(self, dice, depth)
-        fn = work.function if dice.random() < 0.4 else work.coroutine
-        patience = dice.choice([None, None, 0, 0.002, 0.02])
+    async def asubmit(self, rng: random.Random, depth: int = 0) -> TaskHandle[Any] | None:
+        """Submit from an event loop, sometimes with a limited wait for a slot."""
+        work = Work(self, rng, depth)
+        fn = work.function if rng.random() < 0.4 else work.coroutine
+        limit = rng.choice([None, None, 0, 0.002, 0.02])
         submitting = asyncio.ensure_future(self.pool.asubmit(fn))
-        submitting.add_done_callback(lambda _: self._enter(work, submitting, dice))
+        submitting.add_done_callback(lambda _: self._record(work, submitting, rng))
         try:
-            await asyncio.wait([submitting], timeout=patience)
+            await asyncio.wait([submitting], timeout=limit)
         finally:
             submitting.cancel()
         with suppress(PoolError, asyncio.CancelledError):
             return await asyncio.shield(submitting)
         return None
 
-    def _enter(self, work: Work, submitting: asyncio.Future[TaskHandle[Any]], dice: random.Random) -> None:
+    def _record(self, work: Work, submitting: asyncio.Future[TaskHandle[Any]], rng: random.Random) -> None:
         if submitting.cancelled() or isinstance(submitting.exception(), PoolError):
             self._refuse(work)
         else:
-            self._accept(work, submitting.result(), dice)
+            self._accept(work, submitting.result(), rng)
 
-    def _accept(self, work: Work, handle: TaskHandle[Any], dice: random.Random) -> TaskHandle[Any]:
+    def _accept(self, work: Work, handle: TaskHandle[Any], rng: random.Random) -> TaskHandle[Any]:
         self._accepted.put((work, handle))
-        if dice.random() < 0.1:
+        if rng.random() < 0.1:
             handle.cancel()
         return handle
 
@@ -166,13 +168,13 @@ class Stress:
         work.refused = True
         self._count("refused")
         if work.runs:
-            self.wrong.append("a task had run that was refused")
+            self.faults.append("a refused task had run")
 
     def _run(self, work: Work) -> None:
-        """In the calling thread; what the pool counts there, nobody else will see."""
+        """Run in the calling thread, and count the end here: `run` gives no handle to check."""
         try:
             self.pool.run(work.function)
-        except (Planned, SystemExit):
+        except (PlannedError, SystemExit):
             self._count("failed")
         except asyncio.CancelledError:
             self._count("cancelled")
@@ -180,95 +182,95 @@ class Stress:
         else:
             self._count("completed")
 
-    # The users -----------------------------------------------------------------------------------------------------
+    # The users ----------------------------------------------------------------------------------------------------
 
-    def _feed(self, number: int) -> None:
-        dice = random.Random(f"{self._seed}-{number}")
-        while not self._over.is_set():
-            # A feeder is no task: what stops its `run` stops that alone.
+    def _submit_from_thread(self, number: int) -> None:
+        rng = random.Random(f"{self._seed}-{number}")
+        while not self._stop.is_set():
+            # A cancelled `run` raises CancelledError here; this thread is no task, so it continues.
             with suppress(asyncio.CancelledError):
-                self.submit(dice)
+                self.submit(rng)
 
-    async def _feed_from_loop(self, number: int) -> None:
-        async def feed(dice: random.Random) -> None:
-            while not self._over.is_set():
-                await self.asubmit(dice)
+    async def _submit_from_loop(self, number: int) -> None:
+        async def submit(rng: random.Random) -> None:
+            while not self._stop.is_set():
+                await self.asubmit(rng)
                 await asyncio.sleep(0)
 
         seeds = [f"{self._seed}-{number}-{submitter}" for submitter in range(SUBMITTERS_PER_LOOP)]
         async with asyncio.TaskGroup() as group:
             for seed in seeds:
-                group.create_task(feed(random.Random(seed)))
+                group.create_task(submit(random.Random(seed)))
 
     def _change(self) -> None:
-        """Resize the pool again and again, and sometimes close and reopen it."""
-        dice = random.Random(f"{self._seed}-change")
-        while not self._over.wait(dice.random() / 20):
+        """Resize the pool repeatedly, and sometimes close and reopen it."""
+        rng = random.Random(f"{self._seed}-change")
+        while not self._stop.wait(rng.random() / 20):
             with self._changing:
-                self.pool.resize(dice.randint(1, 9), max_threads=dice.choice([None, 1, 2, 4]))
+                self.pool.resize(rng.randint(1, 9), max_threads=rng.choice([None, 1, 2, 4]))
                 self._settled = False
             self._count("resized")
-            if dice.random() < 0.1:
-                drained = self.pool.close(dice.choice([0, 0.01, PATIENCE]), cancel_grace=dice.choice([0, 0.05, 1]))
+            if rng.random() < 0.1:
+                drained = self.pool.close(rng.choice([0, 0.01, HANGS_AFTER]), cancel_grace=rng.choice([0, 0.05, 1]))
                 if drained:
                     self._await(lambda: not self._threads(), "threads of a closed pool")
                 self._count("closed")
                 self.pool.reopen()
 
-    def _watch(self) -> None:
-        """Sample the numbers: they must fit together at every moment."""
-        while not self._over.wait(0.0005):
+    def _sample(self) -> None:
+        """Sample the pool's numbers: they must agree at every moment."""
+        while not self._stop.wait(0.0005):
             with self._changing:
                 now = self.pool.stats()
                 self._settled |= now.running <= now.capacity
-                if not self._fits(now):
-                    self.wrong.append(now)
+                if not self._agree(now):
+                    self.faults.append(now)
 
-    def _fits(self, now: PoolStats) -> bool:
+    def _agree(self, now: PoolStats) -> bool:
         return (
             (now.running <= now.capacity if self._settled else now.free == 0)
             and now.free == max(0, now.capacity - now.running)
             and now.submitted == now.running + now.completed + now.failed + now.cancelled
-            and 0 <= now.waiting <= FEEDERS + LOOPS * SUBMITTERS_PER_LOOP + now.running
+            and 0 <= now.waiting <= SUBMITTER_THREADS + EVENT_LOOPS * SUBMITTERS_PER_LOOP + now.running
         )
 
-    # The book ------------------------------------------------------------------------------------------------------
+    # The checks ----------------------------------------------------------------------------------------------------
 
-    def _audit(self) -> None:
-        """See every accepted task end as it should."""
+    def _check_tasks(self) -> None:
+        """Wait for each accepted task, and check how it ended."""
         while (accepted := self._accepted.get()) is not None:
             work, handle = accepted
             try:
-                right = handle.result(PATIENCE) is work and len(work.runs) == 1
+                correct = handle.result(HANGS_AFTER) is work and len(work.runs) == 1
                 self._count("completed")
             except TaskTimeoutError:
-                right = len(work.runs) <= 1
+                correct = len(work.runs) <= 1
                 self._count("failed")
-            except (Planned, SystemExit):
-                right = len(work.runs) == 1
+            except (PlannedError, SystemExit):
+                correct = len(work.runs) == 1
                 self._count("failed")
             except CancelledError:
-                right = handle.cancelled() and len(work.runs) <= 1
+                correct = handle.cancelled() and len(work.runs) <= 1
                 self._count("cancelled")
-            except BaseException as error:  # noqa: BLE001 whatever it is, the test is to tell of it
-                self.wrong.append(error)
-                right = False
-            if not right:
-                self.wrong.append((handle, work._deed, len(work.runs)))
-                self._over.set()
+            except BaseException as error:  # noqa: BLE001 every other error is a fault
+                self.faults.append(error)
+                correct = False
+            if not correct:
+                self.faults.append((handle, work._action, len(work.runs)))
+                self._stop.set()
 
     def _count(self, what: str) -> None:
         with self._lock:
-            self.seen[what] += 1
+            self.counts[what] += 1
 
     def _threads(self) -> list[str]:
         return [thread.name for thread in threading.enumerate() if thread.name.startswith("stressed-")]
 
     def _await(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + HANGS_AFTER
         while not condition():
             if time.monotonic() > deadline:
-                self.wrong.append(f"still there: {what}")
+                self.faults.append(f"not gone: {what}")
                 return
             time.sleep(0.001)
 
@@ -276,45 +278,45 @@ class Stress:
         def guarded() -> None:
             try:
                 target(*arguments)
-            except BaseException as error:  # noqa: BLE001 a user that dies must not go unnoticed
-                self.wrong.append(error)
-                self._over.set()
+            except BaseException as error:  # noqa: BLE001 the test must fail if a thread of its own fails
+                self.faults.append(error)
+                self._stop.set()
 
         thread = threading.Thread(target=guarded, name=target.__name__, daemon=True)
         thread.start()
         return thread
 
     def _join(self, threads: list[threading.Thread]) -> None:
-        deadline = time.monotonic() + 2 * PATIENCE
+        deadline = time.monotonic() + 2 * HANGS_AFTER
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         if hanging := [thread.name for thread in threads if thread.is_alive()]:
             faulthandler.dump_traceback(all_threads=True)
-            self.wrong.append(f"hanging: {hanging}, {self.pool.stats()}")
+            self.faults.append(f"hanging: {hanging}, {self.pool.stats()}")
 
 
 @pytest.fixture
-def switching() -> Iterator[None]:
-    """Threads take turns after a microsecond instead of five milliseconds."""
-    usual = sys.getswitchinterval()
+def fast_switching() -> Iterator[None]:
+    """Switch threads every microsecond instead of every five milliseconds."""
+    default = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
-    sys.setswitchinterval(usual)
+    sys.setswitchinterval(default)
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.usefixtures("switching")
-@pytest.mark.parametrize("seconds", [5, pytest.param(600, marks=pytest.mark.slow)])
-def test_nothing_is_lost_run_twice_or_miscounted_whatever_happens_at_once(
+@pytest.mark.usefixtures("fast_switching")
+@pytest.mark.parametrize("seconds", [2, pytest.param(600, marks=pytest.mark.slow)])
+def test_no_task_is_lost_run_twice_or_counted_wrongly(
     seconds: int, eventually: Eventually, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("CRITICAL", "events.pool")
     stress = Stress(SEED)
     stress.run(seconds)
-    now, seen = stress.pool.stats(), stress.seen
-    print(f"AIRY_TEST_SEED={SEED}", dict(seen), now)  # noqa: T201 shown with a failure
-    assert stress.wrong == []
+    now, counts = stress.pool.stats(), stress.counts
+    print(f"AIRY_TEST_SEED={SEED}", dict(counts), now)  # noqa: T201 shown with a failure
+    assert stress.faults == []
     assert (now.running, now.waiting, now.threads) == (0, 0, 0)
-    assert (now.completed, now.failed, now.cancelled) == (seen["completed"], seen["failed"], seen["cancelled"])
-    assert all(seen[what] for what in ("completed", "failed", "cancelled", "refused", "resized"))
+    assert (now.completed, now.failed, now.cancelled) == (counts["completed"], counts["failed"], counts["cancelled"])
+    assert all(counts[what] for what in ("completed", "failed", "cancelled", "refused", "resized"))
     eventually(lambda: not stress._threads())

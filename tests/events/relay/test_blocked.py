@@ -12,8 +12,8 @@ import pika
 import pytest
 from django.db import connection, transaction
 
-from events.brokers.amqp.publisher import Outgoing, Publisher, PublishError
-from events.brokers.publish_outbox import RabbitmqCourier
+from events.brokers.amqp.publisher import PublishError, RabbitmqPublisher
+from events.brokers.contract import Outgoing
 from events.brokers.rabbitmq import RabbitmqBroker
 from events.bus import emit, emit_many
 from events.models import Delivery, OutboxMessage
@@ -51,7 +51,7 @@ def broker(node: Node) -> RabbitmqBroker:
 
 
 def message(number: int) -> Outgoing:
-    return Outgoing("amq.topic", "nobody.hears", b"{}", str(number))
+    return Outgoing("nobody.subscribes", "", b"{}", str(number))
 
 
 def open_transactions() -> int:
@@ -68,7 +68,7 @@ def test_a_blocked_broker_is_waited_for_beyond_heartbeats_and_time_outs_with_no_
     transactional_db: None, node: Node, broker: RabbitmqBroker, eventually: Eventually
 ) -> None:
     ring(700)
-    courier = RabbitmqCourier(broker, go_on=lambda: True)
+    courier = broker.courier()
     courier._publisher._timeout = 3.0
     carried: list[int] = []
 
@@ -97,7 +97,7 @@ def test_a_blocked_broker_is_waited_for_beyond_heartbeats_and_time_outs_with_no_
 
 def test_one_who_waits_for_a_blocked_broker_can_be_told_to_stop(node: Node, broker: RabbitmqBroker) -> None:
     stop = threading.Event()
-    publisher = Publisher(broker, go_on=lambda: not stop.is_set())
+    publisher = RabbitmqPublisher(broker, go_on=lambda: not stop.is_set())
     publisher.publish([message(0)])
     with node.blocked():
         threading.Timer(2.0, stop.set).start()
@@ -110,7 +110,7 @@ def test_a_broker_that_was_down_is_found_again(
     transactional_db: None, node: Node, broker: RabbitmqBroker, eventually: Eventually
 ) -> None:
     ring(10)
-    courier = RabbitmqCourier(broker, go_on=lambda: True)
+    courier = broker.courier()
     node.control("stop_app")
     with pytest.raises(PublishError):
         courier.carry()

@@ -18,7 +18,6 @@ import pytest
 from django.db import connection, connections, transaction
 
 from events.models import OutboxMessage, Process, StoredEvent
-from events.relay.couriers import courier_for
 from events.relay.leader import RELAY_LOCK
 from tests.conftest import Manage
 from tests.effects.models import Account
@@ -79,7 +78,7 @@ def observer(vhost: str, transactional_db: None) -> Iterator[Observer]:
 @pytest.fixture
 def carry(observer: Observer) -> Iterator[Callable[[], list[int]]]:
     """Carry all that is there with a courier of its own; returns the balances published so far, in order."""
-    courier = courier_for(dramatiq.get_broker())
+    courier = dramatiq.get_broker().courier()
 
     def carry() -> list[int]:
         while courier.carry():
@@ -198,7 +197,7 @@ def test_two_who_both_take_themselves_for_the_active_relay_double_but_do_not_inv
     start = threading.Barrier(2)
 
     def relay() -> None:
-        courier = courier_for(dramatiq.get_broker())
+        courier = dramatiq.get_broker().courier()
         start.wait(30)
         while courier.carry():
             pass

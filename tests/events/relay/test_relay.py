@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import dramatiq
 import pytest
@@ -17,8 +18,8 @@ from django.db import connection, connections, transaction
 from events.bus import emit, emit_many
 from events.models import Delivery, OutboxMessage
 from events.outbox.notify import WAKE_LOCK
-from events.relay.leader import PostgresWakeup, wakeup
-from events.relay.relay import Relay
+from events.relay.relay import Relay, leadership_and_listener
+from events.relay.session import PostgresSession
 from tests.conftest import Manage, remove_queues
 from tests.effects.events import Rang
 from tests.effects.models import Effect
@@ -84,57 +85,60 @@ def test_a_relay_whose_session_was_ended_stops_and_stands_by(place: None, eventu
 def test_a_seat_is_lost_with_its_session_and_its_holder_sees_it_at_once(
     transactional_db: None, eventually: Eventually
 ) -> None:
-    seat, rival = wakeup(), wakeup()
-    assert seat.elected()
-    assert seat.holds()
-    assert not rival.elected()
+    (leader, _), (rival, _) = leadership_and_listener(), leadership_and_listener()
+    assert leader.acquire()
+    assert leader.held()
+    assert not rival.acquire()
     unseat()
-    eventually(lambda: not seat.holds(), within=2)
-    eventually(rival.elected, within=2)
-    assert rival.holds()
-    seat.close()
-    rival.close()
+    eventually(lambda: not leader.held(), within=2)
+    eventually(rival.acquire, within=2)
+    assert rival.held()
+    leader.release()
+    rival.release()
 
 
 def test_an_alarm_raised_while_the_relay_carries_is_there_when_it_would_wait(
     place: None, eventually: Eventually
 ) -> None:
-    seat = wakeup()
-    assert seat.elected()
+    leadership, listener = leadership_and_listener()
+    assert leadership.acquire()
+    listener.start()
     ring(1)
-    with seat.asleep() as asleep:
+    with listener.asleep() as asleep:
         assert asleep
-        assert not seat.raised()
+        assert not listener.notified()
         ring(1)
-        eventually(seat.raised)
-        assert seat.holds()  # looking at the socket must not swallow what it says
+        eventually(listener.notified)
+        assert leadership.held()  # looking at the socket must not swallow what it says
         begun = time.monotonic()
-        seat.wait(30)
+        listener.wait(30)
         assert time.monotonic() - begun < 15
-        assert not seat.raised()
+        assert not listener.notified()
         ring(1)
-        eventually(seat.raised)
-    with seat.asleep() as asleep:
+        eventually(listener.notified)
+    with listener.asleep() as asleep:
         assert asleep
-        assert not seat.raised()  # an alarm of the last sleep is over: what raised it is there to be carried
-    seat.close()
+        assert not listener.notified()  # an alarm of the last sleep is over: what raised it is there to be carried
+    leadership.release()
 
 
 @pytest.mark.postgres
 def test_those_who_stand_by_are_not_woken(place: None, eventually: Eventually) -> None:
-    seat, rival = PostgresWakeup(connection), PostgresWakeup(connection)
-    assert seat.elected()
-    assert not rival.elected()
-    with seat.asleep():
+    (leader, listener), (rival, other) = leadership_and_listener(), leadership_and_listener()
+    assert leader.acquire()
+    listener.start()
+    assert not rival.acquire()
+    with listener.asleep():
         ring(1)
-        eventually(seat.raised)
-        assert not rival.raised()
-    seat.close()
-    eventually(rival.elected)  # the server hears of the goodbye by and by
-    with rival.asleep():
+        eventually(listener.notified)
+        assert not other.notified()
+    leader.release()
+    eventually(rival.acquire)  # the server ends the session a moment later
+    other.start()
+    with other.asleep():
         ring(1)
-        eventually(rival.raised)
-    rival.close()
+        eventually(other.notified)
+    rival.release()
 
 
 @pytest.mark.postgres
@@ -143,13 +147,13 @@ def test_events_that_come_one_by_one_are_carried_with_the_alarm_left_on(
 ) -> None:
     """To turn it off and on again for each would cost five questions to the database and delay the next."""
     asked: list[tuple[int, int]] = []
-    ask = PostgresWakeup._ask
+    ask = PostgresSession.ask
 
-    def count(seat: PostgresWakeup, sql: str, key: tuple[int, int]) -> bool:
+    def count(session: PostgresSession, sql: str, key: tuple[int, int]) -> bool:
         asked.append(key)
-        return ask(seat, sql, key)
+        return ask(session, sql, key)
 
-    monkeypatch.setattr(PostgresWakeup, "_ask", count)
+    monkeypatch.setattr(PostgresSession, "ask", count)
     stop = threading.Event()
     relay = Relay(dramatiq.get_broker(), stop=stop)
     with running(relay, stop=stop):
@@ -164,13 +168,13 @@ def test_a_relay_goes_on_after_however_many_errors(monkeypatch: pytest.MonkeyPat
     """A night without a database is thousands."""
     turns = 0
 
-    def nothing_answers() -> PostgresWakeup:
+    def nothing_answers() -> NoReturn:
         nonlocal turns
         turns += 1
         raise ConnectionError("nothing answers")
 
-    monkeypatch.setattr("events.relay.relay.BACKOFF", (1, 1))
-    monkeypatch.setattr("events.relay.relay.wakeup", nothing_answers)
+    monkeypatch.setattr("events.relay.relay.RECONNECT_BACKOFF", (1, 1))
+    monkeypatch.setattr("events.relay.relay.leadership_and_listener", nothing_answers)
     stop = threading.Event()
     with running(Relay(dramatiq.get_broker(), stop=stop), stop=stop):
         eventually(lambda: turns > 1_200, within=60)
@@ -179,15 +183,15 @@ def test_a_relay_goes_on_after_however_many_errors(monkeypatch: pytest.MonkeyPat
 def test_a_seat_is_lost_when_its_lock_file_was_removed(transactional_db: None) -> None:
     if connection.vendor != "sqlite":
         pytest.skip("the lock is a file beside SQLite alone")
-    seat, rival = wakeup(), wakeup()
-    assert seat.elected()
-    assert not rival.elected()
+    (leader, _), (rival, _) = leadership_and_listener(), leadership_and_listener()
+    assert leader.acquire()
+    assert not rival.acquire()
     Path(f"{connection.settings_dict['NAME']}.relay").unlink()
-    assert not seat.holds()
-    assert rival.elected()
-    assert rival.holds()
-    seat.close()
-    rival.close()
+    assert not leader.held()
+    assert rival.acquire()
+    assert rival.held()
+    leader.release()
+    rival.release()
 
 
 @pytest.mark.postgres
@@ -259,16 +263,17 @@ def test_a_delay_survives_the_end_of_every_process(manage: Manage, eventually: E
 
 def test_a_retry_comes_when_its_backoff_is_over_not_at_the_next_poll(place: None, eventually: Eventually) -> None:
     """What a failure schedules wakes a sleeping relay, as an event does."""
-    seat = wakeup()
-    assert seat.elected()
+    leadership, listener = leadership_and_listener()
+    assert leadership.acquire()
+    listener.start()
     ring(1)
     (row,) = OutboxMessage.objects.all()
-    with seat.asleep() as asleep:
+    with listener.asleep() as asleep:
         assert asleep
         woken: list[float] = []
 
         def sleep() -> None:
-            seat.wait(30)
+            listener.wait(30)
             woken.append(time.monotonic())
 
         sleeper = threading.Thread(target=sleep)
@@ -278,7 +283,7 @@ def test_a_retry_comes_when_its_backoff_is_over_not_at_the_next_poll(place: None
             OutboxMessage.objects.schedule([retry])
         sleeper.join(10 if connection.vendor == "postgresql" else 1)
         assert woken
-    seat.close()
+    leadership.release()
     connections.close_all()
 
 

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from events.bus import emit_many
 from events.models import Attempt, Delivery, OutboxMessage, StoredEvent, Straggler
-from events.repair.dead_letters import CHUNK, dead_letters, discard, groups, requeue
+from events.repair.dead_letters import ROWS_PER_CHUNK, dead_letters, discard, groups, requeue
 from events.testing import deliver
 from tests.effects.events import Rang
 from tests.effects.models import Effect
@@ -33,7 +33,7 @@ def die(*moods: str) -> list[Delivery]:
     return list(Delivery.objects.filter(state="dead", subscriber="effects.moody").order_by("pk"))
 
 
-def bury(count: int, *, reason: str = "Boom: {}", body: bytes | None = None) -> None:
+def give_up(count: int, *, reason: str = "Boom: {}", body: bytes | None = None) -> None:
     """Dead letters by the thousand, with their events."""
     ids = [uuid.uuid4() for _ in range(count)]
     StoredEvent.objects.bulk_create(
@@ -53,8 +53,8 @@ def bury(count: int, *, reason: str = "Boom: {}", body: bytes | None = None) -> 
 
 
 def test_the_list_tells_dead_letters_apart_by_subscriber_and_reason_whatever_the_numbers() -> None:
-    bury(40, reason="KeyError: no post {}")
-    bury(3, reason="TimeLimitExceeded")
+    give_up(40, reason="KeyError: no post {}")
+    give_up(3, reason="TimeLimitExceeded")
     (many, few) = groups(dead_letters())
     assert (many.count, few.count) == (40, 3)
     assert many.reason == "KeyError: no post 39"
@@ -125,7 +125,7 @@ def test_what_was_mended_is_requeued_and_has_its_effect_once() -> None:
 
 
 def test_bytes_that_cannot_be_read_stay_when_all_are_requeued() -> None:
-    bury(2)
+    give_up(2)
     Delivery.objects.create(event_id=uuid.uuid4(), subscriber="effects.moody", state="dead", body=b"\0 gibberish")
     said = run("requeue", "--everything", "--yes")
     assert "2 requeued" in said
@@ -136,7 +136,7 @@ def test_bytes_that_cannot_be_read_stay_when_all_are_requeued() -> None:
 
 
 def test_several_are_decided_upon_only_with_a_yes(monkeypatch: pytest.MonkeyPatch) -> None:
-    bury(2)
+    give_up(2)
     monkeypatch.setattr("sys.stdin", io.StringIO())
     for verb in ("requeue", "discard"):
         with pytest.raises(CommandError, match=r"2 dead letters.*--yes"):
@@ -160,16 +160,16 @@ def test_a_time_that_is_none_is_refused_with_examples() -> None:
 
 
 def test_thousands_are_requeued_in_chunks_with_progress_and_nothing_that_dies_meanwhile() -> None:
-    count = 2 * CHUNK + 500
-    bury(count, body=b"x" * 100)
+    count = 2 * ROWS_PER_CHUNK + 500
+    give_up(count, body=b"x" * 100)
     steps: list[int] = []
 
     def advance(step: int) -> None:
         steps.append(step)
-        bury(1)
+        give_up(1)
 
     assert requeue(dead_letters(), advance=advance) == (count, 0)
-    assert steps == [CHUNK, CHUNK, 500]
+    assert steps == [ROWS_PER_CHUNK, ROWS_PER_CHUNK, 500]
     assert dead_letters().count() == 3
     assert OutboxMessage.objects.filter(subscriber="effects.moody", attempt=1, due__isnull=False).count() == count
     assert set(Delivery.objects.filter(state="retrying").values_list("attempts", flat=True)) == {0}

@@ -17,18 +17,17 @@ from django.core.management import CommandError, call_command
 from django.db import connection, connections, transaction
 from pika.exceptions import ChannelClosedByBroker
 
-import events.relay.relay
 import events.repair.missing
+import events.worker.services
 from events.bus import emit, emit_many, subscriber, suppressed
 from events.models import Delivery, OutboxMessage, StoredEvent, Straggler, Subscription
-from events.relay.couriers import courier_for
-from events.relay.relay import RelayThread
 from events.repair.announce import announce
 from events.repair.dead_letters import dead_letters, requeue
 from events.repair.reconcile import Reconciler
-from events.repair.stable_offset import Horizon
+from events.repair.stable_offset import StableOffset
 from events.subscription import subscriptions
 from events.testing import deliver
+from events.worker.services import WorkerServices
 from tests.conftest import Manage, rabbitmqctl, remove_queues
 from tests.effects.events import Rang
 from tests.effects.models import Effect
@@ -49,7 +48,7 @@ def looks(times: int = 3, *, patience: dt.timedelta = NONE, reconciler: Reconcil
     reconciler = reconciler or Reconciler(dramatiq.get_broker(), patience=patience)
     healed: dict[str, int] = {}
     for _ in range(times):
-        for one in reconciler.look():
+        for one in reconciler.run_pass():
             healed[one.subscriber] = healed.get(one.subscriber, 0) + one.count
     return healed
 
@@ -168,12 +167,12 @@ def test_suppressed_events_and_those_before_the_subscription_or_its_pattern_are_
 
 
 def test_a_pass_is_bounded_and_the_next_goes_on(home: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events.overtaken, "MOST", 20)
-    monkeypatch.setattr(events.overtaken, "STRIDE", 15)
+    monkeypatch.setattr(events.repair.missing, "MAX_PER_PASS", 20)
+    monkeypatch.setattr(events.repair.missing, "LINES_PER_STATEMENT", 15)
     ring(50)
     OutboxMessage.objects.all().delete()
     reconciler = Reconciler(dramatiq.get_broker(), patience=NONE)
-    assert [sum(one.count for one in reconciler.look()) // ABOUT_BELLS for _ in range(6)] == [20, 20, 10, 0, 0, 0]
+    assert [sum(one.count for one in reconciler.run_pass()) // ABOUT_BELLS for _ in range(6)] == [20, 20, 10, 0, 0, 0]
     deliver()
     assert_one_effect_each(50)
 
@@ -208,12 +207,12 @@ def test_the_command_heals_and_says_what(home: None) -> None:
     deliver()
     out = io.StringIO()
     call_command("reconcile", "--patience", "0", stdout=out)
-    assert out.getvalue() == "Nothing is lost.\n"
+    assert out.getvalue() == "No lost events.\n"
     with pytest.raises(CommandError, match="seconds, for example 5"):
         call_command("reconcile", "--patience", "long")
 
 
-# On PostgreSQL: the horizon, and the plans --------------------------------------------------------------------------
+# On PostgreSQL: the stable offset, and the plans ------------------------------------------------------------
 
 
 @pytest.mark.postgres
@@ -232,16 +231,16 @@ def test_an_event_that_commits_late_is_not_passed_by(eventually: Eventually) -> 
     thread.start()
     assert inserted.wait(20)
     ring(3, start=2)
-    horizon = Horizon()
+    stable_offset = StableOffset()
     end = StoredEvent.objects.newest()
     for _ in range(3):
-        assert horizon.look() == 0
+        assert stable_offset.advance() == 0
     ring(1, start=9)  # who comes later holds up nothing
     release.set()
     thread.join()
-    assert horizon.look() >= end
+    assert stable_offset.advance() >= end
     assert StoredEvent.objects.filter(sequence__lte=end).count() == 4
-    assert horizon.look() == StoredEvent.objects.newest()
+    assert stable_offset.advance() == StoredEvent.objects.newest()
 
 
 @pytest.mark.postgres
@@ -300,7 +299,7 @@ class Rabbit:
 
     def publish(self) -> None:
         """What the relay does, until the outbox is empty."""
-        courier = courier_for(dramatiq.get_broker())
+        courier = dramatiq.get_broker().courier()
         while courier.carry():
             pass
         courier.close()
@@ -446,12 +445,12 @@ def test_the_relay_heals_by_itself_and_outlives_a_missing_broker(
         def __init__(self, broker: Any) -> None:
             super().__init__(broker, patience=NONE)
 
-    monkeypatch.setattr(events.relay, "Reconciler", Soon)
-    monkeypatch.setattr(events.relay, "RECONCILE", 0.1)
+    monkeypatch.setattr(events.worker.services, "Reconciler", Soon)
+    monkeypatch.setattr(events.worker.services, "RECONCILE_INTERVAL", 0.1)
     ring(3)
     rabbit.publish()
     remove_queues()
-    relay = RelayThread(dramatiq.get_broker())
+    relay = WorkerServices(dramatiq.get_broker())
     relay.start()
     try:
         eventually(lambda: Straggler.objects.filter(healed=1).count() == 3 * ABOUT_BELLS, within=30)

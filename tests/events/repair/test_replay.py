@@ -126,14 +126,14 @@ def test_filters_choose_by_subject_number_time_and_pattern(heard: Any) -> None:
     assert count("--until", "2026-01-02") == 2
     assert count("--since", "1h") == 8
     assert count("--topic", "*.rang", "--since", "1h", "--to-sequence", str(numbers[2])) == 1
-    assert "No event fits" in run(name, "--subject", "bell/999")
+    assert "No events match" in run(name, "--subject", "bell/999")
 
 
 def test_suppressed_events_are_replayed_only_when_asked_for(heard: Any) -> None:
     with transaction.atomic(), suppressed("an import"):
         emit_many([Rang(number=1)])
     name = f"effects.once_{heard['suffix']}"
-    assert "No event fits" in run(name, "--everything")
+    assert "No events match" in run(name, "--everything")
     assert counted(run(name, "--everything", "--suppressed"))["added"] == 1
     deliver()
     assert heard["once"] == [(1, 0)]

@@ -88,7 +88,7 @@ def test_a_message_that_kills_its_worker_ends_as_a_dead_letter_and_its_neighbour
     eventually(settled, within=120)
     dead = Delivery.objects.get(state="dead")
     assert dead.subscriber == "effects.moody"
-    assert "ends its worker" in dead.reason
+    assert "kills its worker" in dead.reason
     assert sorted(Effect.objects.filter(subscriber="moody").values_list("number", flat=True)) == [
         number for number in range(41) if number != 20
     ]
@@ -102,6 +102,6 @@ def test_what_is_owed_to_a_subscriber_nobody_has_becomes_a_dead_letter(manage: M
     manage.worker()
     eventually(lambda: Delivery.objects.filter(subscriber="effects.renamed", state="dead").exists(), within=60)
     dead = Delivery.objects.get(subscriber="effects.renamed")
-    assert "name= as before" in dead.reason
+    assert "old name with name=" in dead.reason
     assert b"bell.rang" in bytes(dead.body)
     eventually(lambda: not OutboxMessage.objects.exists(), within=30)

@@ -126,11 +126,11 @@ def test_a_banned_user_can_do_nothing_by_token_session_or_password() -> None:
     program, browser = Program(user), Client()
     browser.force_login(user)
     User.objects.filter(pk=user.pk).update(is_active=False)
-    says(program.get("/me"), 403, "closed")
-    says(program.post("/posts", {"title": "Still here"}), 403, "closed")
-    says(browser.get("/api/me"), 403, "closed")
-    says(browser.post("/api/posts", {"title": "Still here"}, content_type="application/json"), 403, "closed")
-    says(Program().post("/login", {"username": "alice", "password": PASSWORD}), 403, "closed")
+    says(program.get("/me"), 403, "deactivated")
+    says(program.post("/posts", {"title": "Still here"}), 403, "deactivated")
+    says(browser.get("/api/me"), 403, "deactivated")
+    says(browser.post("/api/posts", {"title": "Still here"}, content_type="application/json"), 403, "deactivated")
+    says(Program().post("/login", {"username": "alice", "password": PASSWORD}), 403, "deactivated")
     says(Program().post("/login", {"username": "alice", "password": "guess"}), 401)
 
 

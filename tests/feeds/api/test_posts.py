@@ -72,7 +72,7 @@ def test_a_draft_is_seen_by_its_author_alone_until_it_is_published(alice: Progra
     assert bob.items("/posts", status="draft") == []
     assert alice.items("/posts", sort="new") == []
     for other in (bob, Program()):
-        says(other.get(f"/posts/{draft['id']}"), 404, "no such post")
+        says(other.get(f"/posts/{draft['id']}"), 404, "post doesn't exist")
     says(Program().get("/posts", status="draft"), 401)
     says(bob.patch(f"/posts/{draft['id']}", {"title": "Mine"}), 404)
     published = alice.patch(f"/posts/{draft['id']}", {"status": "published"})

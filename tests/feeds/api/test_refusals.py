@@ -134,9 +134,9 @@ def test_a_number_out_of_its_bounds_is_refused_in_the_language_of_the_reader(pro
 def test_no_refused_value_is_told_of_in_english_to_who_reads_chinese(about: dict[str, Any]) -> None:
     problem = {"msg": "Input should be something else"} | about
     with override("en"):
-        assert not CHINESE.search(refusals._words(problem))
+        assert not CHINESE.search(refusals._field_message(problem))
     with override("zh-hans"):
-        words = refusals._words(problem)
+        words = refusals._field_message(problem)
     assert CHINESE.search(words)
     assert not ENGLISH.search(words)
 

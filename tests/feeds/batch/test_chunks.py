@@ -152,7 +152,7 @@ def test_a_failing_chunk_stops_the_handing_out_and_says_where_to_go_on(users):
         return ids
 
     with pytest.raises(
-        ChunkFailedError, match=rf"the chunk from {users[4]} to {users[5]} failed: ValueError: a bad row"
+        ChunkFailedError, match=rf"The chunk from {users[4]} to {users[5]} failed: ValueError: a bad row"
     ) as stop:
         each_chunk(everyone(), work, jobs=1)
     assert isinstance(stop.value.__cause__, ValueError)
@@ -382,7 +382,7 @@ def test_the_command_says_how_to_go_on_and_goes_on(village, monkeypatch, capsys)
     with pytest.raises(CommandError) as refused:
         call_command("recount", jobs=1)
     monkeypatch.undo()
-    assert "ValueError: a bad row; what is done stays" in str(refused.value)
+    assert "ValueError: a bad row. Finished work is kept." in str(refused.value)
     (place,) = re.findall(r"--after (\S+)$", str(refused.value))
     assert place == f"post/{posts[3]}"
     assert capsys.readouterr().out.count("upvotes 70") == 4
@@ -393,7 +393,7 @@ def test_the_command_says_how_to_go_on_and_goes_on(village, monkeypatch, capsys)
 @pytest.mark.parametrize("command", ["recount", "reindex", "rebuild_feeds"])
 def test_ctrl_c_is_no_traceback_but_an_end_that_shells_know(village, command, monkeypatch):
     monkeypatch.setattr(chunks, "_in_transaction", lambda work, ids: os.kill(os.getpid(), signal.SIGINT))
-    with pytest.raises(CommandError, match="stopped; what is done stays, and the same command goes on") as refused:
+    with pytest.raises(CommandError, match=r"Stopped\. Finished work is kept\. To continue, run the same") as refused:
         call_command(command, jobs=1)
     assert refused.value.returncode == 130
 
@@ -403,8 +403,8 @@ def test_ctrl_c_is_no_traceback_but_an_end_that_shells_know(village, command, mo
     ("option", "value", "words"),
     [
         ("--jobs", "0", "jobs must be"),
-        ("--jobs", "many", "'many' is no whole number"),
-        ("--after", "tea", "'tea' is no"),
+        ("--jobs", "many", "'many' is not a whole number"),
+        ("--after", "tea", "'tea' is not a"),
     ],
 )
 def test_nonsense_is_refused_with_the_cure(command, option, value, words):

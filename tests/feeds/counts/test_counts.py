@@ -313,5 +313,5 @@ def test_the_command_reports_and_repairs(capsys):
     call_command("recount")
     out = capsys.readouterr().out
     assert out.count(f"post/{post.pk}: upvotes 3 → 0") == 2
-    assert "1 counts had drifted.\n" in out
-    assert "0 counts had drifted and are right again." in out
+    assert "Wrong counts found: 1.\n" in out
+    assert "Wrong counts repaired: 0." in out

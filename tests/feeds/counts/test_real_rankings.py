@@ -69,7 +69,7 @@ def votes():
         import_dump(Path(DUMP), source="dump", progress=progress)
     while work := take():
         for name in COUNTING:
-            arrivals, together = work.get(name, []), subscriptions[name].together
+            arrivals, together = work.get(name, []), subscriptions[name].group_size
             for start in range(0, len(arrivals), together):
                 run(name, arrivals[start : start + together])
     cast = Counter()

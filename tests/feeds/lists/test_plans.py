@@ -22,7 +22,7 @@ from feeds.lists.posts import list_posts
 from feeds.lists.presentation import counts_for
 from feeds.models import EarlierCounts, EntityCounts, FeedEntry, Follow, Post, PulledPost, Uncounted, User
 from feeds.ranking import hot
-from notifications.live import counts
+from notifications.push import counts
 from tests.support.factories import CircleFactory, FollowFactory, MembershipFactory, UserFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
@@ -236,7 +236,7 @@ def test_what_waits_to_be_counted_is_found_by_what_it_is_about(reader: User, ask
     some = ids[700:703]
     with CaptureQueriesContext(connection) as queries:
         if asks == "who watches":
-            told = {found["post_id"]: found["upvotes"] for found in counts.present(some)}
+            told = {found["post_id"]: found["upvotes"] for found in counts.current_counts(some)}
             assert told == {post_id: post_id % 50 + User.objects.count() for post_id in some}
         elif asks == "the viewer":
             assert counts_for("post", some, viewer=reader)[some[0]].upvotes == some[0] % 50 + 1

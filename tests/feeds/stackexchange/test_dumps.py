@@ -21,7 +21,7 @@ def form(request):
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    assert "nowhere is no folder" in refusal(tmp_path / "nowhere")
+    assert "nowhere is not a folder" in refusal(tmp_path / "nowhere")
 
 
 def test_a_missing_table_is_named_with_what_is_needed(tmp_path, form):
@@ -29,7 +29,7 @@ def test_a_missing_table_is_named_with_what_is_needed(tmp_path, form):
     (folder / f"Votes.{form}").unlink()
     said = refusal(folder)
     assert "neither Votes.csv nor Votes.xml" in said
-    assert "Posts, Comments, Votes (and, if there is one, Users)" in said
+    assert "Posts, Comments, Votes (and optionally Users)" in said
 
 
 @pytest.mark.parametrize("table", ["Posts", "Comments", "Votes", "Users"])
@@ -39,19 +39,19 @@ def test_a_missing_column_is_named_before_anything_is_written(tmp_path, table):
     path.write_text(path.read_text().replace("CreationDate", "Created"))
     said = refusal(folder)
     assert f"{table}.csv lacks the column(s) CreationDate" in said
-    assert "export it again" in said
+    assert "Export it again" in said
 
 
 def test_a_file_that_is_another_is_named(tmp_path):
     folder = write(tmp_path / "dump", form="xml")
     (folder / "Comments.xml").write_text("<html><body>Not found</body></html>")
-    assert "holds <html>, not <comments>" in refusal(folder)
+    assert "contains <html>, not <comments>" in refusal(folder)
 
 
 def test_a_torn_file_is_named(tmp_path):
     folder = write(tmp_path / "dump", form="xml", posts=[question(1, 1)])
     (folder / "Posts.xml").write_text((folder / "Posts.xml").read_text().replace("</posts>", ""))
-    assert "extract it anew" in refusal(folder)
+    assert "Extract it again" in refusal(folder)
     (folder / "Posts.xml").write_text("")
     assert "Posts.xml is damaged" in refusal(folder)
 
@@ -60,7 +60,7 @@ def test_a_torn_file_is_named(tmp_path):
 def test_a_file_in_another_encoding_is_named(tmp_path, before):
     folder = write(tmp_path / "dump", posts=[question(1, 1, Title="Rosé", Body="-" * before)])
     (folder / "Posts.csv").write_bytes((folder / "Posts.csv").read_text().encode("latin-1"))
-    assert "Posts.csv is damaged, or not in UTF-8" in refusal(folder)
+    assert "Posts.csv is damaged or not UTF-8" in refusal(folder)
 
 
 def test_a_graph_that_is_not_there_is_named(tmp_path):
@@ -68,7 +68,7 @@ def test_a_graph_that_is_not_there_is_named(tmp_path):
     assert "--graph takes" in refusal(folder, "--graph", tmp_path / "graph.txt")
     picture = tmp_path / "graph.png"
     picture.write_bytes(b"\x89PNG\xff")
-    assert "graph.png is not in UTF-8" in refusal(folder, "--graph", picture)
+    assert "graph.png is not UTF-8" in refusal(folder, "--graph", picture)
 
 
 def test_a_source_has_a_name_that_fits(tmp_path):

@@ -136,7 +136,7 @@ def test_voters_are_of_the_graph_and_distinct_and_never_the_author(tmp_path):
 def test_more_votes_than_voters_are_reported(tmp_path):
     folder = write(tmp_path / "dump", posts=[question(1, 1), question(2, 2)], votes=[vote(n, 1) for n in range(1, 4)])
     report = load(folder)
-    assert report["votes"].skipped == {"nobody is left to vote": 2}
+    assert report["votes"].skipped == {"no voter left": 2}
     assert Vote.objects.count() == 1
 
 

@@ -167,16 +167,16 @@ def test_rows_that_cannot_be_taken_are_counted_with_the_reason(tmp_path):
     )
     edges = graph(tmp_path / "graph.txt", "1 1", "1 2 3", "7", "1 2", "1 2")
     report = load(folder, edges=edges)
-    lost = "what it belongs to is not there"
+    lost = "its post is missing"
     assert report["posts"].skipped == {
         "no author": 1,
         "no title": 1,
-        "CreationDate is no date": 1,
-        "of PostTypeId 5": 1,
+        "CreationDate is not a date": 1,
+        "PostTypeId 5": 1,
     }
     assert report["answers"].skipped == {lost: 2, "no text": 1, "no Id": 1}
     assert report["comments"].skipped == {"no author": 1, lost: 2, "no text": 1}
-    assert report["votes"].skipped == {"of VoteTypeId 5": 1, lost: 2}
+    assert report["votes"].skipped == {"VoteTypeId 5": 1, lost: 2}
     assert report["follows"].skipped == {"follows itself": 1, "not two nodes": 2}
     assert (report["follows"].imported, report["follows"].already) == (1, 1)
     assert (Post.objects.count(), Comment.objects.count(), Vote.objects.count()) == (1, 0, 0)

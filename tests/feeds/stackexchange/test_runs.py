@@ -135,7 +135,7 @@ def test_rows_that_someone_else_writes_meanwhile_stop_the_import_with_the_cure(d
             ImportedRow.objects.create(source="garden", kind="post", external_id="1", object_id=0)
 
     monkeypatch.setattr(step, "_create", create_and_lose)
-    with pytest.raises(CommandError, match="start this again"):
+    with pytest.raises(CommandError, match="start this one again"):
         call_command("import_stackexchange", str(dump))
     assert User.objects.count() == 12
     assert not Post.objects.exists()

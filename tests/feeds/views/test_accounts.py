@@ -34,9 +34,9 @@ def test_registering_opens_an_account_and_signs_in():
 @pytest.mark.parametrize(
     ("username", "password", "error"),
     [
-        ("ALICE", PASSWORD, "This name is taken."),
-        ("no spaces", PASSWORD, "A username has 1 to 30 letters"),
-        ("x" * 31, PASSWORD, "A username has 1 to 30 letters"),
+        ("ALICE", PASSWORD, "This username is already taken. Choose another."),
+        ("no spaces", PASSWORD, "Use 1 to 30 letters"),
+        ("x" * 31, PASSWORD, "Use 1 to 30 letters"),
         ("bob", "12345678", "too common"),
         ("bob", "", "This field is required."),
     ],
@@ -105,7 +105,7 @@ def test_settings_are_for_who_is_signed_in():
 def test_name_and_address_are_changed():
     alice = window()
     page = shown(alice.send("/settings/account", username="Alicia", email="alicia@example.org"))
-    assert "Your account is changed." in page
+    assert "Account updated." in page
     alice.user.refresh_from_db()
     assert (alice.user.username, alice.user.email) == ("Alicia", "alicia@example.org")
 
@@ -114,7 +114,7 @@ def test_a_refused_name_stands_in_its_field_alone():
     UserFactory(username="taken")
     alice = window(UserFactory(username="alice"))
     page = shown(alice.send("/settings/account", username="Taken", email=""), 422)
-    assert "This name is taken." in page
+    assert "This username is already taken. Choose another." in page
     assert '<span class="me">alice</span>' in page
     assert 'value="Taken"' in page
 
@@ -123,9 +123,9 @@ def test_a_password_is_changed_by_who_knows_the_old_one():
     alice = window(with_password())
     elsewhere = window(alice.user)
     wrong = {"password-current": "wrong", "password-password": "another horse battery"}
-    assert "This is not your password." in shown(alice.send("/settings/password", **wrong), 422)
+    assert "Wrong password." in shown(alice.send("/settings/password", **wrong), 422)
     right = wrong | {"password-current": PASSWORD}
-    assert "Your password is changed." in shown(alice.send("/settings/password", **right))
+    assert "Password changed." in shown(alice.send("/settings/password", **right))
     alice.user.refresh_from_db()
     assert alice.user.check_password("another horse battery")
     assert elsewhere.get("/settings").status_code == 302
@@ -162,6 +162,6 @@ def test_leaving_takes_the_password():
     alice = window(with_password(username="alice"))
     shown(alice.send("/settings/delete", **{"leaving-current": "wrong"}), 422)
     page = shown(alice.send("/settings/delete", **{"leaving-current": PASSWORD}))
-    assert "Your account is deleted." in page
+    assert "Your account has been deleted." in page
     assert not User.objects.named("alice").exists()
     assert SESSION_KEY not in alice.session

@@ -8,7 +8,7 @@ from events.testing import deliver
 from feeds import actions
 from feeds.lists.threads import COMMENTS_PER_PAGE, list_comments
 from feeds.models import Comment
-from notifications.live.counts import present
+from notifications.push.counts import current_counts
 from tests.support.browsers import Window, shown, window
 from tests.support.factories import CircleFactory, CommentFactory, PostFactory, VoteFactory
 
@@ -48,7 +48,7 @@ def test_no_comment_that_a_page_knows_of_is_offered_as_new():
     deliver()
     late = [CommentFactory(post=post) for _ in range(2)]
     comments[0].delete()
-    (told,) = present([post.pk])
+    (told,) = current_counts([post.pk])
     assert told["comments"] == 3
     page = Window().read(f"/posts/{post.pk}")
     assert all(f'id="comment-{comment.pk}"' in page for comment in late)
@@ -81,7 +81,7 @@ def test_a_text_survives_that_its_parent_was_deleted():
     actions.delete_comment(first.author, comment_id=first.pk)
     response = alice.send(f"/posts/{first.post_id}/comments", content="My long answer", parent_id=first.pk)
     page = shown(response, 422)
-    assert "The comment that this answers is not there." in page
+    assert "The comment you are replying to no longer exists." in page
     assert "My long answer" in page
     # Sent again, it becomes a comment on the post.
     assert f'value="{first.pk}"' not in page
@@ -92,7 +92,7 @@ def test_a_deleted_comment_keeps_its_place_while_it_has_answers():
     CommentFactory(post=first.post, parent=first, content="An answer to it")
     window(first.author).send(f"/comments/{first.pk}/delete")
     page = Window().read(f"/posts/{first.post_id}")
-    assert "This comment is not shown." in page
+    assert "This comment is not available." in page
     assert "An answer to it" in page
     assert "Secret of the author" not in page
 

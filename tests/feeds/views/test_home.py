@@ -49,7 +49,7 @@ def test_an_empty_feed_offers_posts_of_others_and_circles_to_join():
     PostFactory(title="Of a stranger")
     deliver()
     page = window().read("/")
-    assert "Your feed is still empty" in page
+    assert "Your feed is empty" in page
     assert "Gardening" in page
     assert "2 members" in page
     assert "Of a stranger" in page

@@ -62,12 +62,12 @@ def test_line_ends_of_browsers_do_not_count_twice():
 def test_a_draft_is_seen_by_its_author_alone_until_published():
     alice = window()
     page = shown(alice.send("/posts/new", title="Unfinished", draft="1"))
-    assert "Your draft is kept." in page
+    assert "Draft saved." in page
     assert "Unfinished" in page
     draft = Post.objects.get()
     Window().read(f"/posts/{draft.pk}", 404)
     window().read(f"/posts/{draft.pk}/edit", 404)
-    assert "only you see it" in alice.read(f"/posts/{draft.pk}")
+    assert "Only you can see it" in alice.read(f"/posts/{draft.pk}")
     alice.send(f"/posts/{draft.pk}/edit", title="Finished", publish="1")
     assert "Finished" in Window().read(f"/posts/{draft.pk}")
 
@@ -99,7 +99,7 @@ def test_editing_changes_a_post():
 
 def test_nobody_else_edits_or_deletes_a_post():
     post, mallory = PostFactory(), window()
-    assert "Only its author" in mallory.read(f"/posts/{post.pk}/edit", 403)
+    assert "Only the author" in mallory.read(f"/posts/{post.pk}/edit", 403)
     shown(mallory.send(f"/posts/{post.pk}/edit", title="Mine now"), 403)
     shown(mallory.send(f"/posts/{post.pk}/delete"), 403)
     assert Post.objects.visible().filter(title=post.title).exists()
@@ -110,7 +110,7 @@ def test_deleting_asks_first():
     post = PostFactory(author=alice.user)
     assert "Delete “" in alice.read(f"/posts/{post.pk}/delete")
     assert Post.objects.visible().exists()
-    assert "The post is deleted." in shown(alice.send(f"/posts/{post.pk}/delete"))
+    assert "Post deleted." in shown(alice.send(f"/posts/{post.pk}/delete"))
     alice.read(f"/posts/{post.pk}", 404)
 
 

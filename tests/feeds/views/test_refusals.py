@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 def test_an_unknown_address_is_not_found_in_our_dress():
     page = Window().read("/no/such/page", 404)
-    assert "There is nothing here" in page
+    assert "Page not found" in page
     assert 'class="brand"' in page
 
 
@@ -24,7 +24,7 @@ def test_a_failure_of_ours_says_so_and_needs_no_database(django_assert_num_queri
     with django_assert_num_queries(0):
         response = defaults.server_error(RequestFactory().get("/"))
     assert response.status_code == 500
-    assert b"It is our fault" in response.content
+    assert b"The error is on our side" in response.content
 
 
 def test_a_form_without_its_token_says_what_to_do():
@@ -39,7 +39,7 @@ def test_writing_too_often_says_when_to_go_on(settings, monkeypatch):
     alice, post = window(), PostFactory()
     alice.send(f"/posts/{post.pk}/vote", vote_type="up")
     response = alice.send(f"/posts/{post.pk}/vote", vote_type="up")
-    assert "That was too often" in shown(response, 429)
+    assert "You're doing that too often" in shown(response, 429)
     assert 1 <= int(response.headers["Retry-After"]) <= 60
 
 

@@ -31,7 +31,7 @@ def test_a_circle_or_an_author_is_searched_alone():
     inside = PostFactory(title="Tea inside", circle=circle)
     PostFactory(title="Tea outside")
     deliver()
-    for way, name, told in (("circle", circle.slug, "Gardens"), ("author", inside.author.username, "Only posts of")):
+    for way, name, told in (("circle", circle.slug, "Gardens"), ("author", inside.author.username, "Only posts by")):
         page = Window().read(f"/search?q=tea&{way}={name}")
         assert "Tea inside" in page
         assert "Tea outside" not in page

@@ -1,4 +1,4 @@
-"""The channel layer fails: hints are lost, and nothing else."""
+"""The channel layer fails: hints are lost, but no notices."""
 
 import itertools
 import shutil
@@ -13,14 +13,15 @@ from redis.exceptions import RedisError
 
 from events.pool import TaskPool
 from notifications import metrics
-from notifications.live import push
-from notifications.live.sockets import sockets
-from notifications.notices.notices import Notice, notify
+from notifications.live import rounds
+from notifications.push import channel_layer
+from notifications.push.hints import StreamHint, push_streams
+from tests.notifications.direct import notify_of_follower
 from tests.support.factories import UserFactory
 
 
 class OwnRedis:
-    """A Redis of this test alone, to be killed and started."""
+    """A Redis server of this test alone, which can be killed and started."""
 
     def __init__(self, port):
         self.port, self._process = port, None
@@ -58,11 +59,7 @@ def redis(eventually, settings):
     own.kill()
 
 
-def tell(user, number):
-    notify([Notice(user_id=user.pk, kind="follow", key=f"follow/{number}", data={"names": ["bob"], "count": 1})])
-
-
-def lost():
+def hints_lost():
     return metrics.HINTS_LOST._value.get()
 
 
@@ -71,14 +68,14 @@ def test_a_redis_that_dies_and_comes_back_loses_no_note(redis, server, eventuall
     user = UserFactory()
     tab = server.connect(user)
     tab.hello()
-    tell(user, 1)
+    notify_of_follower(user, 1)
     assert tab.hear()["seq"] == 1
     redis.kill()
-    before = lost()
+    before = hints_lost()
     for number in (2, 3):
-        tell(user, number)
-    eventually(lambda: lost() == before + 2)
-    server.run(sockets.make_round())
+        notify_of_follower(user, number)
+    eventually(lambda: hints_lost() == before + 2)
+    server.run(rounds.make_round())
     assert [tab.hear()["seq"] for _ in range(2)] == [2, 3]
 
     assert server.open().next()["type"] == "websocket.close"
@@ -86,36 +83,36 @@ def test_a_redis_that_dies_and_comes_back_loses_no_note(redis, server, eventuall
     eventually(redis.answers)
     numbers = itertools.count(4)
 
-    def rings_again():
-        tell(user, next(numbers))
+    def is_pushed_again():
+        notify_of_follower(user, next(numbers))
         return tab.listen(0.5)
 
-    eventually(rings_again)
+    eventually(is_pushed_again)
 
 
 @pytest.mark.redis
-def test_a_full_pool_leaves_the_hint_to_the_one_who_sends_it(redis, server, monkeypatch):
+def test_with_a_full_pool_the_committing_thread_sends_the_hint(redis, server, monkeypatch):
     user, opened = UserFactory(), threading.Event()
     tab = server.connect(user)
     tab.hello()
     with TaskPool(1) as full:
         full.submit(opened.wait)
-        monkeypatch.setattr(push, "get_pool", lambda: full)
-        tell(user, 1)
+        monkeypatch.setattr(channel_layer, "get_pool", lambda: full)
+        notify_of_follower(user, 1)
         opened.set()
     assert tab.hear()["seq"] == 1
 
 
 @pytest.mark.redis
-def test_a_layer_that_hangs_gets_no_heap_of_hints(redis, server, monkeypatch):
-    monkeypatch.setattr(push, "MOST_PENDING", 0)
-    user, before = UserFactory(), lost()
+def test_a_layer_that_hangs_gets_no_growing_queue_of_hints(redis, server, monkeypatch):
+    monkeypatch.setattr(channel_layer, "MOST_PENDING", 0)
+    user, before = UserFactory(), hints_lost()
     tab = server.connect(user)
     tab.hello()
-    tell(user, 1)
-    assert lost() == before + 1
+    notify_of_follower(user, 1)
+    assert hints_lost() == before + 1
     tab.assert_nothing_heard()
-    server.run(sockets.make_round())
+    server.run(rounds.make_round())
     assert tab.hear()["seq"] == 1
 
 
@@ -125,28 +122,28 @@ def test_a_hint_is_a_task_of_the_pool(redis, server, monkeypatch):
     tab = server.connect(user)
     tab.hello()
     with TaskPool(1) as pool:
-        monkeypatch.setattr(push, "get_pool", lambda: pool)
-        tell(user, 1)
+        monkeypatch.setattr(channel_layer, "get_pool", lambda: pool)
+        notify_of_follower(user, 1)
     assert pool.stats().completed == 1
     assert tab.hear()["seq"] == 1
 
 
 @pytest.mark.redis
-def test_a_full_pool_leaves_the_hint_of_an_event_loop_to_that_loop(redis, server, monkeypatch):
+def test_with_a_full_pool_an_event_loop_sends_its_hint_itself(redis, server, monkeypatch):
     user, opened = UserFactory(), threading.Event()
     tab = server.connect(user)
     tab.hello()
     with monkeypatch.context() as nothing_is_sent:
-        nothing_is_sent.setattr(push, "MOST_PENDING", 0)
-        tell(user, 1)
+        nothing_is_sent.setattr(channel_layer, "MOST_PENDING", 0)
+        notify_of_follower(user, 1)
 
-    async def ring():
-        push.ring([push.Ring(user_id=user.pk, seq=1, unread=1, read_upto=0)])
+    async def push():
+        push_streams([StreamHint(user_id=user.pk, seq=1, unread=1, read_upto=0)])
 
     with TaskPool(1) as full:
         full.submit(opened.wait)
-        monkeypatch.setattr(push, "get_pool", lambda: full)
-        server.run(ring())
+        monkeypatch.setattr(channel_layer, "get_pool", lambda: full)
+        server.run(push())
         opened.set()
     assert full.stats().rejected == 1
     assert tab.hear()["seq"] == 1

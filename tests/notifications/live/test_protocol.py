@@ -1,17 +1,18 @@
-"""The rules of the socket: who may come in, and what is refused."""
+"""The protocol of the socket: which clients are accepted, and which frames are refused."""
 
 import pytest
 from django.test import Client
 
 from feeds.models import User
-from notifications.live.frames import Malformed, number
-from notifications.live.sockets import sockets
+from notifications.live import rounds
+from notifications.live.frames import MalformedFrameError, number
 from notifications.models import Stream
+from notifications.push.registry import open_sockets
 from tests.support.api_client import PASSWORD, signed_up
 from tests.support.factories import UserFactory
 
 
-def test_one_who_is_not_signed_in_is_accepted_and_told_so(server):
+def test_a_visitor_is_accepted_and_closed_with_the_code_for_it(server):
     assert server.connect().hear_close() == 4401
 
 
@@ -19,7 +20,7 @@ def test_a_session_that_does_not_exist_is_not_signed_in(server):
     assert server.connect(cookie="sessionid=invented").hear_close() == 4401
 
 
-def test_a_banned_user_is_told_so(server):
+def test_a_banned_user_is_closed_with_the_code_for_it(server):
     client = Client()
     client.force_login(user := UserFactory())
     User.objects.filter(pk=user.pk).update(is_active=False)
@@ -38,12 +39,12 @@ def test_a_page_of_another_site_port_or_scheme_is_refused(server, settings, host
     assert server.open(client, origin=origin).next()["type"] == "websocket.close"
 
 
-def test_a_site_asked_for_by_a_foreign_name_is_refused(server):
+def test_a_host_that_is_not_allowed_is_refused(server):
     refused = server.open(origin="http://evil.example", host="evil.example").next()
     assert refused["type"] == "websocket.close"
 
 
-def test_a_trusted_site_may_come_in(server, settings):
+def test_a_trusted_site_is_accepted(server, settings):
     settings.CSRF_TRUSTED_ORIGINS = ["https://friend.example"]
     assert server.connect(origin="https://friend.example").hear_close() == 4401
 
@@ -55,7 +56,7 @@ def test_behind_a_proxy_the_scheme_is_the_one_that_the_browser_used(server, sett
     assert server.open(origin="http://testserver", **forwarded).next()["type"] == "websocket.close"
 
 
-def test_a_program_names_no_site_and_is_let_in_by_its_session(server):
+def test_a_program_without_an_origin_is_accepted_by_its_session(server):
     assert server.connect(origin=None).hear_close() == 4401
     client = Client()
     client.force_login(UserFactory())
@@ -75,7 +76,7 @@ def test_signing_out_closes_the_sockets_of_that_session_alone(server):
 
 
 @pytest.mark.parametrize("path", ["/settings/password", "/api/me"])
-def test_a_new_password_ends_the_sockets_of_other_sessions_and_calls_its_own_back(server, path):
+def test_a_new_password_closes_the_sockets_of_other_sessions_and_drains_its_own(server, path):
     user, here, there = signed_up("alice"), Client(), Client()
     here.force_login(user)
     there.force_login(user)
@@ -95,7 +96,7 @@ def test_a_new_password_ends_the_sockets_of_other_sessions_and_calls_its_own_bac
     stranger.assert_nothing_heard()
 
 
-def test_a_password_set_by_somebody_else_ends_all_sockets_of_the_user(server):
+def test_a_password_set_by_another_user_closes_all_sockets_of_the_user(server):
     user = UserFactory()
     tabs = [server.connect(user) for _ in range(2)]
     for tab in tabs:
@@ -119,28 +120,28 @@ def test_a_ban_closes_all_sockets_of_the_user(server):
     assert [tab.hear_close() for tab in tabs] == [4403, 4403]
 
 
-def test_a_ban_behind_the_models_back_is_seen_by_the_round(server):
+def test_a_ban_without_a_signal_is_found_by_the_round(server):
     user = UserFactory()
     tab = server.connect(user)
     tab.hello()
     User.objects.filter(pk=user.pk).update(is_active=False)
-    server.run(sockets.make_round())
+    server.run(rounds.make_round())
     assert tab.hear_close() == 4403
 
 
-def test_a_session_that_ended_is_seen_by_the_round(server):
+def test_an_ended_session_is_found_by_the_round(server):
     client = Client()
     client.force_login(UserFactory())
     tab = server.connect(client=client)
     tab.hello()
     client.session.flush()
-    for socket in sockets:
+    for socket in open_sockets:
         socket.checked = -1000.0
-    server.run(sockets.make_round())
+    server.run(rounds.make_round())
     assert tab.hear_close() == 4401
 
 
-def test_a_bad_frame_is_answered_by_what_is_wrong_with_it(server):
+def test_a_bad_frame_is_answered_with_its_error_code(server):
     user = UserFactory()
     for frames in (BAD_FRAMES[:2], BAD_FRAMES[2:4], BAD_FRAMES[4:6], BAD_FRAMES[6:8], BAD_FRAMES[8:]):
         tab = server.connect(user)
@@ -167,12 +168,12 @@ BAD_FRAMES = [
 
 
 @pytest.mark.parametrize("value", [None, "1", -1, True, 1.5, 2**63, [1]])
-def test_a_number_is_a_whole_one_that_the_database_can_hold(value):
-    with pytest.raises(Malformed, match="bad_op"):
+def test_a_number_is_a_whole_number_that_the_database_can_hold(value):
+    with pytest.raises(MalformedFrameError, match="bad_op"):
         number({"upto": value}, "upto")
 
 
-def test_the_third_malformed_frame_is_the_last(server):
+def test_the_third_malformed_frame_closes_the_socket(server):
     tab = server.connect(UserFactory())
     tab.hello()
     for _ in range(3):
@@ -182,7 +183,7 @@ def test_the_third_malformed_frame_is_the_last(server):
 
 
 @pytest.mark.parametrize("frame", [{"op": "read", "upto": 1}, {"op": "hello", "v": 2}, {"op": "watch", "post_id": 1}])
-def test_one_who_does_not_begin_with_hello_is_closed(server, frame):
+def test_a_client_that_does_not_begin_with_hello_is_closed(server, frame):
     tab = server.connect(UserFactory())
     tab.say(**frame)
     assert tab.hear_close() == 4400

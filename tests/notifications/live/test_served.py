@@ -25,15 +25,15 @@ def port() -> int:
         return probe.getsockname()[1]
 
 
-class Screen:
-    """A signed-in person's socket on a served site."""
+class ServedClient:
+    """A client with a user's session, for the sockets of a server process."""
 
     def __init__(self, user, port):
         self._client, self._address = Client(), f"127.0.0.1:{port}"
         self._client.force_login(user)
 
     def open(self, last_seq=None):
-        """Connect and say hello; returns the socket, or None while nobody answers."""
+        """Connect and send hello; returns the socket, or None while the server does not answer."""
         cookie = self._client.cookies[settings.SESSION_COOKIE_NAME].value
         try:
             opened = connect(
@@ -49,7 +49,7 @@ class Screen:
         return opened
 
 
-def hear(opened, op, within=60):
+def receive(opened, op, within=60):
     """The next frame with this op."""
     while True:
         frame = json.loads(opened.recv(timeout=within))
@@ -57,35 +57,35 @@ def hear(opened, op, within=60):
             return frame
 
 
-def assert_sent_away(tab):
-    """The server says when to come back, then that it restarts."""
-    assert hear(tab, "drain")["retry_ms"] >= 500
+def assert_drained(tab):
+    """The server sends drain, then closes with the code for a restart."""
+    assert receive(tab, "drain")["retry_ms"] >= 500
     with pytest.raises(ConnectionClosed) as closed:
-        hear(tab, "never")
+        receive(tab, "never")
     assert closed.value.rcvd.code == 1012
 
 
-def test_a_worker_of_its_own_rings_and_a_restart_on_plain_uvicorn_loses_nothing(manage: Manage, eventually, port):
-    post = PostFactory(author__date_joined=timezone.now() - timedelta(days=1))  # no longer welcomed
-    screen, opened = Screen(post.author, port), []
+def test_a_worker_process_pushes_and_a_restart_on_plain_uvicorn_loses_nothing(manage: Manage, eventually, port):
+    post = PostFactory(author__date_joined=timezone.now() - timedelta(days=1))  # too old to be welcomed
+    client, opened = ServedClient(post.author, port), []
     server = manage("runserver", f"127.0.0.1:{port}", "--noreload")
     manage.worker(threads=2)
-    eventually(lambda: opened.append(screen.open()) or opened[-1], within=90)
+    eventually(lambda: opened.append(client.open()) or opened[-1], within=90)
     tab = opened[-1]
-    hear(tab, "ready")
+    receive(tab, "ready")
     first = CommentFactory(post=post)
-    note = hear(tab, "note")
+    note = receive(tab, "note")
     assert note["data"]["comment_id"] == first.pk
 
     server.terminate()
-    assert_sent_away(tab)
+    assert_drained(tab)
     server.wait(30)
     missed = [CommentFactory(post=post).pk for _ in range(3)]
     server = manage.start(sys.executable, "-m", "uvicorn", "airy.asgi:application", "--port", str(port))
-    eventually(lambda: opened.append(screen.open(note["seq"])) or opened[-1], within=90)
+    eventually(lambda: opened.append(client.open(note["seq"])) or opened[-1], within=90)
     tab = opened[-1]
-    notes = [hear(tab, "note") for _ in missed]
+    notes = [receive(tab, "note") for _ in missed]
     assert [one["seq"] for one in notes] == [note["seq"] + number for number in (1, 2, 3)]
     assert {one["data"]["comment_id"] for one in notes} == set(missed)
     server.terminate()
-    assert_sent_away(tab)
+    assert_drained(tab)

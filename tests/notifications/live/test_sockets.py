@@ -1,4 +1,4 @@
-"""Live push: what goes through a socket, on this run's channel layer (in-process at home, Redis on services)."""
+"""Live push through a socket, on the channel layer of this run: in-process at home, Redis on services."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,35 +7,28 @@ from django.db import connection as database
 from django.db import transaction
 
 from events.testing import deliver
-from notifications.live import connection
-from notifications.live import state as reading
-from notifications.live.sockets import PER_USER, sockets
+from notifications.live import connection, rounds, stream_state
 from notifications.models import Notification, Stream
-from notifications.notices.notices import Notice, mark_read, notify
+from notifications.notices.notices import mark_read
+from notifications.push.registry import PER_USER, open_sockets
+from tests.notifications.direct import notify_of_follower
 from tests.support.factories import CommentFactory, PostFactory, UserFactory, VoteFactory
-
-TOLD = {"names": ["bob"], "count": 1}
-
-
-def tell(user, number):
-    """Notify a user of a follower."""
-    notify([Notice(user_id=user.pk, kind="follow", key=f"follow/{number}", data=TOLD)])
 
 
 def numbers(frames):
-    """The numbers of the notes among frames."""
+    """The seq of each note among frames."""
     return [frame["seq"] for frame in frames if frame["op"] == "note"]
 
 
-def test_hello_is_answered_by_where_the_stream_stands(server):
+def test_hello_is_answered_with_the_state_of_the_stream(server):
     user = UserFactory()
-    tell(user, 1)
+    notify_of_follower(user, 1)
     (ready,) = server.connect(user).hello()
     epoch = str(Stream.objects.get(user=user).epoch)
     assert ready == {"op": "ready", "seq": 1, "unread": 1, "read_upto": 0, "epoch": epoch, "hb": 25}
 
 
-def test_a_comment_is_a_note_on_the_authors_screen(server):
+def test_a_comment_is_a_note_to_the_author(server):
     post = PostFactory(title="Hello")
     deliver()
     tab = server.connect(post.author)
@@ -58,23 +51,23 @@ def test_a_comment_is_a_note_on_the_authors_screen(server):
     }
 
 
-def test_who_comes_back_misses_nothing_sees_nothing_twice_and_in_order(server):
+def test_a_client_that_comes_back_misses_nothing_and_gets_nothing_twice_and_in_order(server):
     user = UserFactory()
     tab = server.connect(user)
     (ready,) = tab.hello()
-    tell(user, 1)
+    notify_of_follower(user, 1)
     assert tab.hear()["seq"] == 1
     tab.leave()
     for number in (2, 3, 4):
-        tell(user, number)
+        notify_of_follower(user, number)
     tab = server.connect(user)
     assert numbers(tab.hello(1, epoch=ready["epoch"])) == [2, 3, 4]
-    tell(user, 5)
+    notify_of_follower(user, 5)
     assert tab.hear()["seq"] == 5
     tab.assert_nothing_heard()
 
 
-def test_a_notice_that_grew_while_away_comes_once_with_its_last_number(server):
+def test_a_notice_that_grew_meanwhile_comes_once_with_its_last_number(server):
     post = PostFactory()
     deliver()
     VoteFactory(post=post)
@@ -89,7 +82,7 @@ def test_a_notice_that_grew_while_away_comes_once_with_its_last_number(server):
     assert (note["seq"], note["data"]["count"], ready["seq"]) == (4, 3, 4)
 
 
-def test_a_withdrawn_notice_goes_from_the_screen(server):
+def test_a_withdrawn_notice_is_removed_from_the_page(server):
     comment = CommentFactory()
     deliver()
     tab = server.connect(comment.post.author)
@@ -100,10 +93,10 @@ def test_a_withdrawn_notice_goes_from_the_screen(server):
     assert tab.hear() == {"op": "gone", "seq": 3, "id": notice.pk, "unread": 1}
 
 
-def test_what_is_read_in_one_tab_is_read_in_all(server):
+def test_notices_read_in_one_tab_are_read_in_all(server):
     user = UserFactory()
-    tell(user, 1)
-    tell(user, 2)
+    notify_of_follower(user, 1)
+    notify_of_follower(user, 2)
     here, there = server.connect(user), server.connect(user)
     here.hello()
     there.hello()
@@ -116,16 +109,16 @@ def test_what_is_read_in_one_tab_is_read_in_all(server):
     assert Stream.objects.get(user=user).read_upto == 2
 
 
-def test_what_is_read_by_http_is_read_in_the_tab(server):
+def test_notices_read_by_http_are_read_in_the_tab(server):
     user = UserFactory()
-    tell(user, 1)
+    notify_of_follower(user, 1)
     tab = server.connect(user)
     tab.hello()
     mark_read(user.pk, upto=1)
     assert tab.hear() == {"op": "unread", "unread": 0, "read_upto": 1}
 
 
-def test_a_name_changed_since_is_the_present_one(server):
+def test_a_note_has_the_current_name_of_a_renamed_user(server):
     post = PostFactory()
     voter = VoteFactory(post=post).user
     deliver()
@@ -136,21 +129,21 @@ def test_a_name_changed_since_is_the_present_one(server):
     assert note["text"].startswith("Renamed upvoted")
 
 
-def test_a_note_speaks_the_language_of_its_reader(server):
+def test_a_note_is_in_the_language_of_its_reader(server):
     user = UserFactory()
-    tell(user, 1)
+    notify_of_follower(user, 1)
     tabs = [server.connect(user, **{"accept-language": language}) for language in ("zh-CN,zh;q=0.9", "fr")]
     assert [tab.hello(0)[0]["text"] for tab in tabs] == ["bob 关注了你", "bob followed you"]
 
 
-def test_many_writers_at_once_arrive_complete_and_in_order(server):
+def test_notices_of_many_writers_at_once_arrive_complete_and_in_order(server):
     user = UserFactory()
     tab = server.connect(user)
     tab.hello()
 
     def write(part):
         for number in range(20):
-            tell(user, f"{part}-{number}")
+            notify_of_follower(user, f"{part}-{number}")
         database.close()
 
     with ThreadPoolExecutor(6) as threads:
@@ -159,80 +152,80 @@ def test_many_writers_at_once_arrive_complete_and_in_order(server):
     tab.assert_nothing_heard()
 
 
-def test_a_rollback_rings_nobody(server):
+def test_a_rollback_pushes_nothing(server):
     user = UserFactory()
     tab = server.connect(user)
     tab.hello()
     with transaction.atomic():
-        tell(user, 1)
+        notify_of_follower(user, 1)
         transaction.set_rollback(True)
     tab.assert_nothing_heard()
-    tell(user, 2)
+    notify_of_follower(user, 2)
     assert tab.hear()["seq"] == 1
 
 
-def test_a_lost_hint_is_made_good_by_the_next(server):
+def test_a_lost_hint_is_repaired_by_the_next(server):
     user = UserFactory()
     tab = server.connect(user)
     tab.hello()
-    silently(user, 1)
-    tell(user, 2)
+    notify_without_hint(user, 1)
+    notify_of_follower(user, 2)
     assert numbers([tab.hear(), tab.hear()]) == [1, 2]
 
 
-def test_a_lost_hint_is_made_good_by_the_round(server):
+def test_a_lost_hint_is_repaired_by_the_round(server):
     user = UserFactory()
     tab = server.connect(user)
     tab.hello()
-    silently(user, 1)
-    server.run(sockets.make_round())
+    notify_without_hint(user, 1)
+    server.run(rounds.make_round())
     assert numbers([tab.hear()]) == [1]
     Stream.objects.filter(user=user).update(read_upto=1, unread=0)
-    server.run(sockets.make_round())
+    server.run(rounds.make_round())
     assert tab.hear() == {"op": "unread", "unread": 0, "read_upto": 1}
-    server.run(sockets.make_round())
+    server.run(rounds.make_round())
     tab.assert_nothing_heard()
 
 
-def silently(user, number):
-    """A notice whose hint is lost."""
+def notify_without_hint(user, number):
+    """Write a notice whose hint is lost."""
     with transaction.atomic():
-        tell(user, number)
+        notify_of_follower(user, number)
         database.run_on_commit.clear()
 
 
-def test_who_was_away_too_long_is_told_to_reload(server, monkeypatch):
-    monkeypatch.setattr(reading, "BACKFILL", 2)
+def test_a_client_that_was_away_too_long_reloads(server, monkeypatch):
+    monkeypatch.setattr(stream_state, "BACKFILL", 2)
     user = UserFactory()
     for number in range(3):
-        tell(user, number)
+        notify_of_follower(user, number)
     tab = server.connect(user)
     reset, ready = tab.hello(0)
     assert (reset, ready["seq"]) == ({"op": "reset", "reason": "too_old"}, 3)
-    tell(user, 3)
+    notify_of_follower(user, 3)
     assert tab.hear()["seq"] == 4
 
 
 @pytest.mark.parametrize("knows", [{"last_seq": 1, "epoch": "another"}, {"last_seq": 99}])
-def test_who_knows_another_history_is_told_to_reload(server, knows):
+def test_a_client_with_another_history_reloads(server, knows):
     user = UserFactory()
-    tell(user, 1)
+    notify_of_follower(user, 1)
     reset, ready = server.connect(user).hello(**knows)
     assert (reset, ready["seq"]) == ({"op": "reset", "reason": "epoch"}, 1)
 
 
 def test_a_restored_backup_reaches_sockets_that_are_open(server):
     user = UserFactory()
-    tell(user, 1)
+    notify_of_follower(user, 1)
     tab = server.connect(user)
     tab.hello()
     Stream.objects.filter(user=user).update(seq=0, unread=0, epoch="00000000-0000-4000-8000-000000000000")
-    server.run(sockets.make_round())
+    server.run(rounds.make_round())
     assert tab.hear() == {"op": "reset", "reason": "epoch"}
     assert tab.hear()["seq"] == 0
 
 
-def test_those_who_watch_a_post_see_its_counts_change(server):
+def test_a_socket_that_watches_a_post_gets_its_new_counts(server):
     post, reader = PostFactory(), UserFactory()
     deliver()
     tab = server.connect(reader)
@@ -258,10 +251,10 @@ def counts_of(post, **counts):
     return {"op": "counts", "post_id": post.pk, "upvotes": 0, "downvotes": 0, "score": 0, "comments": 0} | counts
 
 
-def test_before_it_stops_the_server_says_when_to_come_back(server):
+def test_before_it_stops_the_server_asks_clients_to_come_back_later(server):
     tab = server.connect(UserFactory())
     tab.hello()
-    server.run(sockets.drain())
+    server.run(open_sockets.drain())
     drain = tab.hear()
     assert drain["op"] == "drain"
     assert 500 <= drain["retry_ms"] <= 5000
@@ -276,12 +269,12 @@ def test_one_user_has_ten_sockets_at_most(server):
     server.connect(user).hello()
 
 
-def test_one_who_says_nothing_is_closed(server, monkeypatch):
+def test_a_client_that_sends_nothing_is_closed(server, monkeypatch):
     monkeypatch.setattr(connection, "HELLO_WITHIN", 0.05)
     assert server.connect(UserFactory()).hear_close() == 4408
 
 
-def test_one_who_does_not_take_what_is_sent_is_let_go(server, monkeypatch, eventually):
+def test_a_client_that_does_not_take_frames_is_closed(server, monkeypatch, eventually):
     monkeypatch.setattr(connection, "SEND_WITHIN", 0.05)
     monkeypatch.setattr(connection, "CLOSE_WITHIN", 0.05)
     user = UserFactory()
@@ -289,5 +282,5 @@ def test_one_who_does_not_take_what_is_sent_is_let_go(server, monkeypatch, event
     tab.hello()
     tab.communicator.output_queue._maxsize = 1
     for number in range(3):
-        tell(user, number)
-    eventually(lambda: not list(sockets))
+        notify_of_follower(user, number)
+    eventually(lambda: not list(open_sockets))

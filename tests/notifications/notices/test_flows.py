@@ -1,4 +1,4 @@
-"""Who is notified of what: every flow from the model to the notice."""
+"""Which change notifies whom: every way from the model to the notice."""
 
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ from notifications import subscribers
 from notifications.events import BellsContinued, WithdrawalContinued
 from notifications.models import Notification, Stream
 from notifications.notices import notices
-from notifications.notices.votes import notices_of_votes
+from notifications.notices.votes import upvotes
 from tests.support.factories import (
     BlockFactory,
     CircleFactory,
@@ -38,7 +38,7 @@ def test_a_new_user_is_welcomed_once():
     assert Stream.objects.get(user=user).unread == 1
 
 
-def test_a_follow_tells_the_followed_by_whom():
+def test_a_follow_notifies_the_followed_user_of_the_follower():
     follow = FollowFactory()
     deliver(times=2)
     assert told(follow.followee) == ["follow"]
@@ -46,7 +46,7 @@ def test_a_follow_tells_the_followed_by_whom():
     assert told(follow.follower) == []
 
 
-def test_following_again_and_again_rings_once():
+def test_following_again_and_again_notifies_once():
     follow = FollowFactory()
     deliver()
     follow.delete()
@@ -56,7 +56,7 @@ def test_following_again_and_again_rings_once():
     assert Stream.objects.get(user=follow.followee).seq == 2
 
 
-def test_a_post_rings_the_followers_whose_bell_is_on():
+def test_a_post_notifies_the_followers_whose_bell_is_on():
     post_author = UserFactory()
     default, on, off = (FollowFactory(followee=post_author, bell=bell).follower for bell in (None, True, False))
     post = PostFactory(author=post_author)
@@ -66,7 +66,7 @@ def test_a_post_rings_the_followers_whose_bell_is_on():
     assert told(post_author) == ["follow"] * 3
 
 
-def test_above_the_threshold_only_a_bell_that_was_switched_on_rings(settings):
+def test_above_the_threshold_only_followers_who_switched_the_bell_on_are_notified(settings):
     settings.FANOUT_THRESHOLD = 2
     author = UserFactory()
     silent = [FollowFactory(followee=author).follower for _ in range(2)]
@@ -76,9 +76,9 @@ def test_above_the_threshold_only_a_bell_that_was_switched_on_rings(settings):
     assert [told(user) for user in (*silent, on)] == [[], [], ["post"]]
 
 
-def test_many_followers_are_rung_in_chunks_by_continuation_events(monkeypatch):
-    monkeypatch.setattr(subscribers, "QUOTA", 2)
-    monkeypatch.setattr(subscribers, "CHUNK", 2)
+def test_many_followers_are_notified_in_chunks_by_continuation_events(monkeypatch):
+    monkeypatch.setattr(subscribers, "MIN_FOLLOWERS_PER_POST", 2)
+    monkeypatch.setattr(subscribers, "NOTICES_PER_TRANSACTION", 2)
     author = UserFactory()
     followers = [FollowFactory(followee=author).follower for _ in range(5)]
     PostFactory(author=author)
@@ -87,7 +87,7 @@ def test_many_followers_are_rung_in_chunks_by_continuation_events(monkeypatch):
     assert [event.after_follower_id for event in emitted(BellsContinued)] == [followers[1].pk, followers[3].pk]
 
 
-def test_posts_of_several_authors_ring_their_own_followers():
+def test_posts_of_several_authors_notify_their_own_followers():
     follows = [FollowFactory() for _ in range(3)]
     posts = [PostFactory(author=follow.followee) for follow in follows]
     deliver(times=2)
@@ -95,7 +95,7 @@ def test_posts_of_several_authors_ring_their_own_followers():
     assert heard == [post.pk for post in posts]
 
 
-def test_a_draft_rings_nobody_until_it_is_published():
+def test_a_draft_notifies_nobody_until_it_is_published():
     author = FollowFactory().followee
     post = PostFactory(author=author, status="draft", body="@everyone")
     deliver()
@@ -106,14 +106,14 @@ def test_a_draft_rings_nobody_until_it_is_published():
     assert Notification.objects.filter(kind="post").count() == 1
 
 
-def test_a_post_that_is_deleted_before_its_bells_ring_rings_nobody():
+def test_a_post_deleted_before_its_event_is_handled_notifies_nobody():
     post = PostFactory(author=FollowFactory().followee)
     post.delete()
     deliver()
     assert not Notification.objects.filter(kind="post").exists()
 
 
-def test_a_mentioned_follower_hears_of_a_post_once_as_a_mention():
+def test_a_mentioned_follower_is_notified_of_a_post_once_as_a_mention():
     follow = FollowFactory()
     post = PostFactory(author=follow.followee, body=f"Hello @{follow.follower.username}")
     deliver(times=2)
@@ -121,14 +121,14 @@ def test_a_mentioned_follower_hears_of_a_post_once_as_a_mention():
     assert notice_of(follow.follower, "mention").data["post_id"] == post.pk
 
 
-def test_a_mention_in_code_calls_nobody():
+def test_a_mention_in_code_notifies_nobody():
     user = UserFactory()
     PostFactory(body=f"`@{user.username}`")
     deliver()
     assert told(user) == []
 
 
-def test_an_edit_tells_only_whom_it_mentions_for_the_first_time():
+def test_an_edit_notifies_only_users_mentioned_for_the_first_time():
     first, second = UserFactory(), UserFactory()
     post = PostFactory(body=f"@{first.username}")
     deliver()
@@ -140,7 +140,7 @@ def test_an_edit_tells_only_whom_it_mentions_for_the_first_time():
     assert notice_of(first, "mention").seq == before
 
 
-def test_a_follower_mentioned_by_an_edit_is_told_that_instead():
+def test_a_follower_mentioned_by_an_edit_gets_the_mention_instead():
     follow = FollowFactory()
     post = PostFactory(author=follow.followee)
     deliver()
@@ -152,7 +152,7 @@ def test_a_follower_mentioned_by_an_edit_is_told_that_instead():
     assert Stream.objects.get(user=follow.follower).unread == 1
 
 
-def test_a_comment_tells_each_person_one_thing_and_its_author_nothing():
+def test_a_comment_notifies_each_user_once_and_never_its_author():
     post = PostFactory()
     parent = CommentFactory(post=post)
     called = UserFactory()
@@ -173,7 +173,7 @@ def test_a_comment_tells_each_person_one_thing_and_its_author_nothing():
     }
 
 
-def test_a_reply_to_a_comment_of_the_posts_author_is_told_as_a_reply():
+def test_a_reply_to_a_comment_of_the_posts_author_is_a_reply():
     post = PostFactory()
     parent = CommentFactory(post=post, author=post.author)
     CommentFactory(post=post, parent=parent)
@@ -181,7 +181,7 @@ def test_a_reply_to_a_comment_of_the_posts_author_is_told_as_a_reply():
     assert told(post.author) == ["reply"]
 
 
-def test_one_who_answers_oneself_hears_nothing():
+def test_a_reply_to_oneself_notifies_nobody():
     post = PostFactory()
     parent = CommentFactory(post=post, author=post.author)
     CommentFactory(post=post, parent=parent, author=post.author, content=f"@{post.author.username}")
@@ -190,7 +190,7 @@ def test_one_who_answers_oneself_hears_nothing():
     assert told(post.author) == []
 
 
-def test_an_edited_comment_tells_the_newly_mentioned():
+def test_an_edited_comment_notifies_the_newly_mentioned():
     called = UserFactory()
     comment = CommentFactory()
     deliver()
@@ -219,7 +219,7 @@ def test_upvotes_gather_in_one_notice_that_grows():
     assert Stream.objects.get(user=post.author).unread == 1
 
 
-def test_upvotes_are_told_of_without_asking_about_each(django_assert_num_queries):
+def test_upvotes_are_counted_without_a_query_for_each(django_assert_num_queries):
     author, silenced = UserFactory(), UserFactory()
     MuteFactory(user=author, target=silenced)
     posts = [PostFactory(author=author) for _ in range(2)]
@@ -227,22 +227,22 @@ def test_upvotes_are_told_of_without_asking_about_each(django_assert_num_queries
     VoteFactory(post=posts[0], user=silenced)
     VoteFactory(post=posts[0], user=author)
     VoteFactory(post=posts[1], user=voters[0])
-    # The posts, the newest of each, how many there are where not all are named, and the names.
+    # The posts; the newest votes of each; the number of votes where not all voters are named; the names.
     with transaction.atomic(), django_assert_num_queries(5) as queries:
-        many, one = notices_of_votes([("post", post.pk) for post in posts], [])
-    assert (many.data["count"], many.data["actors"]) == (5, [user.pk for user in reversed(voters[2:])])
-    assert (one.data["count"], one.data["names"]) == (1, [voters[0].username])
+        many, one = upvotes([("post", post.pk) for post in posts], [])
+    assert (many.total, many.actors) == (5, [user.pk for user in reversed(voters[2:])])
+    assert (one.total, one.names) == (1, [voters[0].username])
     assert not [query["sql"] for query in queries if " OVER " in query["sql"] or "EXISTS" in query["sql"]]
 
 
-def test_a_downvote_tells_nobody():
+def test_a_downvote_notifies_nobody():
     post = PostFactory()
     VoteFactory(post=post, vote_type="down")
     deliver()
     assert told(post.author) == []
 
 
-def test_a_downvote_turned_round_tells_the_author_however_old():
+def test_a_downvote_changed_to_an_upvote_notifies_the_author_however_old():
     post = PostFactory()
     vote = VoteFactory(post=post, vote_type="down", created_at=LONG_AGO)
     deliver()
@@ -271,7 +271,7 @@ def test_a_vote_taken_back_shrinks_the_notice_which_stays_read():
     assert Stream.objects.get(user=post.author).unread == 0
 
 
-def test_an_upvote_turned_round_leaves_the_notice():
+def test_an_upvote_changed_to_a_downvote_leaves_the_notice():
     vote = VoteFactory(post=(post := PostFactory()))
     deliver()
     vote.vote_type = "down"
@@ -292,7 +292,7 @@ def test_a_withdrawn_vote_notice_comes_back_with_the_next_vote():
 
 
 @pytest.mark.parametrize("read", [True, False])
-def test_an_upvote_taken_back_and_repeated_is_shown_again_and_does_not_ring_again(read):
+def test_an_upvote_taken_back_and_repeated_is_shown_again_and_does_not_notify_again(read):
     voter, post = UserFactory(), PostFactory()
     VoteFactory(user=voter, post=post)
     deliver(times=2)
@@ -310,7 +310,7 @@ def test_an_upvote_taken_back_and_repeated_is_shown_again_and_does_not_ring_agai
         assert Stream.objects.get(user=post.author).unread == waiting
 
 
-def test_votes_on_a_comment_tell_its_author_of_the_comment():
+def test_votes_on_a_comment_notify_its_author_of_the_comment():
     comment = CommentFactory()
     VoteFactory(comment=comment)
     deliver(times=2)
@@ -318,7 +318,7 @@ def test_votes_on_a_comment_tell_its_author_of_the_comment():
     assert notice_of(comment.author, "vote").data["comment_id"] == comment.pk
 
 
-def test_the_owner_hears_who_joined_but_not_of_oneself():
+def test_the_owner_is_notified_of_new_members_but_not_of_oneself():
     membership = MembershipFactory(circle=CircleFactory())
     deliver(times=2)
     owner = membership.circle.owner
@@ -328,7 +328,7 @@ def test_the_owner_hears_who_joined_but_not_of_oneself():
 
 
 @pytest.mark.parametrize("silence", [BlockFactory, MuteFactory])
-def test_those_blocked_or_muted_never_ring(silence):
+def test_blocked_and_muted_users_never_notify(silence):
     user, other = UserFactory(), UserFactory()
     silence(user=user, target=other)
     post = PostFactory(author=user)
@@ -343,7 +343,7 @@ def test_those_blocked_or_muted_never_ring(silence):
     assert told(user) == []
 
 
-def test_of_several_voters_only_the_silenced_are_left_out():
+def test_of_several_voters_only_the_silenced_ones_are_left_out():
     post = PostFactory()
     MuteFactory(user=post.author, target=VoteFactory(post=post).user)
     BlockFactory(user=VoteFactory(post=post).user, target=post.author)
@@ -366,7 +366,7 @@ def test_nobody_is_notified_of_the_past():
     assert not Notification.objects.shown().exists()
 
 
-def test_an_edit_of_an_old_text_tells_the_newly_mentioned_alone():
+def test_an_edit_of_an_old_text_notifies_only_the_newly_mentioned():
     known, new = UserFactory(), UserFactory()
     post = PostFactory(created_at=LONG_AGO, published_at=LONG_AGO, body=f"@{known.username}")
     deliver()
@@ -376,7 +376,7 @@ def test_an_edit_of_an_old_text_tells_the_newly_mentioned_alone():
     assert (told(known), told(new)) == ([], ["mention"])
 
 
-def test_a_deleted_post_takes_its_notices_along():
+def test_the_notices_of_a_deleted_post_are_withdrawn():
     follower = FollowFactory(followee=(author := UserFactory())).follower
     post = PostFactory(author=author)
     comment = CommentFactory(post=post)
@@ -394,7 +394,7 @@ def test_a_deleted_post_takes_its_notices_along():
 
 
 def test_many_notices_are_withdrawn_in_chunks(monkeypatch):
-    monkeypatch.setattr(notices, "CHUNK", 2)
+    monkeypatch.setattr(notices, "NOTICES_PER_TRANSACTION", 2)
     author = UserFactory()
     followers = [FollowFactory(followee=author).follower for _ in range(5)]
     post = PostFactory(author=author)
@@ -405,7 +405,7 @@ def test_many_notices_are_withdrawn_in_chunks(monkeypatch):
     assert len(emitted(WithdrawalContinued)) == 2
 
 
-def test_a_deleted_comment_takes_its_own_notices_along_and_leaves_the_others():
+def test_the_notices_of_a_deleted_comment_are_withdrawn_and_others_stay():
     post = PostFactory()
     parent = CommentFactory(post=post)
     reply = CommentFactory(post=post, parent=parent)
@@ -418,14 +418,14 @@ def test_a_deleted_comment_takes_its_own_notices_along_and_leaves_the_others():
     assert told(parent.author) == ["reply"]
 
 
-def test_a_comment_that_is_deleted_before_anyone_hears_of_it_tells_nobody():
+def test_a_comment_deleted_before_its_event_is_handled_notifies_nobody():
     comment = CommentFactory()
     comment.delete()
     deliver()
     assert told(comment.post.author) == []
 
 
-def test_numbers_are_dense_and_each_change_has_its_own():
+def test_every_change_has_a_number_of_its_own():
     post = PostFactory()
     votes = [VoteFactory(post=post) for _ in range(3)]
     CommentFactory(post=post)

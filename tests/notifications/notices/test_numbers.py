@@ -1,4 +1,4 @@
-"""The numbers of a stream under writers at the same time."""
+"""The numbers of a stream when several threads write at the same time."""
 
 import random
 from functools import partial
@@ -7,7 +7,8 @@ import pytest
 
 from events.testing import deliver
 from notifications.models import Notification, Stream
-from notifications.notices.notices import Notice, mark_read, notify, withdraw
+from notifications.notices.notice import Notice
+from notifications.notices.notices import mark_read, notify, withdraw
 from tests.support.at_once import at_once
 from tests.support.factories import PostFactory, UserFactory, VoteFactory
 
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def assert_sound(user):
-    """Numbers are unique and none is beyond the stream; unread is what is unread."""
+    """Numbers are unique, the highest is the stream's, and the stream counts the unread notices."""
     rows = Notification.objects.filter(user=user)
     taken = list(rows.values_list("seq", flat=True))
     stream = Stream.objects.get(user=user)
@@ -56,7 +57,7 @@ def test_eight_writers_to_many_users_in_any_order_do_not_lock_each_other_out():
         assert_sound(user)
 
 
-def test_the_same_notice_from_two_at_once_is_one():
+def test_the_same_notice_from_several_threads_at_once_is_one():
     user = UserFactory()
     notice = Notice(user_id=user.pk, kind="follow", key="follow/1", data={"names": ["a"]})
     at_once(*[partial(notify, [notice])] * 6)

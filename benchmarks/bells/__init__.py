@@ -1,1 +1,0 @@
-"""An app for benchmarks: events that cost nothing, and a subscriber that says when it began."""

@@ -1,1 +1,0 @@
-"""What `benchmarks.feeds` measures with."""

@@ -1,0 +1,72 @@
+"""The tables of the inbox room: deliveries, dead letters and failed attempts."""
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from ..outbox.models import StoredEvent
+from .records import DeliveryQuerySet
+
+
+class Delivery(models.Model):
+    """The inbox: what became of one event at one subscriber in one run, written in the transaction of the effect."""
+
+    class State(models.TextChoices):
+        DONE = "done", _("done")
+        RETRYING = "retrying", _("retrying")
+        DEAD = "dead", _("dead")
+        DISCARDED = "discarded", _("discarded")
+
+    event_id = models.UUIDField(_("event"))
+    subscriber = models.CharField(_("subscriber"), max_length=200)
+    run = models.PositiveSmallIntegerField(_("run"), default=0)
+    state = models.CharField(_("state"), max_length=9, choices=State.choices)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=1)
+    at = models.DateTimeField(_("at"), default=timezone.now)
+    reason = models.CharField(_("reason"), max_length=500, blank=True, default="")
+    body = models.BinaryField(_("bytes"), null=True)
+
+    objects = DeliveryQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("delivery")
+        verbose_name_plural = _("deliveries")
+        constraints = [models.UniqueConstraint(fields=["event_id", "subscriber", "run"], name="events_delivery_once")]
+        indexes = [
+            models.Index("state", "subscriber", "id", condition=~models.Q(state="done"), name="events_delivery_open"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event_id} → {self.subscriber}: {self.state}"
+
+    @property
+    def stored_event(self) -> StoredEvent | None:
+        """The event in our log, if it is one of ours."""
+        return StoredEvent.objects.filter(event_id=self.event_id).first()
+
+
+class DeadLetter(Delivery):
+    """A delivery that was given up and waits for a person."""
+
+    class Meta:
+        proxy = True
+        verbose_name = _("dead letter")
+        verbose_name_plural = _("dead letters")
+
+
+class Attempt(models.Model):
+    """One failed run of a delivery."""
+
+    delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="failures", verbose_name=_("delivery"))
+    number = models.PositiveSmallIntegerField(_("number"))
+    at = models.DateTimeField(_("at"), default=timezone.now)
+    duration = models.FloatField(_("seconds"), default=0.0)
+    error = models.CharField(_("error"), max_length=500)
+    traceback = models.TextField(_("traceback"), blank=True)
+
+    class Meta:
+        verbose_name = _("failed attempt")
+        verbose_name_plural = _("failed attempts")
+
+    def __str__(self) -> str:
+        return f"{self.number}: {self.error}"

@@ -1,0 +1,28 @@
+"""The table of the worker room: processes and their heartbeats."""
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from .processes import ProcessQuerySet
+
+
+class Process(models.Model):
+    """The heartbeat of a worker or relay."""
+
+    kind = models.CharField(_("kind"), max_length=20)
+    host = models.CharField(_("host"), max_length=200)
+    pid = models.PositiveIntegerField(_("pid"))
+    started_at = models.DateTimeField(_("started"), default=timezone.now)
+    beat_at = models.DateTimeField(_("last beat"), default=timezone.now)
+    figures = models.JSONField(_("figures"), default=dict)
+
+    objects = ProcessQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("process")
+        verbose_name_plural = _("processes")
+        constraints = [models.UniqueConstraint(fields=["kind", "host", "pid"], name="events_process_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pid}@{self.host}"

@@ -1,0 +1,115 @@
+"""Services: what runs beside the workers of a process: the relay, the heartbeat and, where the relay is active,
+reconcile."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+
+from django.db import Error, close_old_connections, connections
+from dramatiq.broker import Broker
+from dramatiq.middleware import Middleware
+from dramatiq.worker import Worker
+
+from ..brokers.contract import EventBroker
+from ..logger import get_logger
+from ..pool import get_pool
+from ..relay.relay import Relay
+from ..repair.announce import announce
+from ..repair.reconcile import Reconciler
+from .heartbeat import arrive, beat, leave
+
+log = get_logger("events.relay")
+
+#: Seconds between heartbeats.
+HEARTBEAT_INTERVAL = 5.0
+#: Seconds between two searches for what the broker lost.
+RECONCILE_INTERVAL = 30.0
+#: Seconds that tasks in the pool get to finish when the worker ends.
+POOL_GRACE = 10.0
+
+
+class WorkerServices:
+    """Three threads of a process: relay, heartbeat, reconcile."""
+
+    def __init__(self, broker: EventBroker, *, kind: str = "worker") -> None:
+        self._stop = threading.Event()
+        self._kind = kind
+        self._broker = broker
+        self._relay = Relay(broker, stop=self._stop)
+        self._threads = [
+            threading.Thread(target=self._relay.run, name="relay", daemon=True),
+            threading.Thread(target=self._beat, name="heartbeat", daemon=True),
+            threading.Thread(target=self._reconcile, name="reconcile", daemon=True),
+        ]
+
+    def start(self) -> None:
+        """Start the threads; the heartbeat announces this process's subscribers first."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, *, timeout: float = 10.0) -> None:
+        """Finish the batch under way and end, within `timeout` seconds."""
+        self._stop.set()
+        deadline = time.monotonic() + timeout
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _beat(self) -> None:
+        announced = False
+        while True:
+            try:
+                close_old_connections()
+                if not announced:
+                    announce()
+                    arrive(self._kind)
+                    announced = True
+                beat(self._kind, relay_active=self._relay.active)
+            except Exception as error:  # noqa: BLE001 - a heartbeat that cannot be written is missed: that is the alarm
+                log.warning("heartbeat missed", error=repr(error))
+            if self._stop.wait(HEARTBEAT_INTERVAL):
+                with suppress(Error):
+                    leave(self._kind)
+                connections.close_all()
+                return
+
+    def _reconcile(self) -> None:
+        reconciler = None
+        while not self._stop.wait(RECONCILE_INTERVAL):
+            try:
+                if not self._relay.active:
+                    reconciler = None
+                    connections.close_all()
+                    continue
+                close_old_connections()
+                reconciler = reconciler or Reconciler(self._broker)
+                reconciler.run_pass()
+            except Exception as error:  # noqa: BLE001 - a pass that fails now is made again later
+                log.warning("reconcile put off", error=repr(error))
+        connections.close_all()
+
+
+class HostServices(Middleware):
+    """Starts the services with a worker process, and closes the task pool after it."""
+
+    def __init__(self) -> None:
+        self._services: WorkerServices | None = None
+
+    def after_worker_boot(self, broker: Broker, worker: Worker) -> None:
+        if isinstance(broker, EventBroker):
+            self._services = WorkerServices(broker)
+            self._services.start()
+
+    def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        if self._services is not None:
+            self._services.stop()
+
+    def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        """Close the task pool and psycopg's, whose threads would delay the end of the process by seconds."""
+        get_pool().close(timeout=POOL_GRACE)
+        if isinstance(broker, EventBroker):
+            broker.release_unstarted()
+        for connection in connections.all(initialized_only=True):
+            if getattr(connection, "pool", None):
+                connection.close_pool()  # type: ignore[attr-defined]
