@@ -22,7 +22,7 @@ def test_broken_connections_lose_nothing(rig: Rig, messages: int, publishers: in
     barrier = Barrier(messages // 3, messages // 2)
     hearer = rig.subscriber(does=barrier.pass_through)
     workplace = rig.work()
-    with ThreadPoolExecutor(1) as other:
+    with ThreadPoolExecutor(2) as other:
         publishing = other.submit(
             rig.publish, rig.notes_of(messages, lines=publishers), publishers=publishers, together=5
         )
@@ -32,15 +32,17 @@ def test_broken_connections_lose_nothing(rig: Rig, messages: int, publishers: in
                 rig.candidate.break_connections()
                 barrier.open.set()
             else:
+                stopping = other.submit(workplace.stop)  # it waits for the message in hand
                 barrier.open.set()
-                workplace.stop()
+                stopping.result(PATIENCE)
                 workplace = rig.work()
         ids = publishing.result(900)
     try:
         rig.expect(hearer, ids)
     finally:
         workplace.stop()
-    assert rig.figures().again > 0, "nothing was in hand when the connections broke"
+    if rig.features.server:
+        assert rig.figures().again > 0, "nothing was in hand when the connections broke"
 
 
 class Barrier:
