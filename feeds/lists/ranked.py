@@ -23,7 +23,7 @@ from feeds.models import EarlierCounts, Entity, EntityCounts, Post
 
 Sort = Literal["hot", "new", "top", "controversial"]
 Period = Literal["day", "week", "month", "year", "all"]
-Counts = TypeVar("Counts", EntityCounts, EarlierCounts)
+Ranked = TypeVar("Ranked", EntityCounts, EarlierCounts)
 
 PERIOD_DAYS = {"day": 1, "week": 7, "month": 30, "year": 365}
 #: The column of EntityCounts and of EarlierCounts that each sort orders by.
@@ -145,7 +145,7 @@ class RankedList:
     def _counts_of(self, listed: QuerySet[Post]) -> QuerySet[EntityCounts]:
         return EntityCounts.objects.filter(_belongs_to(listed), entity_type=Entity.POST)
 
-    def _highest_first(self, rows: QuerySet[Counts]) -> QuerySet[Counts]:
+    def _highest_first(self, rows: QuerySet[Ranked]) -> QuerySet[Ranked]:
         return rows.order_by(f"-{self._rank}", "-entity_id")
 
     def _own_without_counts(self, listed: QuerySet[Post]) -> list[FirstRow]:
