@@ -7,7 +7,7 @@ from ninja import Router, Status
 from feeds import actions
 from feeds.api.auth import Request
 from feeds.api.schemas.accounts import AccountOut, AccountPatch, Farewell
-from feeds.errors import Invalid
+from feeds.errors import InvalidError
 from feeds.models import User
 from notifications.models import Stream
 
@@ -56,4 +56,4 @@ def _me(user: User) -> MeOut:
 
 def _require_password(user: User, password: str, *, field: str) -> None:
     if not user.check_password(password):
-        raise Invalid(field, _("Wrong password."))
+        raise InvalidError(field, _("Wrong password."))

@@ -18,13 +18,13 @@ from django.utils.translation import gettext as _
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
-from feeds.errors import Invalid, NotAllowed, NotFound, Refused, Taken
+from feeds.errors import InvalidError, NotAllowedError, NotFoundError, RefusedError, TakenError
 from feeds.lists.pagination import BadCursorError
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-STATUSES: dict[type[Refused], int] = {NotFound: 404, NotAllowed: 403, Invalid: 422, Taken: 409}
+STATUSES: dict[type[RefusedError], int] = {NotFoundError: 404, NotAllowedError: 403, InvalidError: 422, TakenError: 409}
 
 
 class FieldMessage:
@@ -88,7 +88,7 @@ STATUS_MESSAGES = {
 
 def answer_refusals(api: NinjaAPI) -> None:
     """Register the handlers for our errors, for those of django-ninja and for any other."""
-    api.add_exception_handler(Refused, _refused)
+    api.add_exception_handler(RefusedError, _refused)
     api.add_exception_handler(ValidationError, _not_understood)
     api.add_exception_handler(BadCursorError, _bad_cursor)
     api.add_exception_handler(RequestDataTooBig, _too_big)
@@ -124,9 +124,9 @@ def _answer(status: int, detail: str, /, **fields: str) -> JsonResponse:
     return JsonResponse({"detail": detail} | ({"fields": fields} if fields else {}), status=status)
 
 
-def _refused(request: HttpRequest, error: Refused | type[Refused]) -> HttpResponse:
-    assert isinstance(error, Refused)
-    if isinstance(error, Invalid):
+def _refused(request: HttpRequest, error: RefusedError | type[RefusedError]) -> HttpResponse:
+    assert isinstance(error, RefusedError)
+    if isinstance(error, InvalidError):
         return _answer(STATUSES[type(error)], f"{error.field}: {error.message}", **{error.field: error.message})
     return _answer(STATUSES[type(error)], error.message)
 

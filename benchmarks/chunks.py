@@ -32,7 +32,7 @@ def main() -> None:
 def load(dump: Path, graph: Path | None) -> None:
     from rich.progress import Progress
 
-    from feeds.stackexchange.importing import import_dump
+    from feeds.stackexchange.import_dump import import_dump
 
     with Progress() as progress:
         import_dump(dump, source="benchmark", graph=graph, progress=progress)

@@ -125,7 +125,7 @@ def deliver(event: Any) -> dict[str, float]:
 
 
 def popular_post(data: FeedData) -> None:
-    from feeds.lists import posts as timeline
+    from feeds.lists.home import list_home_feed
     from feeds.models import FeedEntry, PulledPost, User
 
     post = new_post(data.popular_author)
@@ -135,7 +135,7 @@ def popular_post(data: FeedData) -> None:
         f"a post to {data.users:,} followers: {PulledPost.objects.count()} row, {entries} entries, {took * 1000:.0f} ms"
     )
     for reader_id in random.Random(1).sample(range(1, data.users + 1), 200):
-        if timeline.home(User.objects.get(pk=reader_id)).items[0] != post:
+        if list_home_feed(User.objects.get(pk=reader_id)).items[0] != post:
             raise SystemExit(f"reader {reader_id} does not find the post")
     print("200 of them, drawn at random, find it at the top of their feeds at once")
 
@@ -144,16 +144,17 @@ def popular_post(data: FeedData) -> None:
 
 
 def read(data: FeedData, pages: int) -> None:
-    from feeds.lists import posts as timeline
+    from feeds.lists.home import list_home_feed
+    from feeds.lists.posts import list_posts
     from feeds.models import User
 
     readers = list(User.objects.filter(pk__in=random.Random(2).sample(range(1, data.readers + 1), pages)))
 
     def feed(reader: Any, **options: Any) -> Any:
-        return timeline.home(reader, **options)
+        return list_home_feed(reader, **options)
 
     def hot(reader: Any, **options: Any) -> Any:
-        return timeline.posts("hot", viewer=reader, **options)
+        return list_posts("hot", viewer=reader, **options)
 
     for what, page, depth in (("the feed", feed, 380), ("hot", hot, 1000)):
         compare_depths(what, page, depth, readers)

@@ -126,12 +126,12 @@ def queries() -> dict[str, str]:
 
 def airy(query: str, page: int) -> Query:
     """Airy's search. The cursor of the page is fetched before the measurement."""
-    from feeds.search.search import search
+    from feeds.search.search import search_posts
 
     cursor = None
     for _ in range(page - 1):
-        cursor = search(query, cursor=cursor, size=PAGE).next_cursor
-    return lambda: search(query, cursor=cursor, size=PAGE).items
+        cursor = search_posts(query, cursor=cursor, size=PAGE).next_cursor
+    return lambda: search_posts(query, cursor=cursor, size=PAGE).items
 
 
 def peers(query: str, page: int) -> Iterator[tuple[str, Query]]:

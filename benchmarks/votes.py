@@ -118,14 +118,14 @@ def by_airy(votes: Votes, voters: list[int], threads: int) -> float:
 
     from events.models import Delivery, OutboxMessage, StoredEvent
     from feeds.models import EntityCounts, Vote
-    from feeds.signals import tell_of_new
+    from feeds.signals import emit_for_new_rows
 
     rows = [
         Vote(user_id=user_id, entity_type="post", entity_id=post_id, vote_type=vote_type)
         for user_id, (post_id, vote_type) in zip(voters, votes, strict=False)
     ]
     with transaction.atomic():
-        tell_of_new(Vote.objects.bulk_create(rows, batch_size=2000))
+        emit_for_new_rows(Vote.objects.bulk_create(rows, batch_size=2000))
     counts = EntityCounts.objects.filter(entity_type="post", entity_id__in={post_id for post_id, _ in votes})
     queue = f"{os.environ.get('MQ_QUEUE_PREFIX', 'airy.')}feeds.count_votes"
     worker = ("manage.py", "rundramatiq", "--processes", "1", "--threads", str(threads), "--queues", queue)

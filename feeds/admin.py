@@ -1,4 +1,4 @@
-"""Admin: everything of feeds. What is changed here goes through the models, so that its events flow."""
+"""Admin: the pages of all models of feeds. A change is saved through the model, so its events are emitted."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from feeds.models import (
     Vote,
 )
 
-#: So many entries of a feed are shown on its reader's page.
-FEED_SHOWN = 50
+#: Feed entries shown on the page of a user.
+FEED_ENTRIES_SHOWN = 50
 
 
-class Rows(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Large tables: no second count of all rows; what a row is about is set once."""
+class RowAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """A large table: no second count of all rows. fixed: the fields that cannot change after a row was added."""
 
     show_full_result_count = False
     fixed: tuple[str, ...] = ()
@@ -47,19 +47,19 @@ class Rows(admin.ModelAdmin):  # type: ignore[type-arg]
         return (*super().get_readonly_fields(request, obj), *(self.fixed if obj else ()))
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        """What is to be changed is locked first: saved after another deleted it, it would come back."""
+        """The row, locked before it is changed: saving it after another user deleted it would restore it."""
         row = super().get_object(request, object_id, from_field)
         if row is None or request.method != "POST" or not connections[row._state.db].in_atomic_block:
             return row
         return self.model._base_manager.using(row._state.db).select_for_update(no_key=True).filter(pk=row.pk).first()
 
     def get_search_results(self, request: HttpRequest, queryset: models.QuerySet[Any], search_term: str) -> Any:
-        """Names are compared by their folded form."""
+        """Search by case-folded names."""
         return super().get_search_results(request, queryset, search_term.casefold())
 
 
-class Kept(Rows):
-    """Rows whose deletion hides them: nothing hangs on it that would have to be deleted, too."""
+class SoftDeletedAdmin(RowAdmin):
+    """Rows that are deleted softly: no related row is deleted with them."""
 
     def get_deleted_objects(self, objs: Iterable[models.Model], request: HttpRequest) -> Any:
         names = [str(one) for one in objs]
@@ -67,8 +67,8 @@ class Kept(Rows):
         return names, {self.opts.verbose_name_plural: len(names)}, refused, []
 
 
-class Derived(Rows):
-    """What subscribers write: to be looked at."""
+class ReadOnlyAdmin(RowAdmin):
+    """Rows that subscribers write: to look at only."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -81,7 +81,7 @@ class Derived(Rows):
 
 
 @admin.register(User)
-class UserAdmin(Kept, AuthUserAdmin):  # type: ignore[type-arg]
+class UserAdmin(SoftDeletedAdmin, AuthUserAdmin):  # type: ignore[type-arg]
     list_display = ("username", "email", "is_active", "is_staff", "date_joined", "last_seen_at")
     list_filter = ("is_active", "is_staff", "is_superuser")
     search_fields = ("username_folded__startswith", "email__istartswith")
@@ -96,16 +96,19 @@ class UserAdmin(Kept, AuthUserAdmin):  # type: ignore[type-arg]
 
     @admin.display(description=_("feed entries"))
     def feed(self, user: User) -> str:
-        """The newest entries: rows with a composite key have no pages of their own here."""
+        """The newest entries, as links to their posts: the admin has no pages for rows with a composite key."""
         entries = (
             FeedEntry.objects.filter(user=user).order_by("-published_at", "-post").values_list("post_id", "post__title")
         )
-        lines = [(reverse("admin:feeds_post_change", args=[post_id]), title) for post_id, title in entries[:FEED_SHOWN]]
+        lines = [
+            (reverse("admin:feeds_post_change", args=[post_id]), title)
+            for post_id, title in entries[:FEED_ENTRIES_SHOWN]
+        ]
         return format_html_join("", '<div><a href="{}">{}</a></div>', lines) or self.get_empty_value_display()
 
 
 @admin.register(Post)
-class PostAdmin(Kept):
+class PostAdmin(SoftDeletedAdmin):
     list_display = ("title", "author", "circle", "status", "published_at", "deleted_at")
     list_filter = ("status", ("deleted_at", admin.EmptyFieldListFilter), "published_at")
     list_select_related = ("author", "circle")
@@ -121,7 +124,7 @@ class PostAdmin(Kept):
 
 
 @admin.register(Comment)
-class CommentAdmin(Kept):
+class CommentAdmin(SoftDeletedAdmin):
     list_display = ("__str__", "author", "post", "created_at", "deleted_at")
     list_filter = (("deleted_at", admin.EmptyFieldListFilter), "created_at")
     list_select_related = ("author", "post")
@@ -133,7 +136,7 @@ class CommentAdmin(Kept):
 
 
 @admin.register(Vote)
-class VoteAdmin(Rows):
+class VoteAdmin(RowAdmin):
     list_display = ("user", "vote_type", "entity_type", "entity_id", "updated_at")
     list_filter = ("vote_type", "entity_type")
     list_select_related = ("user",)
@@ -144,7 +147,7 @@ class VoteAdmin(Rows):
 
 
 @admin.register(Follow)
-class FollowAdmin(Rows):
+class FollowAdmin(RowAdmin):
     list_display = ("follower", "followee", "bell", "created_at")
     list_select_related = ("follower", "followee")
     search_fields = ("follower__username_folded__startswith", "followee__username_folded__startswith")
@@ -154,8 +157,8 @@ class FollowAdmin(Rows):
 
 
 @admin.register(Circle)
-class CircleAdmin(Rows):
-    """A circle's posts and its members' feeds refer to it: it is emptied, not deleted."""
+class CircleAdmin(RowAdmin):
+    """A circle is never deleted, since posts refer to it."""
 
     list_display = ("name", "slug", "owner", "created_at")
     list_select_related = ("owner",)
@@ -168,7 +171,7 @@ class CircleAdmin(Rows):
 
 
 @admin.register(Membership)
-class MembershipAdmin(Rows):
+class MembershipAdmin(RowAdmin):
     list_display = ("circle", "user", "created_at")
     list_select_related = ("circle", "user")
     search_fields = ("circle__slug", "user__username_folded__startswith")
@@ -178,7 +181,7 @@ class MembershipAdmin(Rows):
 
 
 @admin.register(Block, Mute)
-class AvoidanceAdmin(Rows):
+class AvoidanceAdmin(RowAdmin):
     list_display = ("user", "target", "created_at")
     list_select_related = ("user", "target")
     search_fields = ("user__username_folded__startswith", "target__username_folded__startswith")
@@ -188,8 +191,8 @@ class AvoidanceAdmin(Rows):
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(Rows):
-    """A secret is shown to its owner only, so that tokens are not made here; deleting one makes it worthless."""
+class ApiTokenAdmin(RowAdmin):
+    """Tokens are not made here, since only the owner may see the secret. Deleting a token revokes it."""
 
     list_display = ("name", "user", "created_at", "last_used_at")
     list_select_related = ("user",)
@@ -202,7 +205,7 @@ class ApiTokenAdmin(Rows):
 
 
 @admin.register(EntityCounts)
-class EntityCountsAdmin(Derived):
+class EntityCountsAdmin(ReadOnlyAdmin):
     list_display = ("entity_type", "entity_id", "upvotes", "downvotes", "score", "comments", "hot", "controversy")
     list_filter = ("entity_type",)
     search_fields = ("=entity_id",)
@@ -215,14 +218,14 @@ class EarlierCountsAdmin(EntityCountsAdmin):
 
 
 @admin.register(Uncounted)
-class UncountedAdmin(Derived):
+class UncountedAdmin(ReadOnlyAdmin):
     list_display = ("event_id", "user", "entity_type", "entity_id", "upvotes", "downvotes", "comments")
     list_select_related = ("user",)
     search_fields = ("=entity_id", "user__username_folded__startswith")
 
 
 @admin.register(PulledPost, SearchDocument)
-class PostCopyAdmin(Derived):
+class PostCopyAdmin(ReadOnlyAdmin):
     list_display = ("post_id", "post")
     list_select_related = ("post",)
     search_fields = ("=post__id",)
@@ -230,7 +233,7 @@ class PostCopyAdmin(Derived):
 
 
 @admin.register(ImportedRow)
-class ImportedRowAdmin(Derived):
+class ImportedRowAdmin(ReadOnlyAdmin):
     list_display = ("source", "kind", "external_id", "object_id")
     list_filter = ("kind",)
     search_fields = ("source__startswith", "=external_id", "=object_id")

@@ -1,31 +1,31 @@
-"""Errors: why an action is refused. Each is shown to the person, and a page or the API has one answer for each."""
+"""Errors: why an action is refused. Pages and the API answer each class with one status, and with its message."""
 
 from __future__ import annotations
 
 
-class Refused(Exception):
-    """An action cannot be done. `message` is for the person who tried."""
+class RefusedError(Exception):
+    """The action is refused. message: the reason, in the language of the user."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = str(message)
 
 
-class NotFound(Refused):
-    """There is no such thing, or it is not for this person to know of (404)."""
+class NotFoundError(RefusedError):
+    """It does not exist, or this user must not know that it does (404)."""
 
 
-class NotAllowed(Refused):
-    """This person may not do that (403)."""
+class NotAllowedError(RefusedError):
+    """This user has no permission for it (403)."""
 
 
-class Invalid(Refused):
-    """A value that cannot be taken; `field` names it (422)."""
+class InvalidError(RefusedError):
+    """A value is not valid (422). field: its name."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
         self.field = field
 
 
-class Taken(Invalid):
-    """A value that must be one's own, and someone else has it (409)."""
+class TakenError(InvalidError):
+    """A value must be unique, and another user or circle has it (409). field: its name."""

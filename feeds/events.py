@@ -1,4 +1,4 @@
-"""Events of feeds: facts in the past tense, with ids and plain values only."""
+"""Events of feeds: what happened, in the past tense, with ids and plain values only."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class PostVoted(Event, topic="post.voted", version=1, subject="post/{post_id}"):
 
 
 class CommentCreated(Event, topic="comment.created", version=1, subject="comment/{comment_id}"):
-    """A post or a comment was answered."""
+    """A user commented on a post or replied to a comment."""
 
     comment_id: int
     post_id: int
@@ -80,14 +80,14 @@ class CommentVoted(Event, topic="comment.voted", version=1, subject="comment/{co
 
 
 class UserRegistered(Event, topic="user.registered", version=1, subject="user/{user_id}"):
-    """Someone new is here."""
+    """A user opened an account."""
 
     user_id: int
     username: str
 
 
 class FollowEvent(Event, subject="user/{followee_id}"):
-    """What the follow events have in common."""
+    """The fields of the follow events."""
 
     follower_id: int
     followee_id: int
@@ -98,11 +98,11 @@ class UserFollowed(FollowEvent, topic="user.followed", version=1):
 
 
 class UserUnfollowed(FollowEvent, topic="user.unfollowed", version=1):
-    """A user follows another no longer."""
+    """A user no longer follows another."""
 
 
 class MembershipEvent(Event, subject="circle/{circle_id}"):
-    """What the circle events have in common."""
+    """The fields of the circle events."""
 
     circle_id: int
     user_id: int
@@ -117,7 +117,7 @@ class CircleLeft(MembershipEvent, topic="circle.left", version=1):
 
 
 class VoteEvent(Event, subject="{entity_type}/{entity_id}"):
-    """What the vote events have in common."""
+    """The fields of the vote events."""
 
     vote_id: int
     user_id: int
@@ -131,17 +131,17 @@ class VoteCreated(VoteEvent, topic="vote.created", version=1):
 
 
 class VoteUpdated(VoteEvent, topic="vote.updated", version=1):
-    """A user turned a vote round."""
+    """A user changed a vote from up to down or from down to up."""
 
     previous_vote_type: VoteType
 
 
 class VoteDeleted(VoteEvent, topic="vote.deleted", version=1):
-    """A user took a vote back; `vote_type` is what it was."""
+    """A user removed a vote; `vote_type` is the removed one."""
 
 
 class FanoutContinued(Event, topic="feed.fanout_continued", version=1, subject="post/{post_id}"):
-    """A post reached the feeds of the followers up to `after_follower_id`; the next chunk is due."""
+    """A post came into the feeds of the recipients up to the user `after_follower_id`; the next chunk is due."""
 
     post_id: int
     author_id: int
@@ -149,7 +149,7 @@ class FanoutContinued(Event, topic="feed.fanout_continued", version=1, subject="
 
 
 class RetractionContinued(Event, topic="feed.retraction_continued", version=1, subject="post/{post_id}"):
-    """A deleted post left the feeds of the readers up to `after_reader_id`; the next chunk is due."""
+    """A deleted post was removed from the feeds up to the user `after_reader_id`; the next chunk is due."""
 
     post_id: int
     author_id: int
@@ -157,7 +157,7 @@ class RetractionContinued(Event, topic="feed.retraction_continued", version=1, s
 
 
 class FeedsGrown(Event, topic="feed.grown", version=1, subject="post/{post_id}"):
-    """A post came into these feeds, among others; it is their turn to be trimmed."""
+    """A post came into feeds; those of `reader_ids` must be trimmed."""
 
     post_id: int
     reader_ids: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""Forms: what pages ask for. Whether a value can be taken the actions say; a form only carries it there and back."""
+"""Forms: the input of pages. The actions decide whether a value is valid; a form passes values and errors on."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.utils.translation import gettext_lazy as _
 
 from feeds.actions.circles import DESCRIPTION_LENGTH, NAME_LENGTH, SLUG_LENGTH
-from feeds.errors import Invalid
+from feeds.errors import InvalidError
 from feeds.models import Circle, Comment, Post, User
-from feeds.text.usernames import MAX_LENGTH
+from feeds.text.usernames import MAX_USERNAME_LENGTH
 
 T = TypeVar("T")
 
 
 class ActionForm(forms.Form):
-    """A form whose values go to an action; what that refuses stands beside the field, and the text stays."""
+    """A form whose values are the arguments of an action. The error of the action is shown beside its field."""
 
     def act(self, action: Callable[..., T], *args: Any, **more: Any) -> T | None:
-        """What the action returned, or None with the errors in the form."""
+        """Call the action with `args`, the values and `more`. Returns its result; None if the form has errors."""
         if not self.is_valid():
             return None
         try:
             return action(*args, **self.cleaned_data, **more)
-        except Invalid as refusal:
+        except InvalidError as refusal:
             self.add_error(refusal.field if refusal.field in self.fields else None, refusal.message)
             return None
 
 
-def line(label: Any, most: int, **options: Any) -> forms.CharField:
-    """A field of one line. The action strips it, so that its errors tell of what was typed."""
-    attributes = {"maxlength": most, "autocomplete": "off"} | options.pop("attrs", {})
+def line_field(label: Any, max_length: int, **options: Any) -> forms.CharField:
+    """A field of one line. The form does not strip it; the action does, and checks its length."""
+    attributes = {"maxlength": max_length, "autocomplete": "off"} | options.pop("attrs", {})
     return forms.CharField(label=label, strip=False, widget=forms.TextInput(attributes), **options)
 
 
-def text(label: Any, most: int, *, rows: int, **options: Any) -> forms.CharField:
-    """A field of many lines. A browser counts a line end as one character, so its length is left to the action."""
+def text_field(label: Any, max_length: int, *, rows: int, **options: Any) -> forms.CharField:
+    """A field of many lines. Only the action checks its length: browsers and Django count line ends differently."""
     return forms.CharField(
-        label=label, strip=False, widget=forms.Textarea({"maxlength": most, "rows": rows}), **options
+        label=label, strip=False, widget=forms.Textarea({"maxlength": max_length, "rows": rows}), **options
     )
 
 
@@ -50,8 +50,8 @@ MARKDOWN = _("Markdown: **bold**, *italic*, [link](https://…), > quote, `code`
 class PostForm(ActionForm):
     """A post."""
 
-    title = line(_("Title"), Post.TITLE_LENGTH)
-    body = text(_("Text"), Post.BODY_LENGTH, rows=12, required=False, help_text=MARKDOWN)
+    title = line_field(_("Title"), Post.TITLE_LENGTH)
+    body = text_field(_("Text"), Post.BODY_LENGTH, rows=12, required=False, help_text=MARKDOWN)
     circle = forms.ChoiceField(label=_("Circle"), required=False)
 
     def __init__(self, *args: Any, user: User, circle: Circle | None = None, **kwargs: Any) -> None:
@@ -64,16 +64,16 @@ class PostForm(ActionForm):
 class CommentForm(ActionForm):
     """A comment."""
 
-    content = text(_("Your comment"), Comment.CONTENT_LENGTH, rows=4)
+    content = text_field(_("Your comment"), Comment.CONTENT_LENGTH, rows=4)
 
 
 class ReplyForm(CommentForm):
-    """An answer to a post or a comment."""
+    """A comment on a post, or a reply to a comment."""
 
     parent_id = forms.IntegerField(required=False, min_value=1, max_value=2**63 - 1, widget=forms.HiddenInput)
 
     def set_parent(self, comment_id: int | None) -> None:
-        """What the form answers when it is sent again; the text stays, whatever became of what it answered at first."""
+        """Make the form a reply to this comment, or to the post (None). Text that was sent before stays in the form."""
         self.initial["parent_id"] = comment_id
         if self.is_bound:
             self.data = {**self.data.dict(), "parent_id": comment_id or ""}  # type: ignore[attr-defined]
@@ -82,22 +82,22 @@ class ReplyForm(CommentForm):
 class CircleForm(ActionForm):
     """A circle."""
 
-    name = line(_("Name"), NAME_LENGTH)
-    slug = line(
+    name = line_field(_("Name"), NAME_LENGTH)
+    slug = line_field(
         _("Address"),
         SLUG_LENGTH,
         required=False,
         help_text=_("The part after /circles/ in the link. Leave it empty to create it from the name."),
     )
-    description = text(_("Description"), DESCRIPTION_LENGTH, rows=4, required=False)
+    description = text_field(_("Description"), DESCRIPTION_LENGTH, rows=4, required=False)
 
 
 class RegisterForm(ActionForm):
     """A new account."""
 
-    username = line(
+    username = line_field(
         _("Username"),
-        MAX_LENGTH,
+        MAX_USERNAME_LENGTH,
         help_text=_("Use letters and digits in any language, “_” and “-”."),
         attrs={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"},
     )
@@ -113,7 +113,7 @@ class RegisterForm(ActionForm):
 
 
 class LoginForm(AuthenticationForm):
-    """Who signs in."""
+    """Username and password for signing in."""
 
     error_messages = {**AuthenticationForm.error_messages, "invalid_login": _("Wrong username or password.")}
 
@@ -121,12 +121,12 @@ class LoginForm(AuthenticationForm):
 class AccountForm(ActionForm):
     """Name and address of an account."""
 
-    username = line(_("Username"), MAX_LENGTH, attrs={"autocomplete": "username", "spellcheck": "false"})
+    username = line_field(_("Username"), MAX_USERNAME_LENGTH, attrs={"autocomplete": "username", "spellcheck": "false"})
     email = forms.CharField(label=_("Email"), required=False, widget=forms.EmailInput({"autocomplete": "email"}))
 
 
 class ConfirmedForm(ActionForm):
-    """Something that only who knows the password may do."""
+    """An action that needs the current password."""
 
     current = forms.CharField(
         label=_("Current password"), strip=False, widget=forms.PasswordInput({"autocomplete": "current-password"})
@@ -137,7 +137,7 @@ class ConfirmedForm(ActionForm):
         self._user = user
 
     def clean(self) -> dict[str, Any]:
-        """The values without the password that only confirms them."""
+        """Check the current password and take it out of the values. Returns the values."""
         given = self.cleaned_data.pop("current", None)
         if given is not None and not self._user.check_password(given):
             self.add_error("current", _("Wrong password."))
@@ -155,4 +155,4 @@ class PasswordForm(ConfirmedForm):
 class TokenForm(ActionForm):
     """A new API token."""
 
-    name = line(_("What is this token for?"), 100)
+    name = line_field(_("What is this token for?"), 100)

@@ -1,4 +1,4 @@
-"""Limit: how often one client may do something, counted in the cache in windows of fixed length."""
+"""Limits: how often one client may send a kind of request, counted in the cache in windows of fixed length."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from django.http import HttpRequest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """At most `most` times within each `seconds`."""
+    """At most `most` requests of one client in each window of `seconds`."""
 
     name: str
     most: int
     seconds: int
 
     def spend(self, client: str) -> int | None:
-        """Count one more; returns the seconds to wait if that was too many, None if all is well.
+        """Count one request. Returns None if it is allowed, else the seconds until the next window.
 
-        One increment in the cache: with Redis exact over all processes, with the in-process cache within one.
+        One increment in the cache: exact over all processes with Redis, within one process with the in-process cache.
         """
         if not settings.RATE_LIMITS:
             return None
@@ -31,10 +31,13 @@ class Limit:
         cache.add(key, 0, self.seconds)
         try:
             spent = cache.incr(key)
-        except ValueError:  # expired, or evicted, in between
+        except ValueError:  # the key expired, or was evicted, since `add`
             return None
         return ceil(self.seconds - passed) if spent > self.most else None
 
+
+#: Methods that change nothing.
+SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 REGISTER = Limit(name="register", most=10, seconds=3600)
 LOGIN = Limit(name="login", most=10, seconds=60)
@@ -43,12 +46,12 @@ READ = Limit(name="read", most=600, seconds=60)
 
 
 def address(request: HttpRequest) -> str:
-    """Where a request comes from: behind a proxy the last address that it added, else that of the connection."""
+    """The client's address: behind a proxy the last one in X-Forwarded-For, which the proxy added, else the peer's."""
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "") if settings.BEHIND_PROXY else ""
     return forwarded.rpartition(",")[2].strip() or request.META.get("REMOTE_ADDR") or "unknown"
 
 
 def client(request: HttpRequest) -> str:
-    """Who asks: the user, or somebody unknown at an address."""
+    """The client that a limit counts: the user or, if not signed in, the address."""
     user = request.user
     return f"user/{user.pk}" if user.is_authenticated else f"address/{address(request)}"

@@ -1,4 +1,7 @@
-"""Signals: the one table "model change → event"."""
+"""Signals: the one table "model change → event", and the handlers that apply it to every save and delete.
+
+Runs in the process that writes the row, in the same transaction. Writes Uncounted (the pending counts).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from events.bus import Event, emit, emit_many
 from feeds import events
 from feeds.models import Comment, Entity, Follow, Membership, Post, Uncounted, User, Vote
 
-#: A row before or after a change; None where there is none.
+#: A row before or after a change; None before it is inserted and after it is deleted.
 Row = Any
 
 
@@ -34,7 +37,7 @@ def hidden(before: Row, after: Row) -> bool:
 
 
 def changed(*names: str) -> Callable[[Row, Row], bool]:
-    """One of the fields of a row that was visible and still is."""
+    """A condition: one of these fields changed, and the row was visible and still is."""
 
     def happened(before: Row, after: Row) -> bool:
         return _visible(before) and _visible(after) and bool(_changes(before, after, names))
@@ -42,8 +45,8 @@ def changed(*names: str) -> Callable[[Row, Row], bool]:
     return happened
 
 
-class Change(NamedTuple):
-    """If this happened to a row of the model, that is the event; it is told what the row was and what it is."""
+class EventRule(NamedTuple):
+    """If `happened(before, after)` for a row of the model, emit `event(before, after)`."""
 
     model: type[models.Model]
     happened: Callable[[Row, Row], bool]
@@ -52,33 +55,35 @@ class Change(NamedTuple):
 
 POST_FIELDS = ("title", "body", "circle_id")
 
-CHANGES = (
-    Change(User, added, lambda _, user: events.UserRegistered(user_id=user.pk, username=user.username)),
-    Change(
+EVENT_RULES = (
+    EventRule(User, added, lambda _, user: events.UserRegistered(user_id=user.pk, username=user.username)),
+    EventRule(
         Post, shown, lambda _, post: events.PostPublished(title=post.title, circle_id=post.circle_id, **_post(post))
     ),
-    Change(Post, changed(*POST_FIELDS), lambda was, post: events.PostUpdated(changed=_names(was, post), **_post(post))),
-    Change(Post, hidden, lambda was, _: events.PostDeleted(**_post(was))),
-    Change(
+    EventRule(
+        Post, changed(*POST_FIELDS), lambda was, post: events.PostUpdated(changed=_names(was, post), **_post(post))
+    ),
+    EventRule(Post, hidden, lambda was, _: events.PostDeleted(**_post(was))),
+    EventRule(
         Comment,
         shown,
         lambda _, comment: events.CommentCreated(
             parent_id=comment.parent_id, content=comment.content, **_comment(comment)
         ),
     ),
-    Change(Comment, changed("content"), lambda _, comment: events.CommentUpdated(**_comment(comment))),
-    Change(Comment, hidden, lambda was, _: events.CommentDeleted(**_comment(was))),
-    Change(Follow, added, lambda _, follow: events.UserFollowed(**_follow(follow))),
-    Change(Follow, removed, lambda was, _: events.UserUnfollowed(**_follow(was))),
-    Change(Membership, added, lambda _, member: events.CircleJoined(**_membership(member))),
-    Change(Membership, removed, lambda was, _: events.CircleLeft(**_membership(was))),
-    Change(Vote, added, lambda _, vote: events.VoteCreated(**_vote(vote))),
-    Change(
+    EventRule(Comment, changed("content"), lambda _, comment: events.CommentUpdated(**_comment(comment))),
+    EventRule(Comment, hidden, lambda was, _: events.CommentDeleted(**_comment(was))),
+    EventRule(Follow, added, lambda _, follow: events.UserFollowed(**_follow(follow))),
+    EventRule(Follow, removed, lambda was, _: events.UserUnfollowed(**_follow(was))),
+    EventRule(Membership, added, lambda _, member: events.CircleJoined(**_membership(member))),
+    EventRule(Membership, removed, lambda was, _: events.CircleLeft(**_membership(was))),
+    EventRule(Vote, added, lambda _, vote: events.VoteCreated(**_vote(vote))),
+    EventRule(
         Vote,
         changed("vote_type"),
         lambda was, vote: events.VoteUpdated(previous_vote_type=was.vote_type, **_vote(vote)),
     ),
-    Change(Vote, removed, lambda was, _: events.VoteDeleted(**_vote(was))),
+    EventRule(Vote, removed, lambda was, _: events.VoteDeleted(**_vote(was))),
 )
 
 
@@ -120,57 +125,60 @@ def _visible(row: Row) -> bool:
     return row is not None and getattr(row, "is_visible", True)
 
 
-# From Django's signals to the table ----------------------------------------------------------------------------------
+# Apply the table to Django's signals ----------------------------------------------------------------------------------
 
 
 def row_saved(
     sender: type[models.Model], instance: Row, created: bool, update_fields: frozenset[str] | None, raw: bool, **_: Any
 ) -> None:
-    """Tell of a row that was written. A fixture (raw) copies rows whose events happened elsewhere."""
+    """Emit the events of a saved row. Not for a fixture (raw): it copies rows whose events were emitted elsewhere."""
     if not raw:
         before = None if created else instance.previous
         after = _as_written(instance, before, update_fields)
-        # Who takes away what somebody else wrote is the one who must not see that counting comes later.
+        # The pending count belongs to the user who acts: here a moderator may delete the comment of another user.
         actor_id = instance.deleted_by_id if sender is Comment and hidden(before, after) else None
-        _tell(sender, before, after, actor_id=actor_id)
+        _emit(sender, before, after, actor_id=actor_id)
 
 
 def row_deleted(sender: type[models.Model], instance: Row, **_: Any) -> None:
-    """Tell of a row that is gone. `previous` is None where another was faster, and in a cascade, whose root tells."""
-    _tell(sender, instance.previous, None)
+    """Emit the events of a deleted row.
+
+    `previous` is None if another transaction deleted the row first, and in a cascade: there the root row has the event.
+    """
+    _emit(sender, instance.previous, None)
 
 
-for _model in {change.model for change in CHANGES}:
+for _model in {rule.model for rule in EVENT_RULES}:
     post_save.connect(row_saved, sender=_model)
     post_delete.connect(row_deleted, sender=_model)
 
 
-def tell_of_new(rows: Iterable[Row]) -> None:
-    """Tell of rows that bulk_create wrote, which sends no signals; in its transaction."""
-    told = [
-        (row, change.event(None, row))
+def emit_for_new_rows(rows: Iterable[Row]) -> None:
+    """Emit the events of rows that bulk_create wrote, which sends no signals. Call it in the same transaction."""
+    emitted = [
+        (row, rule.event(None, row))
         for row in rows
-        for change in CHANGES
-        if isinstance(row, change.model) and change.happened(None, row)
+        for rule in EVENT_RULES
+        if isinstance(row, rule.model) and rule.happened(None, row)
     ]
-    event_ids = emit_many(event for _, event in told)
+    event_ids = emit_many(event for _, event in emitted)
     Uncounted.objects.bulk_create(
-        Uncounted(event_id=event_id, **deltas)
-        for event_id, (row, _) in zip(event_ids, told, strict=True)
-        if (deltas := _deltas(None, row))
+        Uncounted(event_id=event_id, **pending)
+        for event_id, (row, _) in zip(event_ids, emitted, strict=True)
+        if (pending := _pending_counts(None, row))
     )
 
 
-def _tell(model: type[models.Model], before: Row, after: Row, *, actor_id: int | None = None) -> None:
-    for change in CHANGES:
-        if change.model is model and change.happened(before, after):
-            event_id = emit(change.event(before, after))
-            if deltas := _deltas(before, after):
-                Uncounted.objects.create(event_id=event_id, **deltas | ({"user_id": actor_id} if actor_id else {}))
+def _emit(model: type[models.Model], before: Row, after: Row, *, actor_id: int | None = None) -> None:
+    for rule in EVENT_RULES:
+        if rule.model is model and rule.happened(before, after):
+            event_id = emit(rule.event(before, after))
+            if pending := _pending_counts(before, after):
+                Uncounted.objects.create(event_id=event_id, **pending | ({"user_id": actor_id} if actor_id else {}))
 
 
 def _as_written(instance: Row, before: Row, update_fields: frozenset[str] | None) -> Row:
-    """The row as it now is: what save(update_fields=…) left out may be stale in the instance."""
+    """The row as it now is in the database: in the instance, a field that update_fields leaves out may be stale."""
     if before is None or update_fields is None:
         return instance
     after = copy.copy(before)
@@ -180,8 +188,8 @@ def _as_written(instance: Row, before: Row, update_fields: frozenset[str] | None
     return after
 
 
-def _deltas(before: Row, after: Row) -> dict[str, Any]:
-    """What the event will add to the counts, as long as it has not been counted."""
+def _pending_counts(before: Row, after: Row) -> dict[str, Any]:
+    """The fields of Uncounted for what the event will add to the counts; empty if it adds nothing."""
     row = after or before
     if isinstance(row, Vote):
         numbers = {f"{way}votes": _is(after, way) - _is(before, way) for way in Vote.Type.values}

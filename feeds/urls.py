@@ -1,4 +1,4 @@
-"""The addresses of feeds' pages."""
+"""URLs: the paths of feeds' pages."""
 
 from django.urls import path, register_converter
 
@@ -6,7 +6,7 @@ from feeds.views import accounts, circles, comments, home, people, posts, search
 
 
 class RowId:
-    """A row's number, such as a database can hold."""
+    """A converter for the id of a row: up to 18 digits, which a BigIntegerField holds."""
 
     regex = "[0-9]{1,18}"
     to_python = int

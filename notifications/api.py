@@ -9,7 +9,7 @@ from ninja import Query, Router
 from pydantic import BaseModel, Field
 
 from feeds.api.auth import Request
-from feeds.api.schemas.shape import Input, Optional, PageOut
+from feeds.api.schemas.shape import Input, OptionalText, PageOut
 from notifications.models import Notification, Stream
 from notifications.notices.listing import latest_notices, notices_after
 from notifications.notices.notices import mark_read
@@ -59,7 +59,7 @@ class ReadOut(BaseModel):
 
 @router.get("/notifications", response=NotificationsOut)
 def list_notifications(
-    request: Request, after_seq: Annotated[Number | None, Query()] = None, cursor: Optional = None
+    request: Request, after_seq: Annotated[Number | None, Query()] = None, cursor: OptionalText = None
 ) -> NotificationsOut:
     """The latest first; with `after_seq` those changed after that number, in order."""
     if after_seq is None:

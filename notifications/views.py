@@ -6,7 +6,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
-from feeds.views.entrances import UserRequest, signed_in
+from feeds.views.access import UserRequest, signed_in
 from notifications.notices.listing import latest_notices
 from notifications.notices.notices import mark_read
 

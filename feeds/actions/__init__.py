@@ -1,8 +1,8 @@
-"""Actions: everything a person can do, one verb = one transaction.
+"""Actions: everything a user can do, one verb and one transaction each.
 
-The one who acts is the first argument, all others are named; things are named by what stands in their address (a
-post's id, a user's name, a circle's slug). An action that cannot be done raises one of feeds.errors. The API, the
-pages and the shell all write through these.
+The acting user is the first argument, all others are keywords. A row is named as in its URL: a post by id, a user by
+name, a circle by slug. A refused action raises one of feeds.errors. The API, the pages and the demo write with these.
+Runs in web processes. Writes the tables of users, posts, comments, votes, follows, circles, blocks and tokens.
 """
 
 from feeds.actions.accounts import AccountChanges, change_account, delete_account, register

@@ -9,15 +9,15 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError
 from django.utils.translation import gettext as _
 
-from feeds.actions.verb import verb
-from feeds.errors import Invalid, Taken
+from feeds.actions.action import action
+from feeds.errors import InvalidError, TakenError
 from feeds.models import User
-from feeds.text import cleaning as texts
-from feeds.text.usernames import normalized
+from feeds.text.cleaning import clean_line, require_text
+from feeds.text.usernames import normalized_username
 
 
 class AccountChanges(TypedDict, total=False):
-    """What may be changed of an account; what is left out stays."""
+    """The fields of an account that can change; a missing key leaves the field as it is."""
 
     username: str
     email: str
@@ -25,39 +25,39 @@ class AccountChanges(TypedDict, total=False):
 
 
 def register(*, username: str, password: str, email: str = "") -> User:
-    """Open an account. Raises Invalid, and Taken for a name that someone has in whatever case."""
+    """Open an account. Raises InvalidError, and TakenError for a name that a user has, in whatever case."""
     user = User()
     _change(user, username=username, email=email, password=password)
     _save(user)
     return user
 
 
-@verb
+@action
 def change_account(user: User, **changes: Unpack[AccountChanges]) -> User:
-    """Change name, address or password of one's own. Raises Invalid, Taken."""
+    """Change the user's name, e-mail address or password. Raises InvalidError, TakenError."""
     _change(user, **changes)
     _save(user, update_fields=set(changes))
     return user
 
 
-@verb
+@action
 def delete_account(user: User) -> None:
-    """Leave: name, address, password and ties are forgotten; what was written stays, under no name."""
+    """Delete the account: as `User.delete`; posts and comments stay without the name."""
     User.objects.get(pk=user.pk).delete()
     user.is_active = False
 
 
 def _change(user: User, **changes: Unpack[AccountChanges]) -> None:
     if "username" in changes:
-        user.username = normalized(texts.line(changes["username"], field="username", most=500))
+        user.username = normalized_username(clean_line(changes["username"], field="username", max_length=500))
     if "email" in changes:
-        user.email = texts.line(changes["email"], field="email", most=254, blank=True)
+        user.email = clean_line(changes["email"], field="email", max_length=254, blank=True)
     if "password" in changes:
-        password = texts.require_text(changes["password"], field="password")
+        password = require_text(changes["password"], field="password")
         try:
             validate_password(password, user)
         except ValidationError as error:
-            raise Invalid("password", " ".join(error.messages)) from None
+            raise InvalidError("password", " ".join(error.messages)) from None
         user.set_password(password)
     try:
         user.full_clean(exclude=["password", "username_folded"])
@@ -69,10 +69,10 @@ def _save(user: User, *, update_fields: set[str] | None = None) -> None:
     try:
         user.save(update_fields=update_fields)
     except IntegrityError:
-        raise Taken("username", _("This username is already taken. Choose another.")) from None
+        raise TakenError("username", _("This username is already taken. Choose another.")) from None
 
 
-def _refusal(error: ValidationError) -> Invalid:
+def _refusal(error: ValidationError) -> InvalidError:
     field, problems = next(iter(error.error_dict.items()))
     taken = any(problem.code in {"unique", "taken"} for problem in problems)
-    return (Taken if taken else Invalid)(field, " ".join(error.message_dict[field]))
+    return (TakenError if taken else InvalidError)(field, " ".join(error.message_dict[field]))

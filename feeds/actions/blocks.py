@@ -1,44 +1,47 @@
-"""Blocks and mutes: keep a person away, or out of sight."""
+"""Blocks and mutes: refuse a person, or hide a person."""
 
 from __future__ import annotations
 
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from feeds.actions.finding import anyone
-from feeds.actions.verb import verb
-from feeds.errors import Invalid
+from feeds.actions.action import action
+from feeds.actions.lookups import any_user
+from feeds.errors import InvalidError
 from feeds.models import Block, Follow, Mute, User
 
 
-@verb
+@action
 def block(user: User, *, username: str) -> None:
-    """Refuse a person's comments, votes and follows; neither follows the other any longer. Raises NotFound, Invalid."""
+    """Refuse a person's comments, votes and follows, and end the follows between the two.
+
+    Raises NotFoundError, and InvalidError for oneself.
+    """
     target = _other(user, username)
     Block.objects.get_or_create(user=user, target=target)
     Follow.objects.filter(Q(follower=user, followee=target) | Q(follower=target, followee=user)).delete()
 
 
-@verb
+@action
 def unblock(user: User, *, username: str) -> None:
-    """Lift a block, if there is one. Raises NotFound."""
-    Block.objects.filter(user=user, target=anyone(username)).delete()
+    """Remove a block, if there is one. Raises NotFoundError."""
+    Block.objects.filter(user=user, target=any_user(username)).delete()
 
 
-@verb
+@action
 def mute(user: User, *, username: str) -> None:
-    """See nothing of a person, who is not told. Raises NotFound, Invalid."""
+    """Hide a person's posts and comments from the user. Raises NotFoundError, and InvalidError for oneself."""
     Mute.objects.get_or_create(user=user, target=_other(user, username))
 
 
-@verb
+@action
 def unmute(user: User, *, username: str) -> None:
-    """Lift a mute, if there is one. Raises NotFound."""
-    Mute.objects.filter(user=user, target=anyone(username)).delete()
+    """Remove a mute, if there is one. Raises NotFoundError."""
+    Mute.objects.filter(user=user, target=any_user(username)).delete()
 
 
 def _other(user: User, username: str) -> User:
-    target = anyone(username)
+    target = any_user(username)
     if target == user:
-        raise Invalid("username", _("You can't do that to yourself."))
+        raise InvalidError("username", _("You can't do that to yourself."))
     return target

@@ -1,4 +1,4 @@
-"""Circles: found one, join, leave."""
+"""Circles: create, join, leave."""
 
 from __future__ import annotations
 
@@ -8,46 +8,49 @@ from django.db import IntegrityError
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
-from feeds.actions.finding import circle_at
-from feeds.actions.verb import verb
-from feeds.errors import Invalid, Taken
+from feeds.actions.action import action
+from feeds.actions.lookups import circle_with_slug
+from feeds.errors import InvalidError, TakenError
 from feeds.models import Circle, Membership, User
-from feeds.text import cleaning as texts
-from feeds.text import slugs
+from feeds.text.cleaning import clean_line, clean_text
+from feeds.text.slugs import RESERVED_SLUGS, normalized_slug
 
 SLUG_LENGTH, NAME_LENGTH, DESCRIPTION_LENGTH = 50, 100, 2_000
 
 
-@verb
+@action
 def create_circle(user: User, *, name: str, slug: str = "", description: str = "") -> Circle:
-    """Found a circle and be its first member; without a slug it takes one from its name. Raises Invalid, Taken."""
-    name = texts.line(name, field="name", most=NAME_LENGTH)
-    description = texts.text(description, field="description", most=DESCRIPTION_LENGTH, blank=True)
+    """Create a circle, owned by the user, who is its first member. Without a slug it is made of the name.
+
+    Raises InvalidError, TakenError.
+    """
+    name = clean_line(name, field="name", max_length=NAME_LENGTH)
+    description = clean_text(description, field="description", max_length=DESCRIPTION_LENGTH, blank=True)
     slug = _slug(slug) if slug else _slug(slugify(name, allow_unicode=True)[:SLUG_LENGTH])
     try:
         return Circle.objects.create(slug=slug, name=name, description=description, owner=user)
     except IntegrityError:
-        raise Taken("slug", _("A circle with this name or address already exists. Choose another.")) from None
+        raise TakenError("slug", _("A circle with this name or address already exists. Choose another.")) from None
 
 
-@verb
+@action
 def join(user: User, *, slug: str) -> Membership:
-    """Belong to a circle; fine if one does. Raises NotFound."""
-    return Membership.objects.get_or_create(circle=circle_at(slug), user=user)[0]
+    """Become a member; a member stays one. Raises NotFoundError."""
+    return Membership.objects.get_or_create(circle=circle_with_slug(slug), user=user)[0]
 
 
-@verb
+@action
 def leave(user: User, *, slug: str) -> None:
-    """Belong to a circle no longer; fine if one never did. Raises NotFound."""
-    Membership.objects.filter(circle=circle_at(slug), user=user).delete()
+    """End the membership, if there is one. Raises NotFoundError."""
+    Membership.objects.filter(circle=circle_with_slug(slug), user=user).delete()
 
 
 def _slug(slug: str) -> str:
-    slug = slugs.normalized(texts.line(slug, field="slug", most=SLUG_LENGTH))
+    slug = normalized_slug(clean_line(slug, field="slug", max_length=SLUG_LENGTH))
     try:
         validate_unicode_slug(slug)
     except ValidationError:
-        raise Invalid("slug", _("Use only letters, digits, “_” and “-”.")) from None
-    if slug in slugs.RESERVED:
-        raise Taken("slug", _("This address is already taken. Choose another."))
-    return texts.line(slug, field="slug", most=SLUG_LENGTH)
+        raise InvalidError("slug", _("Use only letters, digits, “_” and “-”.")) from None
+    if slug in RESERVED_SLUGS:
+        raise TakenError("slug", _("This address is already taken. Choose another."))
+    return clean_line(slug, field="slug", max_length=SLUG_LENGTH)

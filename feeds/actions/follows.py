@@ -4,44 +4,44 @@ from __future__ import annotations
 
 from django.utils.translation import gettext as _
 
-from feeds.actions.finding import anyone, person, refuse_blocked
-from feeds.actions.verb import verb
-from feeds.errors import Invalid, NotFound
+from feeds.actions.action import action
+from feeds.actions.lookups import active_user, any_user, refuse_blocked
+from feeds.errors import InvalidError, NotFoundError
 from feeds.models import Follow, User
 
 
-@verb
+@action
 def follow(user: User, *, username: str, bell: bool | None = None) -> Follow:
-    """Follow a person; `bell` says whether each new post is a notice (None: as it is, at first the default).
+    """Follow a person. bell: whether each new post is a notice; None keeps it, and is the default rule in a new follow.
 
-    Raises NotFound, NotAllowed, Invalid.
+    Raises NotFoundError, NotAllowedError, InvalidError.
     """
-    followee = person(username)
+    followee = active_user(username)
     if followee == user:
-        raise Invalid("username", _("You can't follow yourself."))
+        raise InvalidError("username", _("You can't follow yourself."))
     refuse_blocked(user, followee.pk)
-    tie, created = Follow.objects.get_or_create(follower=user, followee=followee, defaults={"bell": bell})
-    if not created and bell is not None and tie.bell is not bell:
-        _ring(tie, bell)
-    return tie
+    found, created = Follow.objects.get_or_create(follower=user, followee=followee, defaults={"bell": bell})
+    if not created and bell is not None and found.bell is not bell:
+        _save_bell(found, bell)
+    return found
 
 
-@verb
+@action
 def unfollow(user: User, *, username: str) -> None:
-    """Follow a person no longer; fine if one never did. Raises NotFound."""
-    Follow.objects.filter(follower=user, followee=anyone(username)).delete()
+    """End the follow, if there is one. Raises NotFoundError."""
+    Follow.objects.filter(follower=user, followee=any_user(username)).delete()
 
 
-@verb
+@action
 def set_bell(user: User, *, username: str, bell: bool | None) -> Follow:
-    """Say whether each new post of someone one follows is a notice; None is the default rule. Raises NotFound."""
-    tie = Follow.objects.filter(follower=user, followee=anyone(username)).first()
-    if tie is None:
-        raise NotFound(_("You don't follow this person."))
-    _ring(tie, bell)
-    return tie
+    """Set whether each new post of a followed person is a notice; None is the default rule. Raises NotFoundError."""
+    found = Follow.objects.filter(follower=user, followee=any_user(username)).first()
+    if found is None:
+        raise NotFoundError(_("You don't follow this person."))
+    _save_bell(found, bell)
+    return found
 
 
-def _ring(tie: Follow, bell: bool | None) -> None:
-    tie.bell = bell
-    tie.save(update_fields=["bell"])
+def _save_bell(follow: Follow, bell: bool | None) -> None:
+    follow.bell = bell
+    follow.save(update_fields=["bell"])

@@ -6,15 +6,15 @@ from typing import TypedDict, Unpack
 
 from django.utils.translation import gettext as _
 
-from feeds.actions.finding import kept_post, may_moderate
-from feeds.actions.verb import verb
-from feeds.errors import Invalid, NotAllowed
+from feeds.actions.action import action
+from feeds.actions.lookups import kept_post, may_moderate
+from feeds.errors import InvalidError, NotAllowedError
 from feeds.models import Circle, Post, User
-from feeds.text import cleaning as texts
+from feeds.text.cleaning import clean_line, clean_text
 
 
 class PostChanges(TypedDict, total=False):
-    """What may be changed of a post; what is left out stays."""
+    """The fields of a post that can change; a missing key leaves the field as it is. `circle`: a slug, or None."""
 
     title: str
     body: str
@@ -22,22 +22,25 @@ class PostChanges(TypedDict, total=False):
     status: str
 
 
-@verb
+@action
 def create_post(
     user: User, *, title: str, body: str = "", circle: str | None = None, status: str = Post.Status.PUBLISHED
 ) -> Post:
-    """Publish a post, or keep it as a draft; `circle` is a slug. Raises Invalid."""
+    """Publish a post, or save it as a draft. circle: a slug, or None. Raises InvalidError."""
     return Post.objects.create(
         author=user, title=_title(title), body=_body(body), circle=_circle(circle), status=_status(status)
     )
 
 
-@verb
+@action
 def edit_post(user: User, *, post_id: int, **changes: Unpack[PostChanges]) -> Post:
-    """Change one's own post; `status="published"` publishes a draft. Raises NotFound, NotAllowed, Invalid."""
+    """Change the user's own post; `status="published"` publishes a draft.
+
+    Raises NotFoundError, NotAllowedError, InvalidError.
+    """
     post = kept_post(post_id, by=user)
     if post.author_id != user.pk:
-        raise NotAllowed(_("Only the author can edit a post."))
+        raise NotAllowedError(_("Only the author can edit a post."))
     edited = set(changes)
     if "title" in changes:
         post.title = _title(changes["title"])
@@ -53,39 +56,42 @@ def edit_post(user: User, *, post_id: int, **changes: Unpack[PostChanges]) -> Po
 
 
 def publish_post(user: User, *, post_id: int) -> Post:
-    """Show one's own draft to everyone. Raises NotFound, NotAllowed."""
+    """Publish the user's own draft. Raises NotFoundError, NotAllowedError."""
     return edit_post(user, post_id=post_id, status=Post.Status.PUBLISHED)
 
 
-@verb
+@action
 def delete_post(user: User, *, post_id: int) -> None:
-    """Take a post away: its author, the owner of its circle, or staff. Raises NotFound, NotAllowed."""
+    """Delete a post: allowed to its author, the owner of its circle, and staff.
+
+    Raises NotFoundError, NotAllowedError.
+    """
     post = kept_post(post_id, by=user)
     if post.author_id != user.pk and not may_moderate(user, post):
-        raise NotAllowed(_("Only the author or a moderator can delete this post."))
+        raise NotAllowedError(_("Only the author or a moderator can delete this post."))
     post.delete()
 
 
 def _title(title: str) -> str:
-    return texts.line(title, field="title", most=Post.TITLE_LENGTH)
+    return clean_line(title, field="title", max_length=Post.TITLE_LENGTH)
 
 
 def _body(body: str) -> str:
-    return texts.text(body, field="body", most=Post.BODY_LENGTH, blank=True)
+    return clean_text(body, field="body", max_length=Post.BODY_LENGTH, blank=True)
 
 
 def _circle(slug: str | None) -> Circle | None:
     if not slug:
         return None
-    circle = Circle.objects.at(slug).first()
+    circle = Circle.objects.with_slug(slug).first()
     if circle is None:
-        raise Invalid("circle", _("This circle doesn't exist."))
+        raise InvalidError("circle", _("This circle doesn't exist."))
     return circle
 
 
 def _status(status: str, *, now: str = Post.Status.DRAFT) -> str:
     if status not in Post.Status.values:
-        raise Invalid("status", _("The status must be “draft” or “published”."))
+        raise InvalidError("status", _("The status must be “draft” or “published”."))
     if now == Post.Status.PUBLISHED and status != now:
-        raise Invalid("status", _("A published post can't be turned back into a draft."))
+        raise InvalidError("status", _("A published post can't be turned back into a draft."))
     return status

@@ -1,4 +1,4 @@
-"""Tokens: let a program act for a user."""
+"""Tokens: create and revoke the secrets with which programs act for a user."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from feeds.actions.verb import verb
-from feeds.errors import NotFound
+from feeds.actions.action import action
+from feeds.errors import NotFoundError
 from feeds.models import ApiToken, User
-from feeds.text import cleaning as texts
+from feeds.text.cleaning import clean_line
 
-#: So that a token that got out is recognised by scanners, and by people.
-PREFIX = "airy_"
-#: The time of last use is written at most this often.
-RESOLUTION = dt.timedelta(minutes=10)
+#: Every secret begins with this, so that scanners and people recognise a leaked one.
+TOKEN_PREFIX = "airy_"
+#: Shortest time between two writes of `last_used_at`.
+WRITE_INTERVAL = dt.timedelta(minutes=10)
 
 
-@verb
+@action
 def create_token(user: User, *, name: str) -> tuple[ApiToken, str]:
-    """A new token and its secret, which can be had only now. Raises Invalid."""
-    name = texts.line(name, field="name", most=100)
-    secret = PREFIX + secrets.token_urlsafe(32)
+    """A new token and its secret, which is stored nowhere. Raises InvalidError."""
+    name = clean_line(name, field="name", max_length=100)
+    secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
     return ApiToken.objects.create(user=user, name=name, digest=ApiToken.digest_of(secret)), secret
 
 
-@verb
+@action
 def revoke_token(user: User, *, token_id: int) -> None:
-    """Make a token of one's own worthless. Raises NotFound."""
+    """Delete one of the user's own tokens. Raises NotFoundError."""
     deleted, _rows = user.tokens.filter(pk=token_id).delete()
     if not deleted:
-        raise NotFound(_("This token doesn't exist or has been revoked."))
+        raise NotFoundError(_("This token doesn't exist or has been revoked."))
 
 
 def user_of_token(secret: str) -> User | None:
-    """Whom a program acts for, or None; notes that the token is in use."""
+    """The user of the token with this secret, None if there is none; writes the time of use."""
     token = ApiToken.objects.of_secret(secret)
     if token is None:
         return None
     now = timezone.now()
-    stale = Q(last_used_at=None) | Q(last_used_at__lt=now - RESOLUTION)
-    if token.last_used_at is None or now - token.last_used_at > RESOLUTION:
+    stale = Q(last_used_at=None) | Q(last_used_at__lt=now - WRITE_INTERVAL)
+    if token.last_used_at is None or now - token.last_used_at > WRITE_INTERVAL:
         ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=now)
     return token.user

@@ -1,25 +1,25 @@
-"""Votes: give, turn round, take back."""
+"""Votes: vote, change a vote, remove it."""
 
 from __future__ import annotations
 
 from django.utils.translation import gettext as _
 
-from feeds.actions.finding import refuse_blocked, visible_entity
-from feeds.actions.verb import verb
-from feeds.errors import Invalid
+from feeds.actions.action import action
+from feeds.actions.lookups import refuse_blocked, visible_entity
+from feeds.errors import InvalidError
 from feeds.models import User, Vote
 
 
-@verb
+@action
 def vote(user: User, *, entity_type: str, entity_id: int, vote_type: str) -> Vote:
-    """Vote "up" or "down" on a "post" or "comment"; the same again changes nothing.
+    """Vote "up" or "down" on a "post" or "comment". The same vote again changes nothing.
 
-    Raises NotFound, NotAllowed, Invalid.
+    Raises NotFoundError, NotAllowedError, InvalidError.
     """
     if vote_type not in Vote.Type.values:
-        raise Invalid("vote_type", _("A vote must be “up” or “down”."))
+        raise InvalidError("vote_type", _("A vote must be “up” or “down”."))
     refuse_blocked(user, visible_entity(entity_type, entity_id).author_id)
-    # Of two first votes at once one inserts; the other waits for the unique key, then finds that row and locks it.
+    # Of two first votes at once, one inserts. The other waits at the unique key, then finds the row and locks it.
     mine, created = Vote.objects.select_for_update(no_key=True).get_or_create(
         user=user, entity_type=entity_type, entity_id=entity_id, defaults={"vote_type": vote_type}
     )
@@ -29,8 +29,8 @@ def vote(user: User, *, entity_type: str, entity_id: int, vote_type: str) -> Vot
     return mine
 
 
-@verb
+@action
 def retract_vote(user: User, *, entity_type: str, entity_id: int) -> None:
-    """Take a vote back, if there is one. Raises NotFound, Invalid."""
+    """Remove a vote, if there is one. Raises NotFoundError, InvalidError."""
     visible_entity(entity_type, entity_id)
     Vote.objects.on(entity_type, entity_id).filter(user=user).delete()

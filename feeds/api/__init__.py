@@ -1,4 +1,7 @@
-"""The JSON API of feeds, one router per noun: it parses and renders; feeds.actions write, timelines and others read."""
+"""API: the JSON API of feeds, one router per noun. It parses and renders; feeds.actions write, feeds.lists read.
+
+Runs in web processes. The docstrings of its functions and schemas are shown on /api/docs.
+"""
 
 from ninja import Router
 

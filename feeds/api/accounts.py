@@ -7,16 +7,16 @@ from ninja import Router, Status
 from ninja.errors import AuthenticationError
 
 from feeds import actions, limits
-from feeds.api.auth import Request, stranger
+from feeds.api.auth import Request, visitor_of_this_site
 from feeds.api.schemas.accounts import AccountOut, Credentials, Registration
 from feeds.api.throttle import PerAddress
-from feeds.errors import NotAllowed
+from feeds.errors import NotAllowedError
 from feeds.models import User
 
 router = Router(tags=["accounts"])
 
 
-@router.post("/register", auth=[stranger], throttle=PerAddress(limits.REGISTER), response={201: AccountOut})
+@router.post("/register", auth=[visitor_of_this_site], throttle=PerAddress(limits.REGISTER), response={201: AccountOut})
 def register(request: HttpRequest, registration: Registration) -> Status[AccountOut]:
     """Open an account and sign in."""
     user = actions.register(**registration.model_dump())
@@ -24,7 +24,7 @@ def register(request: HttpRequest, registration: Registration) -> Status[Account
     return Status(201, AccountOut.of(user))
 
 
-@router.post("/login", auth=[stranger], throttle=PerAddress(limits.LOGIN), response=AccountOut)
+@router.post("/login", auth=[visitor_of_this_site], throttle=PerAddress(limits.LOGIN), response=AccountOut)
 def sign_in(request: HttpRequest, credentials: Credentials) -> AccountOut:
     """Start a session."""
     user = authenticate(request, **credentials.model_dump())
@@ -43,7 +43,7 @@ def sign_out(request: Request) -> Status[None]:
 
 
 def _refuse_banned(credentials: Credentials) -> None:
-    """Raises NotAllowed for one who knows the password of a closed account; nobody else is told that it is closed."""
+    """Raises NotAllowedError for a closed account if the password is right. Others do not learn that it is closed."""
     banned = User.objects.named(credentials.username).filter(is_active=False).first()
     if banned is not None and banned.check_password(credentials.password):
-        raise NotAllowed(_("This account has been deactivated."))
+        raise NotAllowedError(_("This account has been deactivated."))

@@ -1,4 +1,4 @@
-"""Auth: who asks, told by an API token, by the session cookie, or nobody."""
+"""Auth: the user of a request, by API token or session cookie."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from ninja.security import APIKeyCookie, HttpBearer
 from ninja.utils import check_csrf
 
 from feeds.actions import user_of_token
-from feeds.errors import NotAllowed
+from feeds.errors import NotAllowedError
 from feeds.lists.visibility import Viewer
 from feeds.models import ApiToken, User
 from feeds.origins import is_from_this_site
 
 
 class Request(HttpRequest):
-    """A request of somebody signed in."""
+    """A request of a user."""
 
     auth: User
 
 
 class OpenRequest(HttpRequest):
-    """A request of anybody."""
+    """A request of a user or of a visitor who is not signed in."""
 
     auth: Viewer
 
@@ -44,12 +44,12 @@ class Token(HttpBearer):
 
 
 class Session(APIKeyCookie):
-    """The session cookie, for browsers; what changes something needs the CSRF token, too."""
+    """The session cookie, for browsers. A request that writes needs the CSRF token as well."""
 
     param_name = settings.SESSION_COOKIE_NAME
 
     def _get_key(self, request: HttpRequest) -> str | None:
-        # Not as inherited: a stranger is to hear 401, and only one who is signed in that the CSRF token is missing.
+        # The inherited method checks the CSRF token first. Here a visitor gets 401, and only a user can miss the token.
         return request.COOKIES.get(self.param_name)
 
     def authenticate(self, request: HttpRequest, key: str | None) -> User | None:
@@ -58,29 +58,31 @@ class Session(APIKeyCookie):
                 _refuse_banned(User.objects.filter(pk=user_id))
             return None
         if check_csrf(request):
-            raise NotAllowed(
+            raise NotAllowedError(
                 _("The CSRF token is missing or wrong. Send the csrftoken cookie in the X-CSRFToken header.")
             )
         return request.user
 
 
 def anonymous(request: HttpRequest) -> AnonymousUser:
-    """Anybody else, who may read."""
+    """A visitor who is not signed in."""
     return AnonymousUser()
 
 
-def stranger(request: HttpRequest) -> AnonymousUser:
-    """One who is about to sign in. A program needs no CSRF token for that; a page of another site may not do it."""
+def visitor_of_this_site(request: HttpRequest) -> AnonymousUser:
+    """A visitor who signs in or registers. A program needs no CSRF token for that. Raises NotAllowedError for a page of
+    another site.
+    """
     if not is_from_this_site(request):
-        raise NotAllowed(_("Signing in from another site is not allowed."))
+        raise NotAllowedError(_("Signing in from another site is not allowed."))
     return AnonymousUser()
 
 
 SIGNED_IN = [Token(), Session()]
-ANYBODY = [*SIGNED_IN, anonymous]
+USER_OR_VISITOR = [*SIGNED_IN, anonymous]
 
 
 def _refuse_banned(claimed: QuerySet[User]) -> None:
-    """Raises NotAllowed when a session or token is that of a user who was banned since."""
+    """Raises NotAllowedError if one of these users, of a session or token, is banned."""
     if claimed.filter(is_active=False).exists():
-        raise NotAllowed(_("This account has been deactivated."))
+        raise NotAllowedError(_("This account has been deactivated."))

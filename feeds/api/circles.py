@@ -1,50 +1,50 @@
-"""Circles: list, look at, found, join, leave."""
+"""Circles: list, show, create, join, leave."""
 
 from ninja import Router, Status
 
 from feeds import actions
-from feeds.api.auth import ANYBODY, OpenRequest, Request
+from feeds.api.auth import USER_OR_VISITOR, OpenRequest, Request
 from feeds.api.schemas.circles import CircleIn, CircleOut, MembershipOut
-from feeds.api.schemas.shape import Optional, PageOut
-from feeds.lists import circles as directory
+from feeds.api.schemas.shape import OptionalText, PageOut
+from feeds.lists.circles import get_circle, list_circles
 from feeds.models import User
 
 router = Router(tags=["circles"])
 
 
-@router.get("", auth=ANYBODY, response=PageOut[CircleOut])
-def circles(request: OpenRequest, cursor: Optional = None) -> PageOut[CircleOut]:
-    """All circles, the newest first."""
-    return PageOut.of(directory.circles(viewer=request.auth, cursor=cursor), CircleOut.of)
+@router.get("", auth=USER_OR_VISITOR, response=PageOut[CircleOut])
+def circles(request: OpenRequest, cursor: OptionalText = None) -> PageOut[CircleOut]:
+    """All circles, newest first."""
+    return PageOut.of(list_circles(viewer=request.auth, cursor=cursor), CircleOut.of)
 
 
 @router.post("", response={201: CircleOut})
 def create_circle(request: Request, circle: CircleIn) -> Status[CircleOut]:
-    """Found a circle, and be its first member."""
+    """Create a circle. You own it and are its first member."""
     created = actions.create_circle(request.auth, **circle.model_dump())
-    return Status(201, CircleOut.of(directory.circle(created.slug, viewer=request.auth)))
+    return Status(201, CircleOut.of(get_circle(created.slug, viewer=request.auth)))
 
 
-@router.get("/{slug}", auth=ANYBODY, response=CircleOut)
+@router.get("/{slug}", auth=USER_OR_VISITOR, response=CircleOut)
 def circle(request: OpenRequest, slug: str) -> CircleOut:
     """A circle. Its posts: `GET /api/posts?circle=<slug>`."""
-    return CircleOut.of(directory.circle(slug, viewer=request.auth))
+    return CircleOut.of(get_circle(slug, viewer=request.auth))
 
 
 @router.put("/{slug}/membership", response=MembershipOut)
 def join(request: Request, slug: str) -> MembershipOut:
-    """Belong to a circle; its posts come into one's feed."""
+    """Join a circle; its posts come into your feed."""
     actions.join(request.auth, slug=slug)
     return _membership(request.auth, slug)
 
 
 @router.delete("/{slug}/membership", response=MembershipOut)
 def leave(request: Request, slug: str) -> MembershipOut:
-    """Belong to a circle no longer."""
+    """Leave a circle."""
     actions.leave(request.auth, slug=slug)
     return _membership(request.auth, slug)
 
 
 def _membership(user: User, slug: str) -> MembershipOut:
-    seen = directory.circle(slug, viewer=user)
+    seen = get_circle(slug, viewer=user)
     return MembershipOut(member=seen.is_member, member_count=seen.member_count)  # type: ignore[attr-defined]

@@ -1,16 +1,16 @@
-"""Feed: what those one follows, and one's circles, published."""
+"""Feed: the posts of followed people and joined circles."""
 
 from ninja import Router
 
 from feeds.api.auth import Request
 from feeds.api.schemas.posts import PostOut
-from feeds.api.schemas.shape import Optional, PageOut
-from feeds.lists import posts as timeline
+from feeds.api.schemas.shape import OptionalText, PageOut
+from feeds.lists.home import list_home_feed
 
 router = Router(tags=["posts"])
 
 
 @router.get("/feed", response=PageOut[PostOut])
-def feed(request: Request, cursor: Optional = None) -> PageOut[PostOut]:
-    """One's own feed, the newest first."""
-    return PageOut.of(timeline.home(request.auth, cursor=cursor), PostOut.of)
+def feed(request: Request, cursor: OptionalText = None) -> PageOut[PostOut]:
+    """Your feed, newest first."""
+    return PageOut.of(list_home_feed(request.auth, cursor=cursor), PostOut.of)

@@ -5,39 +5,40 @@ from ninja import Router, Status
 from ninja.errors import AuthenticationError
 
 from feeds import actions
-from feeds.actions.finding import anyone, circle_at
-from feeds.api.auth import ANYBODY, OpenRequest, Request
+from feeds.actions.lookups import any_user, circle_with_slug
+from feeds.api.auth import USER_OR_VISITOR, OpenRequest, Request
 from feeds.api.schemas.posts import PostIn, PostOut, PostPatch
 from feeds.api.schemas.posts import Status as PostStatus
-from feeds.api.schemas.shape import Optional, PageOut
-from feeds.errors import NotFound
-from feeds.lists import posts as timeline
-from feeds.lists.visibility import Viewer, signed_in
+from feeds.api.schemas.shape import OptionalText, PageOut
+from feeds.errors import NotFoundError
+from feeds.lists.posts import get_post, list_drafts, list_posts
+from feeds.lists.ranked import Period, Sort
+from feeds.lists.visibility import Viewer, user_or_none
 from feeds.models import Post, User
 
 router = Router(tags=["posts"])
 
 
-@router.get("", auth=ANYBODY, response=PageOut[PostOut])
+@router.get("", auth=USER_OR_VISITOR, response=PageOut[PostOut])
 def posts(
     request: OpenRequest,
-    sort: timeline.Sort = "hot",
-    period: timeline.Period = "all",
-    circle: Optional = None,
-    author: Optional = None,
+    sort: Sort = "hot",
+    period: Period = "all",
+    circle: OptionalText = None,
+    author: OptionalText = None,
     status: PostStatus = "published",
-    cursor: Optional = None,
+    cursor: OptionalText = None,
 ) -> PageOut[PostOut]:
-    """What everyone published, best first by `sort`; or with `status=draft` one's own drafts, the latest first."""
+    """The posts of everyone, best first by `sort`; with `status=draft` your own drafts, the last changed first."""
     viewer = request.auth
     if status == "draft":
-        page = timeline.drafts(_known(viewer), cursor=cursor)
+        page = list_drafts(_required_user(viewer), cursor=cursor)
     else:
-        page = timeline.posts(
+        page = list_posts(
             sort,
             period=period,
-            circle=circle_at(circle) if circle else None,
-            author=anyone(author) if author else None,
+            circle=circle_with_slug(circle) if circle else None,
+            author=any_user(author) if author else None,
             viewer=viewer,
             cursor=cursor,
         )
@@ -46,12 +47,12 @@ def posts(
 
 @router.post("", response={201: PostOut})
 def create_post(request: Request, post: PostIn) -> Status[PostOut]:
-    """Publish a post, or keep it as a draft."""
+    """Publish a post, or save it as a draft."""
     created = actions.create_post(request.auth, **post.model_dump())
     return Status(201, _shown(created.pk, request.auth))
 
 
-@router.get("/{post_id}", auth=ANYBODY, response=PostOut)
+@router.get("/{post_id}", auth=USER_OR_VISITOR, response=PostOut)
 def read_post(request: OpenRequest, post_id: int) -> PostOut:
     """A post; a draft only for its author."""
     return _shown(post_id, request.auth)
@@ -59,27 +60,27 @@ def read_post(request: OpenRequest, post_id: int) -> PostOut:
 
 @router.patch("/{post_id}", response=PostOut)
 def edit_post(request: Request, post_id: int, post: PostPatch) -> PostOut:
-    """Change one's own post; `status: published` publishes a draft."""
+    """Change your own post; `status: published` publishes a draft."""
     actions.edit_post(request.auth, post_id=post_id, **post.model_dump(exclude_unset=True))
     return _shown(post_id, request.auth)
 
 
 @router.delete("/{post_id}", response={204: None})
 def delete_post(request: Request, post_id: int) -> Status[None]:
-    """Take a post away: one's own, one in a circle of one's own, and staff any."""
+    """Delete your own post, or one in a circle you own. Staff may delete any."""
     actions.delete_post(request.auth, post_id=post_id)
     return Status(204, None)
 
 
 def _shown(post_id: int, viewer: Viewer) -> PostOut:
     try:
-        return PostOut.of(timeline.post(post_id, viewer=viewer))
+        return PostOut.of(get_post(post_id, viewer=viewer))
     except Post.DoesNotExist:
-        raise NotFound(_("This post doesn't exist or has been deleted.")) from None
+        raise NotFoundError(_("This post doesn't exist or has been deleted.")) from None
 
 
-def _known(viewer: Viewer) -> User:
-    user = signed_in(viewer)
+def _required_user(viewer: Viewer) -> User:
+    user = user_or_none(viewer)
     if user is None:
         raise AuthenticationError(message=_("Sign in to see your drafts."))
     return user

@@ -2,27 +2,31 @@
 
 from ninja import Router
 
-from feeds.actions.finding import anyone, circle_at
-from feeds.api.auth import ANYBODY, OpenRequest
+from feeds.actions.lookups import any_user, circle_with_slug
+from feeds.api.auth import USER_OR_VISITOR, OpenRequest
 from feeds.api.schemas.posts import HitOut
-from feeds.api.schemas.shape import Optional, PageOut
-from feeds.search.search import search as find
+from feeds.api.schemas.shape import OptionalText, PageOut
+from feeds.search.search import search_posts
 
 router = Router(tags=["posts"])
 
 
-@router.get("/search", auth=ANYBODY, response=PageOut[HitOut])
+@router.get("/search", auth=USER_OR_VISITOR, response=PageOut[HitOut])
 def search(
-    request: OpenRequest, q: str = "", circle: Optional = None, author: Optional = None, cursor: Optional = None
+    request: OpenRequest,
+    q: str = "",
+    circle: OptionalText = None,
+    author: OptionalText = None,
+    cursor: OptionalText = None,
 ) -> PageOut[HitOut]:
-    """Posts that have all the words of `q`, best first; "quoted words" stand side by side, a -word must be missing.
+    """Posts with all the words of `q`, best first. "Quoted words" must be adjacent; a -word must be missing.
 
-    Only those in a circle or of an author, where given.
+    `circle` and `author` restrict the search.
     """
-    page = find(
+    page = search_posts(
         q,
-        circle=circle_at(circle) if circle else None,
-        author=anyone(author) if author else None,
+        circle=circle_with_slug(circle) if circle else None,
+        author=any_user(author) if author else None,
         viewer=request.auth,
         cursor=cursor,
     )

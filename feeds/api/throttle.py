@@ -1,4 +1,4 @@
-"""Throttle: the limits of feeds.limits, as django-ninja asks for them."""
+"""Throttle: the limits of feeds.limits, in the form of django-ninja."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from django.http import HttpRequest
 from ninja.throttling import BaseThrottle
 
 from feeds import limits
-from feeds.limits import Limit
-
-SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+from feeds.limits import SAFE_METHODS, Limit
 
 
 class Throttle(BaseThrottle):
-    """Refuses what is over a limit. One object serves all threads, so the wait is kept per context."""
+    """Refuses requests above a limit. One object serves all threads, so the seconds to wait are kept per context."""
 
     def __init__(self) -> None:
         self._wait: ContextVar[int | None] = ContextVar("wait", default=None)
@@ -32,7 +30,7 @@ class Throttle(BaseThrottle):
 
 
 class PerAddress(Throttle):
-    """One limit, for whoever is at an address: signing in is tried under many names."""
+    """One limit for each address, whatever the user: an attacker tries to sign in under many names."""
 
     def __init__(self, limit: Limit) -> None:
         super().__init__()

@@ -1,11 +1,12 @@
-"""Votes: give one, take it back. Both answer with how one voted now and with the numbers."""
+"""Votes: vote, remove a vote. Both answer with the vote and the counts after it."""
 
 from ninja import Router
 
 from feeds import actions
 from feeds.api.auth import Request
 from feeds.api.schemas.votes import VoteIn, VoteOut, VoteType
-from feeds.lists.presentation import Totals, totals
+from feeds.counts.counts import Counts
+from feeds.lists.presentation import counts_for
 from feeds.models import Entity, User
 
 router = Router(tags=["votes"])
@@ -19,7 +20,7 @@ def vote_on_post(request: Request, post_id: int, vote: VoteIn) -> VoteOut:
 
 @router.delete("/posts/{post_id}/vote", response=VoteOut)
 def retract_vote_on_post(request: Request, post_id: int) -> VoteOut:
-    """Take one's vote on a post back."""
+    """Remove your vote on a post."""
     return _retract(request.auth, Entity.POST, post_id)
 
 
@@ -31,7 +32,7 @@ def vote_on_comment(request: Request, comment_id: int, vote: VoteIn) -> VoteOut:
 
 @router.delete("/comments/{comment_id}/vote", response=VoteOut)
 def retract_vote_on_comment(request: Request, comment_id: int) -> VoteOut:
-    """Take one's vote on a comment back."""
+    """Remove your vote on a comment."""
     return _retract(request.auth, Entity.COMMENT, comment_id)
 
 
@@ -45,5 +46,5 @@ def _retract(user: User, entity_type: Entity, entity_id: int) -> VoteOut:
     return VoteOut.of(None, _numbers(user, entity_type, entity_id))
 
 
-def _numbers(user: User, entity_type: Entity, entity_id: int) -> Totals:
-    return totals(entity_type, [entity_id], viewer=user).get(entity_id, Totals())
+def _numbers(user: User, entity_type: Entity, entity_id: int) -> Counts:
+    return counts_for(entity_type, [entity_id], viewer=user).get(entity_id, Counts())

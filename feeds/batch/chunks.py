@@ -1,4 +1,4 @@
-"""Chunks: work through a large table by its primary key, some short transactions at a time, while the site runs."""
+"""Chunks: work through a large table by primary key, in short transactions, some at once, while the site runs."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ from django.db.models import QuerySet
 
 from events.pool import get_pool
 from feeds.batch.concurrency import checked_jobs
-from feeds.batch.progress import Advance, Course
+from feeds.batch.progress import Advance, ChunkProgress
 
 T = TypeVar("T")
 
-SIZE = 200
-#: How often a chunk that lost a deadlock against the site runs again at once.
+#: Rows in a chunk: one transaction.
+ROWS_PER_CHUNK = 200
+#: Times a chunk that lost a deadlock against the site is tried again, at once.
 DEADLOCK_RETRIES = 10
+#: SQLSTATE of a deadlock and of a serialization failure.
 DEADLOCKS = {"40P01", "40001"}
 
 
-class BrokenOff(BaseException):
-    """The work ended early; nothing of it is under way any more, and a chunk that failed has left nothing.
+class StoppedEarlyError(BaseException):
+    """The work ended early. No chunk is running any more; a chunk that failed has written nothing.
 
-    `after` is where to go on: all up to it is done. `results` are those of all chunks that are done, later ones
-    included, in the order of their keys.
+    after: the key to continue after; every row up to it is done.
+    results: the results of all chunks that succeeded, also those above `after`, in the order of their keys.
     """
 
     def __init__(self, why: str, *, after: Any, results: list[Any]) -> None:
@@ -35,16 +37,16 @@ class BrokenOff(BaseException):
         self.results = results
 
 
-class ChunkFailed(BrokenOff, Exception):
+class ChunkFailedError(StoppedEarlyError, Exception):
     """A chunk failed; its error is the cause of this one."""
 
 
-class Interrupted(BrokenOff, KeyboardInterrupt):
-    """Ctrl-C came."""
+class ChunksInterruptedError(StoppedEarlyError, KeyboardInterrupt):
+    """Ctrl-C was pressed."""
 
 
-def chunks_of(rows: QuerySet[Any], *, size: int = SIZE, after: int = 0) -> Iterator[list[int]]:
-    """The primary keys above `after` in ascending order, in lists of up to `size`, each read when it is asked for."""
+def chunks_of(rows: QuerySet[Any], *, size: int = ROWS_PER_CHUNK, after: int = 0) -> Iterator[list[int]]:
+    """The primary keys above `after` in ascending order, in lists of up to `size`, one query for each list."""
     while ids := list(rows.filter(pk__gt=after).order_by("pk").values_list("pk", flat=True)[:size]):
         yield ids
         after = ids[-1]
@@ -58,41 +60,43 @@ def each_chunk(
     after: int = 0,
     advance: Advance | None = None,
 ) -> list[T]:
-    """Call `work` with chunk after chunk of the primary keys above `after`, up to `jobs` at once, each in a transaction
-    and a slot of the process's pool; returns the results in the order of the keys.
+    """Call `work` with each chunk of the primary keys above `after`; return the results in the order of the keys.
 
-    jobs: by default a few, on SQLite one. One works in the calling thread, and so does any number inside a transaction,
-    whose rows no other thread sees. A chunk that loses a deadlock runs again.
-    advance: told how many more are done, in the calling thread.
+    Each call runs in a transaction and in a slot of the process's pool. A chunk that loses a deadlock is tried again.
 
-    Raises ValueError for a number of jobs out of range; ChunkFailed for the first that fails and Interrupted on Ctrl-C,
-    when what was under way has ended.
+    jobs: the most chunks at once; by default 4, on SQLite 1. A single job works in the calling thread. So does any
+    number of jobs inside a transaction, because no other thread sees the rows of that transaction.
+    advance: called in the calling thread after each chunk with its number of rows.
+
+    Raises ValueError for a number of jobs out of range; ChunkFailedError for the first chunk that fails; and
+    ChunksInterruptedError on Ctrl-C. The last two come when all running chunks have ended.
     """
     jobs = checked_jobs(jobs)
     in_threads = jobs > 1 and not connection.in_atomic_block
-    one_chunk = partial(_transact, work)
+    one_chunk = partial(_in_transaction, work)
     start: Callable[[list[int]], Future[T]] = partial(get_pool().submit if in_threads else _run_here, one_chunk)
-    course: Course[T] = Course(advance)
+    progress: ChunkProgress[T] = ChunkProgress(advance)
     try:
         for ids in chunks_of(rows, after=after):
-            course.add(ids, start(ids))
-            course.settle(fewer_than=jobs if in_threads else 1)
-        course.settle(fewer_than=1)
+            progress.add(ids, start(ids))
+            progress.wait_until_fewer_run(than=jobs if in_threads else 1)
+        progress.wait_until_fewer_run(than=1)
     except KeyboardInterrupt as error:
-        course.cancel()
-        course.end()
+        progress.cancel()
+        progress.wait_for_all()
         if not connection.in_atomic_block:
-            connection.close()  # a statement of it may have been cut off half-way
-        raise Interrupted("Stopped", after=course.done_up_to(after), results=course.results()) from error
+            connection.close()  # Ctrl-C may have cut off one of its statements
+        results = progress.results()
+        raise ChunksInterruptedError("Stopped", after=progress.done_up_to(after), results=results) from error
     except BaseException as error:
-        course.end()
-        why = f"{course.failed or 'The work'} failed: {type(error).__name__}: {error}"
-        raise ChunkFailed(why, after=course.done_up_to(after), results=course.results()) from error
-    return course.results()
+        progress.wait_for_all()
+        why = f"{progress.failed or 'The work'} failed: {type(error).__name__}: {error}"
+        raise ChunkFailedError(why, after=progress.done_up_to(after), results=progress.results()) from error
+    return progress.results()
 
 
 def _run_here(work: Callable[[list[int]], T], ids: list[int]) -> Future[T]:
-    """Run it now, in this thread and a slot of the pool."""
+    """Run the chunk now, in this thread and a slot of the pool."""
     future: Future[T] = Future()
     try:
         future.set_result(get_pool().run(work, ids))
@@ -101,7 +105,7 @@ def _run_here(work: Callable[[list[int]], T], ids: list[int]) -> Future[T]:
     return future
 
 
-def _transact(work: Callable[[list[int]], T], ids: list[int]) -> T:
+def _in_transaction(work: Callable[[list[int]], T], ids: list[int]) -> T:
     retries = DEADLOCK_RETRIES
     while True:
         try:

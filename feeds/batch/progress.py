@@ -1,38 +1,45 @@
-"""Course: what became of the chunks that were handed out, in whatever order they end."""
+"""Progress: the outcomes of chunks that run at the same time and end in any order."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
-#: Told how many more are done.
+#: Progress callback: number of rows processed since the last call.
 Advance = Callable[[int], object]
 
 
-class Course(Generic[T]):
-    """The chunks handed out, in the order of their keys."""
+class StartedChunk(NamedTuple, Generic[T]):
+    """A chunk that was started: the last key in it, and its outcome."""
+
+    last_key: int
+    future: Future[T]
+
+
+class ChunkProgress(Generic[T]):
+    """The chunks that were started, in the order of their keys. Used by one thread."""
 
     def __init__(self, advance: Advance | None) -> None:
-        #: The chunk that failed, for people.
+        #: The chunk that failed, as text for a message; empty if none did.
         self.failed = ""
         self._advance = advance
-        #: The last key of each, and its outcome. Nothing is taken out, so that Ctrl-C at any moment loses no result.
-        self._chunks: list[tuple[int, Future[T]]] = []
-        self._under_way: dict[Future[T], list[int]] = {}
+        #: All chunks. None is ever removed, so a Ctrl-C at any moment loses no result.
+        self._started: list[StartedChunk[T]] = []
+        self._running: dict[Future[T], list[int]] = {}
 
     def add(self, ids: list[int], future: Future[T]) -> None:
-        self._under_way[future] = ids
-        self._chunks.append((ids[-1], future))
+        self._running[future] = ids
+        self._started.append(StartedChunk(ids[-1], future))
 
-    def settle(self, *, fewer_than: int) -> None:
-        """Wait until fewer are under way. Raises what a chunk raised."""
-        while len(self._under_way) >= fewer_than:
-            for future in wait(self._under_way, return_when=FIRST_COMPLETED).done:
-                ids = self._under_way.pop(future)
+    def wait_until_fewer_run(self, *, than: int) -> None:
+        """Wait until fewer than this number of chunks are running. Raises the error of a chunk that failed."""
+        while len(self._running) >= than:
+            for future in wait(self._running, return_when=FIRST_COMPLETED).done:
+                ids = self._running.pop(future)
                 self.failed = f"The chunk from {ids[0]} to {ids[-1]}"
                 future.result()
                 self.failed = ""
@@ -40,27 +47,27 @@ class Course(Generic[T]):
                     self._advance(len(ids))
 
     def cancel(self) -> None:
-        """Ask those under way to stop where that is safe."""
-        for future in list(self._under_way):
+        """Ask the running chunks to stop at their next safe point."""
+        for future in list(self._running):
             future.cancel()
 
-    def end(self) -> None:
-        """Wait for those under way, unless Ctrl-C comes meanwhile."""
+    def wait_for_all(self) -> None:
+        """Wait for the running chunks to end. Another Ctrl-C ends the waiting."""
         with suppress(KeyboardInterrupt):
-            wait(self._under_way)
+            wait(self._running)
 
     def results(self) -> list[T]:
-        """Of all that are done, in the order of the keys."""
-        return [future.result() for _, future in self._chunks if _is_good(future)]
+        """The results of the chunks that succeeded, in the order of their keys."""
+        return [chunk.future.result() for chunk in self._started if _succeeded(chunk.future)]
 
     def done_up_to(self, after: int) -> int:
-        """The last key before which nothing is missing, `after` if the first chunk is."""
-        for last, future in self._chunks:
-            if not _is_good(future):
+        """The highest key up to which every chunk succeeded; `after` if the first one did not."""
+        for chunk in self._started:
+            if not _succeeded(chunk.future):
                 break
-            after = last
+            after = chunk.last_key
         return after
 
 
-def _is_good(future: Future[Any]) -> bool:
+def _succeeded(future: Future[Any]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None

@@ -1,4 +1,4 @@
-"""Recount: compare the counts with the votes and comments themselves, and put right what has drifted."""
+"""Recount: compare the counts with the votes and comments themselves, and correct those that differ."""
 
 from __future__ import annotations
 
@@ -10,33 +10,35 @@ from typing import Any, NamedTuple
 
 from django.db.models import Count, F, Q, QuerySet, Value
 
-from feeds.batch.chunks import BrokenOff, each_chunk
+from feeds.batch.chunks import StoppedEarlyError, each_chunk
 from feeds.batch.progress import Advance
 from feeds.counts import counting
-from feeds.counts.counting import Delta
+from feeds.counts.counting import CountedRow
+from feeds.counts.counts import Counts
+from feeds.counts.targets import find_targets
 from feeds.models import Comment, Entity, EntityCounts, Post, Uncounted, Vote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """Counts that were not what the tables say."""
+    """Counts that differed from the votes and comments. `held`: the counts as found; `true`: as they should be."""
 
     entity_type: str
     entity_id: int
-    held: Delta
-    true: Delta
+    held: Counts
+    true: Counts
 
     def __str__(self) -> str:
         numbers = (
             f"{name} {held} → {true}"
-            for name, held, true in zip(Delta._fields, self.held, self.true, strict=True)
+            for name, held, true in zip(Counts._fields, self.held, self.true, strict=True)
             if held != true
         )
         return f"{self.entity_type}/{self.entity_id}: {', '.join(numbers) or 'rank'}"
 
 
 class Position(NamedTuple):
-    """A place in a recount, which takes posts first and then comments; written as post/7 or comment/9."""
+    """A place in a recount: posts come first, then comments. Written as post/7 or comment/9."""
 
     entity_type: str
     entity_id: int
@@ -46,11 +48,20 @@ class Position(NamedTuple):
 
     @classmethod
     def read(cls, text: str) -> Position:
-        """The place so written. Raises ValueError."""
+        """The place in this text. Raises ValueError."""
         entity_type, _, entity_id = text.partition("/")
         if entity_type not in _TABLES or not (entity_id.isascii() and entity_id.isdigit()):
             raise ValueError(f"{text!r} is not a place in a recount. Write it as post/7 or comment/9")
         return cls(entity_type, int(entity_id))
+
+
+class MissingRow(NamedTuple):
+    """Numbers to add to the counts of an entity, from one of the tables (see `_missing`)."""
+
+    entity_id: int
+    upvotes: int
+    downvotes: int
+    comments: int
 
 
 START = Position("post", 0)
@@ -65,18 +76,19 @@ def recount(
     after: Position = START,
     advance: Advance | None = None,
 ) -> list[Drift]:
-    """Recount all posts and comments after a place, in chunks, while the site runs; returns what had drifted, in order.
+    """Recount all posts and comments after a place, in chunks, while the site runs. Returns the drifts in order.
 
-    repair: write the true numbers. settle: also take in what waits to be counted and forget that it waits, for events
-    that will never be delivered (suppressed, or discarded); use it only while nothing is waiting, or it counts twice.
-    jobs, advance and what is raised: as for `each_chunk`; the results of a recount that is broken off are its drifts.
+    repair: write the true numbers.
+    settle: also count the pending counts and delete them, for events that will never be delivered (suppressed, or
+    discarded). Use it only while no event waits for delivery, or that event is counted twice.
+    jobs, advance and errors: as for `each_chunk`; a StoppedEarlyError carries the drifts found so far.
     """
     drifts: list[Drift] = []
     for entity_type, rows, first in _tables(after):
         one_chunk = partial(_recount_chunk, entity_type, repair=repair, settle=settle)
         try:
             found = each_chunk(rows, one_chunk, jobs=jobs, after=first, advance=advance)
-        except BrokenOff as stop:
+        except StoppedEarlyError as stop:
             stop.after = Position(entity_type, stop.after)
             stop.results = [*drifts, *chain(*stop.results)]
             raise
@@ -85,12 +97,12 @@ def recount(
 
 
 def total(*, after: Position = START) -> int:
-    """How many posts and comments there are to recount after a place."""
+    """The number of posts and comments to recount after a place."""
     return sum(rows.filter(pk__gt=first).count() for _, rows, first in _tables(after))
 
 
 def _tables(after: Position) -> Iterator[tuple[str, QuerySet[Any], int]]:
-    """What is left after a place: entity type, rows, and the key after which to begin."""
+    """The work after a place: for each table its entity type, its rows, and the key to start after."""
     for entity_type, model in _TABLES.items():
         if entity_type == after.entity_type:
             yield entity_type, model.objects.all(), after.entity_id
@@ -99,18 +111,19 @@ def _tables(after: Position) -> Iterator[tuple[str, QuerySet[Any], int]]:
 
 
 def _recount_chunk(entity_type: str, ids: Sequence[int], *, repair: bool, settle: bool) -> list[Drift]:
-    found = counting.targets((entity_type, entity_id) for entity_id in ids)
-    # A count that is under way waits for these locks, or these for it; so what waits and what is held add up.
+    found = find_targets((entity_type, entity_id) for entity_id in ids)
+    # A count in progress waits for these locks, or these wait for it, so pending counts and counts add up.
     rows = counting.lock(found) if repair else _rows(entity_type, ids).order_by("entity_id")
     missing = _missing(entity_type, ids, settle=settle)
     drifts, drifted = [], []
     for row in rows:
-        held = Delta(row.upvotes, row.downvotes, row.comments)
-        true = held.plus(missing.get(row.entity_id, Delta()))
-        made_just_now = held == Delta() and row.hot == 0
+        change = missing.get(row.entity_id, Counts())
+        held = Counts(row.upvotes, row.downvotes, row.comments)
+        true = held.plus(change)
+        just_inserted = held == Counts() and row.hot == 0
         if held != true or counting.is_stale(row, found):
-            drifted.append((row, missing.get(row.entity_id, Delta())))
-            if held != true or not made_just_now:
+            drifted.append(CountedRow(row, change))
+            if held != true or not just_inserted:
                 drifts.append(Drift(entity_type=entity_type, entity_id=row.entity_id, held=held, true=true))
     if repair:
         counting.store(drifted, found)
@@ -123,20 +136,24 @@ def _rows(entity_type: str, ids: Sequence[int]) -> QuerySet[EntityCounts]:
     return EntityCounts.objects.filter(entity_type=entity_type, entity_id__in=ids)
 
 
-def _missing(entity_type: str, ids: Sequence[int], *, settle: bool) -> dict[int, Delta]:
-    """What the counts lack (less than nothing: have too much) beside what waits to be counted; in one statement, since
-    a vote between two would be seen by one of them alone."""
+def _missing(entity_type: str, ids: Sequence[int], *, settle: bool) -> dict[int, Counts]:
+    """The changes to add to the counts of each entity, negative where the counts are too high.
+
+    Votes + comments − counts − pending counts (the last not with `settle`). One statement over all four tables: between
+    two statements a vote could come in and be seen by only one of them.
+    """
     up, down = Count("pk", filter=Q(vote_type="up")), Count("pk", filter=Q(vote_type="down"))
     votes = Vote.objects.filter(entity_type=entity_type, entity_id__in=ids).values_list("entity_id").order_by()
     parts: list[QuerySet[Any, Any]] = [votes.annotate(up=up, down=down, comments=Value(0))]
     if entity_type == Entity.POST:
         comments = Comment.objects.filter(post__in=ids, deleted_at=None).values_list("post").order_by()
         parts.append(comments.annotate(up=Value(0), down=Value(0), comments=Count("pk")))
-    taken: list[QuerySet[Any, Any]] = [_rows(entity_type, ids)]
+    subtracted: list[QuerySet[Any, Any]] = [_rows(entity_type, ids)]
     if not settle:
-        taken.append(Uncounted.objects.filter(entity_type=entity_type, entity_id__in=ids))
-    parts += [one.values_list("entity_id", -F("upvotes"), -F("downvotes"), -F("comments")) for one in taken]
-    sums: dict[int, Delta] = {}
-    for entity_id, *numbers in parts[0].union(*parts[1:], all=True):
-        sums[entity_id] = sums.get(entity_id, Delta()).plus(Delta(*numbers))
+        subtracted.append(Uncounted.objects.filter(entity_type=entity_type, entity_id__in=ids))
+    parts += [one.values_list("entity_id", -F("upvotes"), -F("downvotes"), -F("comments")) for one in subtracted]
+    sums: dict[int, Counts] = {}
+    for row in map(MissingRow._make, parts[0].union(*parts[1:], all=True)):
+        change = Counts(row.upvotes, row.downvotes, row.comments)
+        sums[row.entity_id] = sums.get(row.entity_id, Counts()).plus(change)
     return sums

@@ -1,4 +1,4 @@
-"""Demo: people, circles, posts and threads to look around in, loaded once, through the actions that people use."""
+"""Load the demo: people, circles, posts and threads, from demo.toml."""
 
 from __future__ import annotations
 
@@ -13,47 +13,48 @@ from django.utils import timezone
 from feeds import actions
 from feeds.models import Circle, Comment, Entity, Follow, ImportedRow, Membership, Post, User, Vote
 
-CONTENTS = Path(__file__).with_name("demo.toml")
-#: Everyone's, the administrator's too; shown to whoever starts the demo.
+CONTENTS_FILE = Path(__file__).with_name("demo.toml")
+#: The password of all demo users and of the administrator; `manage.py demo` prints it.
 PASSWORD = "airy-demo"
 ADMINISTRATOR = "admin"
+#: The units of an age in demo.toml: "3d" is three days ago.
 UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
 Entry = dict[str, Any]
 
 
-class NotEmpty(Exception):
-    """Somebody has the names of the demo's people already."""
+class NamesTakenError(Exception):
+    """Users with the names of the demo's people exist already."""
 
 
 def load_demo() -> bool:
-    """Load everything in one transaction; False if that was done before. Raises NotEmpty."""
-    contents = tomllib.loads(CONTENTS.read_text(encoding="utf-8"))
+    """Load everything in one transaction. Returns False if it was loaded before. Raises NamesTakenError."""
+    contents = tomllib.loads(CONTENTS_FILE.read_text(encoding="utf-8"))
     with transaction.atomic():
         if ImportedRow.objects.filter(source="demo").exists():
             return False
         names = [person["name"] for person in contents["people"]]
         if taken := list(User.objects.named(ADMINISTRATOR, *names).values_list("username", flat=True)):
-            raise NotEmpty(", ".join(taken))
-        Scene().build(contents)
+            raise NamesTakenError(", ".join(taken))
+        DemoLoader().load(contents)
         ImportedRow.objects.create(source="demo", kind="demo", external_id="1", object_id=1)
     return True
 
 
 def people() -> list[str]:
     """The names of the demo's people."""
-    return [person["name"] for person in tomllib.loads(CONTENTS.read_text(encoding="utf-8"))["people"]]
+    return [person["name"] for person in tomllib.loads(CONTENTS_FILE.read_text(encoding="utf-8"))["people"]]
 
 
-class Scene:
-    """What is being built. What is new enough is news to the people in it, as it would be if they had just done it."""
+class DemoLoader:
+    """Writes the rows with the demo's users as actors and dates them back. Recent ones give the users notices."""
 
     def __init__(self) -> None:
         self.now = timezone.now()
         self.people: dict[str, User] = {}
 
-    def build(self, contents: Entry) -> None:
-        """All of it, in an order in which it could have happened."""
+    def load(self, contents: Entry) -> None:
+        """Load all of it, in an order in which it could have happened."""
         User.objects.create_superuser(username=ADMINISTRATOR, password=PASSWORD)
         for person in contents["people"]:
             user = actions.register(username=person["name"], password=PASSWORD)
@@ -63,8 +64,8 @@ class Scene:
             self._circle(circle)
         for follow in contents["follows"]:
             for name in follow["whom"]:
-                tie = actions.follow(self.people[follow["who"]], username=name)
-                self._backdate(Follow, tie.pk, follow["age"], "created_at")
+                followed = actions.follow(self.people[follow["who"]], username=name)
+                self._backdate(Follow, followed.pk, follow["age"], "created_at")
         for join in contents["joins"]:
             member = actions.join(self.people[join["who"]], slug=join["circle"])
             self._backdate(Membership, member.pk, join["age"], "created_at")
@@ -111,6 +112,6 @@ class Scene:
                 self._backdate(Vote, vote.pk, entry["age"], "created_at", "updated_at")
 
     def _backdate(self, model: type[models.Model], pk: int, age: str, *fields: str) -> None:
-        """Let it have happened earlier. Its event is of this transaction, so that nobody has seen another date."""
+        """Set the dates of a row to `age` ago. Its event is in this transaction: no subscriber sees another date."""
         moment = self.now - dt.timedelta(**{UNITS[age[-1]]: int(age[:-1])})
         model._base_manager.filter(pk=pk).update(**dict.fromkeys(fields, moment))

@@ -1,6 +1,6 @@
 """Fan-out: put posts into feeds.
 
-Every function reads current state and inserts with ON CONFLICT DO NOTHING: a repeated or late call does no harm.
+Each function reads the current state and inserts with ON CONFLICT DO NOTHING, so a repeated or late call does no harm.
 """
 
 from __future__ import annotations
@@ -13,59 +13,62 @@ from django.db import connections, router
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value, Window
 from django.db.models.functions import RowNumber
 
-from feeds.home_feed.recipients import are_too_many, next_chunk, present_among, readers_of
-from feeds.home_feed.trimming import KEPT, trim, whose_turn
+from feeds.home_feed.recipients import exceed_threshold, next_chunk, recipients_of, seen_lately_among
+from feeds.home_feed.trimming import FEED_LENGTH, feeds_to_trim, trim
 from feeds.models import FeedEntry, Follow, Membership, Post, PulledPost
 
-#: So many posts of a newly followed author, or newly joined circle, come into the feed.
-BACKFILL = 100
-#: So many followed authors, or circles, are named in a statement.
-LISTED = 10_000
+#: Posts of a newly followed author, or a newly joined circle, that come into the feed.
+BACKFILL_POSTS = 100
+#: Above this number the followed authors, or circles, are a subquery, not a list of ids in the statement.
+MAX_LISTED_IDS = 10_000
 
-_PULLED = Exists(PulledPost.objects.filter(post=OuterRef("pk")))
+_MERGED_ON_READ = Exists(PulledPost.objects.filter(post=OuterRef("pk")))
 
 
-class Reached(NamedTuple):
-    """What a chunk of a fan-out brought about: whose feeds are to be trimmed now, and whom to go on after."""
+class FanoutChunk(NamedTuple):
+    """The result of one chunk. to_trim: ids of users whose feeds must be trimmed. last: the last user id of the chunk;
+    None if it was the last chunk.
+    """
 
     to_trim: tuple[int, ...] = ()
     last: int | None = None
 
 
-def fan_out(post_id: int, *, after: int = 0) -> Reached:
-    """Put a post into the feeds of its next readers after the user `after`; `last` is None when there are no more.
+def fan_out(post_id: int, *, after: int = 0) -> FanoutChunk:
+    """Put a post into the feeds of the next chunk of its recipients, those above the user id `after`.
 
-    Those long absent are left out. A post with too many readers is put into no feed, but merged in on reading; it stays
-    so when it is moved to where there are fewer, as what is merged in is never brought to those who come later.
+    Users absent for long are left out. A post with more recipients than FANOUT_THRESHOLD gets a row in PulledPost
+    instead, and is merged in when a feed is read. It keeps that row when it moves to a circle with fewer members:
+    nobody who joins or follows later gets an entry for it.
     """
-    post = Post.objects.visible().filter(pk=post_id).annotate(pulled=_PULLED).first()
+    post = Post.objects.visible().filter(pk=post_id).annotate(merged_on_read=_MERGED_ON_READ).first()
     if post is None or post.published_at is None:
-        return Reached()
-    sources = readers_of(post)
-    if post.pulled or (not after and are_too_many(sources)):  # type: ignore[attr-defined]
+        return FanoutChunk()
+    sources = recipients_of(post)
+    if post.merged_on_read or (not after and exceed_threshold(sources)):  # type: ignore[attr-defined]
         PulledPost.objects.update_or_create(
             post=post,
             defaults={"author_id": post.author_id, "circle_id": post.circle_id, "published_at": post.published_at},
         )
-        return Reached()
+        return FanoutChunk()
     sources, last = next_chunk(sources, after=after)
     to_trim: set[int] = set()
     for rows in sources:
-        present = present_among(rows)
-        _insert(present.values_list("reader", Value(post.pk), Value(post.author_id), Value(post.published_at)))
-        to_trim.update(whose_turn(rows, post.pk))
-    return Reached(tuple(sorted(to_trim)), last)
+        recipients = seen_lately_among(rows)
+        _insert(recipients.values_list("reader", Value(post.pk), Value(post.author_id), Value(post.published_at)))
+        to_trim.update(feeds_to_trim(rows, post.pk))
+    return FanoutChunk(tuple(sorted(to_trim)), last)
 
 
 def backfill_authors(pairs: Set[tuple[int, int]]) -> None:
-    """Put the newest posts of authors into the feeds of those who follow them; pairs are (follower, followee)."""
+    """Put the newest posts of authors into their followers' feeds; `pairs` are (follower id, followee id)."""
     followers, authors = {follower for follower, _ in pairs}, {author for _, author in pairs}
     places = (
-        _pushed()
+        _fanned_out()
         .filter(author__in=authors)
         .annotate(place=Window(RowNumber(), partition_by="author", order_by=[F("published_at").desc(), F("pk").desc()]))
     )
-    posts = list(places.filter(place__lte=BACKFILL).values_list("pk", flat=True))
+    posts = list(places.filter(place__lte=BACKFILL_POSTS).values_list("pk", flat=True))
     follows = Follow.objects.filter(follower__in=followers, followee__in=authors).values_list(
         "pk", "follower", "followee"
     )
@@ -80,32 +83,32 @@ def backfill_authors(pairs: Set[tuple[int, int]]) -> None:
 def backfill_circle(user_id: int, circle_id: int) -> None:
     """Put the newest posts of a circle into the feed of a member."""
     if Membership.objects.filter(user=user_id, circle=circle_id).exists():
-        _fill(user_id, _pushed().filter(circle=circle_id), limit=BACKFILL)
+        _fill(user_id, _fanned_out().filter(circle=circle_id), limit=BACKFILL_POSTS)
 
 
 def rebuild(user_id: int) -> None:
-    """Put the newest posts that belong into a feed, all sources together.
+    """Put the newest posts of all sources into a feed.
 
-    As many as a feed keeps, so that nothing older is left below a gap.
+    FEED_LENGTH posts, as many as a feed keeps, so that no gap is left above older entries.
     """
-    followees = _listed(Follow.objects.filter(follower=user_id).values_list("followee_id", flat=True))
-    circles = _listed(Membership.objects.filter(user=user_id).values_list("circle_id", flat=True))
-    wanted = _pushed().filter(Q(author__in=followees) | Q(circle__in=circles))
-    _fill(user_id, wanted, limit=KEPT)
+    followees = _ids_or_subquery(Follow.objects.filter(follower=user_id).values_list("followee_id", flat=True))
+    circles = _ids_or_subquery(Membership.objects.filter(user=user_id).values_list("circle_id", flat=True))
+    wanted = _fanned_out().filter(Q(author__in=followees) | Q(circle__in=circles))
+    _fill(user_id, wanted, limit=FEED_LENGTH)
 
 
-def _listed(sources: QuerySet[Any, int]) -> list[int] | QuerySet[Any, int]:
-    """Ids, fetched: of a subquery the planner would not know how few there are, and look through the posts of all.
+def _ids_or_subquery(sources: QuerySet[Any, int]) -> list[int] | QuerySet[Any, int]:
+    """Fetch the ids: given a subquery, PostgreSQL overestimates it and scans all posts.
 
-    Too many for a statement stay a subquery: there it may look.
+    Above MAX_LISTED_IDS the subquery stays: there the scan is right.
     """
-    ids = list(sources[: LISTED + 1])
-    return ids if len(ids) <= LISTED else sources
+    ids = list(sources[: MAX_LISTED_IDS + 1])
+    return ids if len(ids) <= MAX_LISTED_IDS else sources
 
 
-def _pushed() -> QuerySet[Post]:
-    """The visible posts that are put into feeds, not merged in on reading."""
-    return Post.objects.visible().exclude(_PULLED)
+def _fanned_out() -> QuerySet[Post]:
+    """The visible posts that get feed entries."""
+    return Post.objects.visible().exclude(_MERGED_ON_READ)
 
 
 def _fill(user_id: int, posts: QuerySet[Post], *, limit: int) -> None:
@@ -115,7 +118,7 @@ def _fill(user_id: int, posts: QuerySet[Post], *, limit: int) -> None:
 
 
 def _insert(rows: QuerySet[Any, Any]) -> None:
-    """Insert (user, post, author, published) as selected: the rows never leave the database."""
+    """Insert feed entries from a query of (user id, post id, author id, published_at), without fetching the rows."""
     try:
         select, parameters = rows.query.sql_with_params()
     except EmptyResultSet:

@@ -1,4 +1,4 @@
-"""Presence: when a user was last here, and what a return after long absence entails."""
+"""Last seen: note when a user was here, and rebuild the feed of a user who returns after a long absence."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from django.utils import timezone
 
 from events.pool import PoolError, get_pool
 from feeds.home_feed import fanout
-from feeds.home_feed.recipients import ABSENCE
+from feeds.home_feed.recipients import ABSENT_AFTER
 from feeds.models import User
 
-#: The time is written at most this often.
-RESOLUTION = dt.timedelta(minutes=10)
+#: Shortest time between two writes of `last_seen_at`.
+WRITE_INTERVAL = dt.timedelta(minutes=10)
 
 
-def seen(user: User) -> None:
-    """Note that a user is here. Back after long absence, their feed is built anew first: fan-out had passed it over."""
+def mark_seen(user: User) -> None:
+    """Note that a user is here. After a long absence, during which fan-out left them out, rebuild the feed first."""
     now = timezone.now()
     away = now - user.last_seen_at
-    if away >= ABSENCE:
-        # Fan-out goes by the same column, so that a feed is always either kept or built anew.
+    if away >= ABSENT_AFTER:
+        # In one transaction, since fan-out reads the same column: a feed is either filled by fan-out or rebuilt.
         with transaction.atomic():
-            _note(user.pk, now)
+            _write(user.pk, now)
             fanout.rebuild(user.pk)
-    elif away >= RESOLUTION:
-        # A time that gets lost is noted by the next request: nobody waits for it.
+    elif away >= WRITE_INTERVAL:
+        # In the pool, without waiting. If the pool is full or closed, the next request writes it.
         with suppress(PoolError):
-            get_pool().try_submit(_note, user.pk, now)
+            get_pool().try_submit(_write, user.pk, now)
     else:
         return
     user.last_seen_at = now
 
 
-def _note(user_id: int, now: dt.datetime) -> None:
+def _write(user_id: int, now: dt.datetime) -> None:
     User.objects.filter(pk=user_id, last_seen_at__lt=now).update(last_seen_at=now)

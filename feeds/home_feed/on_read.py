@@ -1,4 +1,4 @@
-"""Pulling: the posts with so many readers that each finds them merged in on reading."""
+"""Fan-out on read: the posts with too many readers for feed entries, merged in when a feed is read."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Value
 from feeds.models import Follow, Membership, Post, PulledPost, User
 
 
-def pulled_for(viewer: User) -> QuerySet[PulledPost]:
-    """Those of whom the viewer follows and of the viewer's circles.
+def posts_merged_on_read(viewer: User) -> QuerySet[PulledPost]:
+    """Such posts by people the viewer follows, and those in the viewer's circles.
 
-    Whose they can be is asked first, here: a reader who follows none of them would else look through all of them.
+    The sources are fetched first: most readers follow no author of such posts, and would else scan all of them.
     """
     authors = Follow.objects.filter(
         Exists(PulledPost.objects.filter(author_id=OuterRef("followee_id"))), follower=viewer
@@ -18,9 +18,10 @@ def pulled_for(viewer: User) -> QuerySet[PulledPost]:
     circles = Membership.objects.filter(
         Exists(PulledPost.objects.filter(circle_id=OuterRef("circle_id"))), user=viewer
     ).values_list(Value("circle"), "circle_id")
-    wanted: dict[str, list[int]] = {"author": [], "circle": []}
+    sources: dict[str, list[int]] = {"author": [], "circle": []}
     for kind, source_id in authors.union(circles, all=True):
-        wanted[kind].append(source_id)
-    # A post may have left the circle a moment ago.
+        sources[kind].append(source_id)
+    # The post may have moved to another circle, and no subscriber has noted it yet.
     still_there = Exists(Post.objects.filter(pk=OuterRef("post_id"), circle=OuterRef("circle_id")))
-    return PulledPost.objects.filter(Q(author_id__in=wanted["author"]) | Q(still_there, circle_id__in=wanted["circle"]))
+    of_author, of_circle = Q(author_id__in=sources["author"]), Q(circle_id__in=sources["circle"])
+    return PulledPost.objects.filter(of_author | Q(still_there, of_circle))

@@ -1,4 +1,4 @@
-"""Page: a slice of a list and the cursor to the next one, by key and never by offset."""
+"""Page: part of a list, and the cursor to the next part. A cursor holds the key of the last item, never an offset."""
 
 import base64
 import binascii
@@ -14,12 +14,13 @@ from django.db.models.lookups import LessThan
 
 Item = TypeVar("Item")
 
-SIZE = 20
+#: Items on a page, unless the caller passes another size.
+PAGE_SIZE = 20
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class BadCursorError(ValueError):
-    """A cursor that this list did not hand out."""
+    """The cursor was not made by this list."""
 
     def __init__(self) -> None:
         super().__init__("this cursor does not belong to this list; leave it out to start from the first page")
@@ -27,20 +28,23 @@ class BadCursorError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Generic[Item]):
-    """Items in order, and the opaque cursor by which to ask for those after them (None: there are none)."""
+    """Items in order, and an opaque cursor to the next page; None on the last page."""
 
     items: list[Item]
     next_cursor: str | None = None
 
 
 def cursor_after(list_name: str, *key: int | float | str | None) -> str:
-    """An opaque cursor that continues the named list after this key."""
+    """An opaque cursor: the named list continues after this key."""
     raw = json.dumps([list_name, *key], separators=(",", ":"), ensure_ascii=False)
     return base64.urlsafe_b64encode(raw.encode()).decode().rstrip("=")
 
 
-def key_of(cursor: str, list_name: str, *kinds: type) -> tuple[Any, ...]:
-    """The key in a cursor of the named list. Raises BadCursorError when it is from elsewhere or tampered with."""
+def cursor_key(cursor: str, list_name: str, *kinds: type) -> tuple[Any, ...]:
+    """The key in a cursor of the named list, one value for each of `kinds`.
+
+    Raises BadCursorError for a cursor of another list, and for one that was changed.
+    """
     try:
         name, *key = json.loads(base64.urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4)))
     except (ValueError, TypeError, binascii.Error, RecursionError):
@@ -55,12 +59,12 @@ def key_of(cursor: str, list_name: str, *kinds: type) -> tuple[Any, ...]:
 
 
 def microseconds_of(moment: dt.datetime) -> int:
-    """A moment as a number for a cursor."""
+    """Microseconds since 1970-01-01 UTC: a moment as a number for a cursor."""
     return (moment - EPOCH) // dt.timedelta(microseconds=1)
 
 
 def moment_of(microseconds: int) -> dt.datetime:
-    """The moment again. Raises BadCursorError for one that no calendar has."""
+    """The inverse of `microseconds_of`. Raises BadCursorError for a number outside the years that Python supports."""
     try:
         return EPOCH + dt.timedelta(microseconds=microseconds)
     except OverflowError:
@@ -68,18 +72,18 @@ def moment_of(microseconds: int) -> dt.datetime:
 
 
 def page_of(rows: Iterable[Item], *, size: int, cursor: Callable[[Item], str]) -> Page[Item]:
-    """A page from up to size + 1 rows: the one too many only tells that there is more."""
+    """A page from up to size + 1 rows. The extra row is not shown; it only means that there is a next page."""
     items = list(rows)
     return Page(items=items[:size], next_cursor=cursor(items[size - 1]) if len(items) > size else None)
 
 
-def before(first: str, second: str, key: tuple[Any, Any]) -> LessThan:
-    """A condition for `filter`: the two columns, compared as one value, are less than the key.
+def row_less_than(first: str, second: str, key: tuple[Any, Any]) -> LessThan:
+    """A condition for `filter`: (first, second) < key, compared as SQL rows.
 
-    So the database reads on in an index over both from where the last page ended.
+    As a row comparison the database continues in an index over both columns, from where the last page ended.
     """
-    return LessThan(_pair(F(first), F(second)), _pair(*map(Value, key)))
+    return LessThan(_sql_row(F(first), F(second)), _sql_row(*map(Value, key)))
 
 
-def _pair(first: Combinable, second: Combinable) -> Func:
+def _sql_row(first: Combinable, second: Combinable) -> Func:
     return Func(first, second, function="", output_field=Field())

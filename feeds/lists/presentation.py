@@ -1,47 +1,52 @@
-"""Presentation: posts and comments with the numbers that one viewer is to see.
+"""Presentation: posts and comments with the numbers that one viewer must see.
 
-A viewer's own votes and comments are added as long as the counts do not hold them, so that the one who acts never
-notices that counting comes later. Counts and additions are read in one statement: counting in between cannot show a
-vote twice.
+The viewer's own pending votes and comments are added to the counts, so the person who acts never sees that counting
+comes later. One statement reads counts and pending counts: a vote that is counted meanwhile cannot show twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from django.db.models import QuerySet, Value
 
 from feeds import ranking
-from feeds.lists.visibility import Viewer, signed_in
+from feeds.counts.counts import Counts
+from feeds.lists.pagination import Page, page_of
+from feeds.lists.visibility import Viewer, user_or_none
 from feeds.models import Comment, Entity, EntityCounts, Post, Uncounted, Vote
 
-NUMBERS = ("entity_id", "upvotes", "downvotes", "comments")
+Key = TypeVar("Key", bound="tuple[Any, int]")
+
+#: The columns that EntityCounts and Uncounted have in common.
+COUNT_COLUMNS = ("entity_id", "upvotes", "downvotes", "comments")
 
 
-class Totals(NamedTuple):
-    """The numbers of one post or comment."""
+class CountsRow(NamedTuple):
+    """A row of EntityCounts, or of the viewer's pending counts."""
 
-    upvotes: int = 0
-    downvotes: int = 0
-    comments: int = 0
+    is_pending: bool
+    entity_id: int
+    upvotes: int
+    downvotes: int
+    comments: int
 
-    @property
-    def score(self) -> int:
-        return self.upvotes - self.downvotes
 
-    def plus(self, other: Totals) -> Totals:
-        """Both together."""
-        return Totals(*map(sum, zip(self, other, strict=True)))
+def present_page(keys: Sequence[Key], *, size: int, cursor: Callable[[Key], str], viewer: Viewer) -> Page[Post]:
+    """A page of posts from up to size + 1 keys, whose second part is a post's id."""
+    page = page_of(keys, size=size, cursor=cursor)
+    posts = present_posts_by_id([post_id for _, post_id in page.items], viewer=viewer)
+    return Page(items=posts, next_cursor=page.next_cursor)
 
 
 def present_posts(posts: Iterable[Post], *, viewer: Viewer = None) -> list[Post]:
     """The posts with `upvotes downvotes score hot comment_count my_vote` (two queries, one without a viewer)."""
     shown = list(posts)
-    held = totals(Entity.POST, [post.pk for post in shown], viewer=viewer)
+    counts = counts_for(Entity.POST, [post.pk for post in shown], viewer=viewer)
     votes = own_votes(Entity.POST, [post.pk for post in shown], viewer=viewer)
     for post in shown:
-        numbers = held.get(post.pk, Totals())
+        numbers = counts.get(post.pk, Counts())
         _attach(post, numbers, votes.get(post.pk))
         post.comment_count = numbers.comments  # type: ignore[attr-defined]
         since = post.published_at or post.created_at
@@ -50,67 +55,70 @@ def present_posts(posts: Iterable[Post], *, viewer: Viewer = None) -> list[Post]
 
 
 def present_posts_by_id(ids: Sequence[int], *, viewer: Viewer = None) -> list[Post]:
-    """The visible ones of these posts in this order, presented, their authors and circles with them."""
-    # Not by a join: beside a large table of users the planner may read all of it for a page.
+    """The visible ones of these posts, in this order, with their numbers, authors and circles."""
+    # No join: beside a large table of users the planner may read all of it for a page.
     rows = Post.objects.visible().prefetch_related("author", "circle").in_bulk(ids) if ids else {}
     return present_posts((rows[id] for id in ids if id in rows), viewer=viewer)
 
 
 def present_comments(
-    comments: Iterable[Comment], *, viewer: Viewer = None, held: dict[int, Totals] | None = None
+    comments: Iterable[Comment], *, viewer: Viewer = None, counts: Mapping[int, Counts] | None = None
 ) -> list[Comment]:
-    """The comments with `upvotes downvotes score my_vote`."""
+    """The comments with `upvotes downvotes score my_vote`. `counts`: their counts, if the caller has them."""
     shown = list(comments)
     ids = [comment.pk for comment in shown]
-    held = totals(Entity.COMMENT, ids, viewer=viewer) if held is None else held
+    counts = counts_for(Entity.COMMENT, ids, viewer=viewer) if counts is None else counts
     votes = own_votes(Entity.COMMENT, ids, viewer=viewer)
     for comment in shown:
-        _attach(comment, held.get(comment.pk, Totals()), votes.get(comment.pk))
+        _attach(comment, counts.get(comment.pk, Counts()), votes.get(comment.pk))
     return shown
 
 
-def totals(entity_type: str, ids: Sequence[int] | QuerySet[Any, Any], *, viewer: Viewer = None) -> dict[int, Totals]:
-    """The counts of these entities, and what the viewer did that they do not hold yet."""
-    return together(*counted_and_waiting(entity_type, ids, viewer=viewer))
-
-
-def counted_and_waiting(
+def counts_for(
     entity_type: str, ids: Sequence[int] | QuerySet[Any, Any], *, viewer: Viewer = None
-) -> tuple[dict[int, Totals], dict[int, Totals]]:
-    """The counts of these entities, and apart from them what the viewer did that they do not hold yet."""
+) -> dict[int, Counts]:
+    """The counts of these entities by id, the viewer's pending counts included."""
+    return add_up(*counted_and_pending(entity_type, ids, viewer=viewer))
+
+
+def counted_and_pending(
+    entity_type: str, ids: Sequence[int] | QuerySet[Any, Any], *, viewer: Viewer = None
+) -> tuple[dict[int, Counts], dict[int, Counts]]:
+    """The counts of these entities by id, and the viewer's pending counts by id."""
     if not isinstance(ids, QuerySet) and not ids:
         return {}, {}
-    here = EntityCounts.objects.filter(entity_type=entity_type, entity_id__in=ids)
-    rows = here.values_list(Value(False), *NUMBERS)
-    if user := signed_in(viewer):
+    of_entities = EntityCounts.objects.filter(entity_type=entity_type, entity_id__in=ids)
+    rows = of_entities.values_list(Value(False), *COUNT_COLUMNS)
+    if user := user_or_none(viewer):
         own = Uncounted.objects.filter(user=user, entity_type=entity_type, entity_id__in=ids)
-        rows = rows.union(own.values_list(Value(True), *NUMBERS), all=True)
-    counted: dict[int, Totals] = {}
-    waiting: dict[int, Totals] = {}
-    for waits, entity_id, *row in rows:
-        sums = waiting if waits else counted
-        sums[entity_id] = sums.get(entity_id, Totals()).plus(Totals(*row))
-    return counted, waiting
+        rows = rows.union(own.values_list(Value(True), *COUNT_COLUMNS), all=True)
+    counted: dict[int, Counts] = {}
+    pending: dict[int, Counts] = {}
+    for row in map(CountsRow._make, rows):
+        sums = pending if row.is_pending else counted
+        numbers = Counts(row.upvotes, row.downvotes, row.comments)
+        sums[row.entity_id] = sums.get(row.entity_id, Counts()).plus(numbers)
+    return counted, pending
 
 
-def together(counted: Mapping[int, Totals], waiting: Mapping[int, Totals]) -> dict[int, Totals]:
-    """Both added up."""
+def add_up(counted: Mapping[int, Counts], pending: Mapping[int, Counts]) -> dict[int, Counts]:
+    """The sums by id, at least 0 each."""
     sums = {
-        entity_id: counted.get(entity_id, Totals()).plus(waiting.get(entity_id, Totals()))
-        for entity_id in {**counted, **waiting}
+        entity_id: counted.get(entity_id, Counts()).plus(pending.get(entity_id, Counts()))
+        for entity_id in {**counted, **pending}
     }
-    # A withdrawal may be counted before its vote: for that moment nobody needs to see less than nothing.
-    return {entity_id: Totals(*(max(number, 0) for number in held)) for entity_id, held in sums.items()}
+    # A withdrawal may be counted before its vote; for that moment the sum is negative.
+    return {entity_id: Counts(*(max(number, 0) for number in numbers)) for entity_id, numbers in sums.items()}
 
 
 def own_votes(entity_type: str, ids: Sequence[int], *, viewer: Viewer = None) -> dict[int, str]:
-    """How the viewer voted on these."""
-    if not ids or (user := signed_in(viewer)) is None:
+    """The viewer's votes on these entities, "up" or "down" by id."""
+    if not ids or (user := user_or_none(viewer)) is None:
         return {}
     votes = Vote.objects.filter(user=user, entity_type=entity_type, entity_id__in=ids)
     return dict(votes.values_list("entity_id", "vote_type"))
 
 
-def _attach(row: Any, numbers: Totals, my_vote: str | None) -> None:
+def _attach(row: Any, numbers: Counts, my_vote: str | None) -> None:
     row.upvotes, row.downvotes, row.score = numbers.upvotes, numbers.downvotes, numbers.score
     row.my_vote = my_vote

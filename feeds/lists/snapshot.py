@@ -1,8 +1,21 @@
-"""Snapshot: what a reader saw when reading began, so that the pages that follow show the order of then.
+"""Snapshot: which changes of counts a reader had seen when reading began, so that the next pages keep that order.
 
-A list is read on from what has not changed since, as it is now, and from what has, as it was before its first change
-since. On PostgreSQL a change is since then if its transaction was not done; what the reader's own transaction had
-written is not.
+Each change of votes leaves a row in the count history (EarlierCounts) with the ranks before it. Later pages combine
+(1) entities unchanged since the first page, with their current ranks, and (2) entities that changed, with the ranks
+they had before their first change.
+
+Example. Ranks: A 9, B 8, C 7, D 6. The first page, of two, shows A and B; its cursor holds the snapshot "history up to
+row 40". Now D gets four votes: row 41 of the history says "D was 6", and D is at 10. The next page is "below 8":
+    unchanged, current rank below 8:       C 7
+    changed, rank before row 41 below 8:   D 6
+It shows C and D, although D is at 10 by now and would be above B: no post is skipped and none comes twice.
+
+On PostgreSQL "changed since" means: by a transaction that had not committed when the first page was read. A row's
+number
+alone does not say that: a slow transaction takes number 39, commits after number 40 was seen, and has changed something
+that the reader had not seen. So a snapshot also holds the transactions in progress, as pg_current_snapshot() gives
+them. The reader's own transaction is never among them: what it wrote, it saw. SQLite has one writer, so the number is
+enough.
 """
 
 from __future__ import annotations
@@ -18,104 +31,114 @@ from django.utils import timezone
 from feeds.lists.pagination import BadCursorError, microseconds_of, moment_of
 from feeds.models import EarlierCounts
 
-#: So long one reads on by it; earlier counts are kept for a little longer.
-LASTS = dt.timedelta(days=1)
-#: More transactions than these are not named, so that no statement takes more numbers than a database lets it.
-NAMED = 1_000
+#: Time for which a cursor keeps the order. The count history is kept for a little longer.
+VALID_FOR = dt.timedelta(days=1)
+#: The most transactions in progress that a snapshot names, since a statement takes a limited number of parameters.
+#: Those after them count as not committed.
+MAX_IN_PROGRESS = 1_000
 NUMBER = r"\d{1,18}"
-WRITTEN = re.compile(
-    f"(?P<moment>{NUMBER}):(?P<seen>{NUMBER})"
-    f"(?::(?P<oldest>{NUMBER}):(?P<next>{NUMBER}):(?P<running>(?:{NUMBER}(?:,{NUMBER}){{0,{NAMED - 1}}})?))?",
+#: A snapshot in a cursor: moment:last_row or, on PostgreSQL, moment:last_row:xmin:xmax:in_progress.
+CURSOR_PATTERN = re.compile(
+    f"(?P<moment>{NUMBER}):(?P<last_row>{NUMBER})"
+    f"(?::(?P<xmin>{NUMBER}):(?P<xmax>{NUMBER}):"
+    f"(?P<in_progress>(?:{NUMBER}(?:,{NUMBER}){{0,{MAX_IN_PROGRESS - 1}}})?))?",
     re.ASCII,
 )
 
+LAST_ROW = f"(SELECT coalesce(max(id), 0) FROM {EarlierCounts._meta.db_table})"
 
-SEEN = "(SELECT coalesce(max(id), 0) FROM feeds_earliercounts)"
 
+class CurrentSnapshot(Func):
+    """What the statement sees of the count history, as text for `Snapshot.taken`.
 
-class Sight(Func):
-    """What the statement sees of the earlier counts: annotated, it is what `Snapshot.begun` takes."""
+    SQLite: last_row. PostgreSQL: last_row:xmin:xmax:xip_list:own, the middle three as pg_current_snapshot() writes
+    them, `own` the number of this transaction, empty if it has written nothing yet.
+    """
 
-    template = f"CAST({SEEN} AS text)"
+    template = f"CAST({LAST_ROW} AS text)"
     output_field = TextField()
 
     def as_postgresql(self, compiler: Any, connection: Any) -> Any:
         own = "coalesce(pg_current_xact_id_if_assigned()::text, '')"
-        return self.as_sql(compiler, connection, template=f"concat_ws(':', {SEEN}, pg_current_snapshot()::text, {own})")
+        template = f"concat_ws(':', {LAST_ROW}, pg_current_snapshot()::text, {own})"
+        return self.as_sql(compiler, connection, template=template)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """When reading began, and up to which change.
+    """When reading began, and which changes of counts had been committed then.
 
-    seen: the number of the last change seen. oldest, next, running: of PostgreSQL's transactions, the oldest that was
-    not done, the first that had not begun, and those between that were not done.
+    last_row: the highest id in the count history. The rest is of PostgreSQL, in its own terms: xmin, the oldest
+    transaction in progress; xmax, the first that had not begun; in_progress, those between them that were in progress.
+    xmax is None on SQLite.
     """
 
     moment: dt.datetime
-    seen: int
-    oldest: int = 0
-    next: int | None = None
-    running: tuple[int, ...] = ()
+    last_row: int
+    xmin: int = 0
+    xmax: int | None = None
+    in_progress: tuple[int, ...] = ()
 
     @classmethod
-    def begun(cls, moment: dt.datetime, sight: str) -> Snapshot:
-        """From what the first statement saw."""
-        seen, *transactions = sight.split(":")
+    def taken(cls, moment: dt.datetime, text: str) -> Snapshot:
+        """From the text that CurrentSnapshot selected in the first statement."""
+        last_row, *transactions = text.split(":")
         if not transactions:
-            return cls(moment=moment, seen=int(seen))
-        oldest, following, between, own = transactions
-        running, after = _numbers(between), int(following)
-        if own and int(own) >= after:
-            running, after = (*running, *range(after, int(own))), int(own) + 1
-        if len(running) > NAMED:
-            running, after = running[:NAMED], running[NAMED]
-        return cls(moment=moment, seen=int(seen), oldest=int(oldest), next=after, running=running)
+            return cls(moment=moment, last_row=int(last_row))
+        xmin, written_xmax, xip_list, own = transactions
+        in_progress, xmax = _numbers(xip_list), int(written_xmax)
+        # The reader's own transaction can get its number after the snapshot: then it is at or above xmax. What it wrote
+        # was seen, so xmax moves past it, and those between, which had not begun, are named.
+        if own and int(own) >= xmax:
+            in_progress, xmax = (*in_progress, *range(xmax, int(own))), int(own) + 1
+        if len(in_progress) > MAX_IN_PROGRESS:
+            in_progress, xmax = in_progress[:MAX_IN_PROGRESS], in_progress[MAX_IN_PROGRESS]
+        return cls(moment=moment, last_row=int(last_row), xmin=int(xmin), xmax=xmax, in_progress=in_progress)
 
     @classmethod
-    def read(cls, text: str) -> Snapshot:
-        """From a cursor. Raises BadCursorError."""
-        if (found := WRITTEN.fullmatch(text)) is None:
+    def from_cursor(cls, text: str) -> Snapshot:
+        """The inverse of `str(snapshot)`. Raises BadCursorError."""
+        if (found := CURSOR_PATTERN.fullmatch(text)) is None:
             raise BadCursorError
-        begun = cls(moment=moment_of(int(found["moment"])), seen=int(found["seen"]))
-        if found["oldest"] is None:
-            return begun
+        moment, last_row = moment_of(int(found["moment"])), int(found["last_row"])
+        if found["xmin"] is None:
+            return cls(moment=moment, last_row=last_row)
         return cls(
-            moment=begun.moment,
-            seen=begun.seen,
-            oldest=int(found["oldest"]),
-            next=int(found["next"]),
-            running=_numbers(found["running"]),
+            moment=moment,
+            last_row=last_row,
+            xmin=int(found["xmin"]),
+            xmax=int(found["xmax"]),
+            in_progress=_numbers(found["in_progress"]),
         )
 
     def __str__(self) -> str:
-        """As it is written into a cursor."""
-        parts = [str(microseconds_of(self.moment)), str(self.seen)]
-        if self.next is not None:
-            parts += [str(self.oldest), str(self.next), ",".join(map(str, self.running))]
+        """As a cursor holds it (CURSOR_PATTERN)."""
+        parts = [str(microseconds_of(self.moment)), str(self.last_row)]
+        if self.xmax is not None:
+            parts += [str(self.xmin), str(self.xmax), ",".join(map(str, self.in_progress))]
         return ":".join(parts)
 
     @property
-    def lasts(self) -> bool:
-        """Whether all changes since are still known."""
-        return self.moment >= timezone.now() - LASTS
+    def is_valid(self) -> bool:
+        """Whether the history of all changes since is still kept."""
+        return self.moment >= timezone.now() - VALID_FOR
 
-    def changes(self, entity_type: str) -> QuerySet[EarlierCounts]:
-        """The counts before each change since; none when it is too long ago."""
-        if not self.lasts:
+    def changes_since(self, entity_type: str) -> QuerySet[EarlierCounts]:
+        """The rows of the count history that were not committed then; none for a snapshot that is no longer valid."""
+        if not self.is_valid:
             return EarlierCounts.objects.none()
-        since = Q(pk__gt=self.seen)
-        if self.next is not None:
-            unfinished = Q(transaction__gte=self.next) | Q(transaction__in=self.running)
-            # What is no younger than the oldest is a range of an index.
-            since = Q(transaction__gte=self.oldest) & (since | unfinished)
+        since = Q(pk__gt=self.last_row)
+        if self.xmax is not None:
+            uncommitted = Q(transaction__gte=self.xmax) | Q(transaction__in=self.in_progress)
+            # The first condition is a range of an index; without it the whole history would be searched.
+            since = Q(transaction__gte=self.xmin) & (since | uncommitted)
         return EarlierCounts.objects.filter(since, entity_type=entity_type)
 
-    def changed(self, entity_type: str) -> QuerySet[EarlierCounts]:
-        """The counts of all that have changed since, as they were."""
-        changes = self.changes(entity_type)
-        sooner = changes.filter(entity_id=OuterRef("entity_id"), pk__lt=OuterRef("pk"))
-        return changes.filter(~Exists(sooner))
+    def counts_then(self, entity_type: str) -> QuerySet[EarlierCounts]:
+        """For each entity that has changed since, its votes and ranks before its first change."""
+        changes = self.changes_since(entity_type)
+        earlier_change = changes.filter(entity_id=OuterRef("entity_id"), pk__lt=OuterRef("pk"))
+        return changes.filter(~Exists(earlier_change))
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -1,46 +1,57 @@
-"""Thread: the comments of a post as one viewer reads them, each level best first, answers beneath what they answer.
+"""Thread: the comments of a post as one viewer reads them, each level best first, replies beneath their parent.
 
-Its pages follow one order: by the votes as the viewer saw them when reading began. A comment that is new since stands
-below those that answer the same, so that they keep their places.
+All pages keep one order: by the votes as the viewer saw them when reading began. A comment written since then stands
+below its siblings, so that these keep their places.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from feeds.lists.pagination import BadCursorError, Page, cursor_after, key_of
-from feeds.lists.presentation import Totals, counted_and_waiting, present_comments, together
-from feeds.lists.snapshot import Sight, Snapshot
+from feeds.counts.counts import Counts
+from feeds.lists.pagination import BadCursorError, Page, cursor_after, cursor_key
+from feeds.lists.presentation import add_up, counted_and_pending, present_comments
+from feeds.lists.snapshot import CurrentSnapshot, Snapshot
 from feeds.lists.visibility import Viewer, hidden_author_ids
 from feeds.models import Comment, Entity, Post
 from feeds.ranking import confidence
 
-SIZE = 200
-#: Of so many of the viewer's votes that wait to be counted a cursor tells, so that it stays short.
-WAITING = 100
-VOTES = r"\d{1,18}:-?\d{1,4}:-?\d{1,4}"
-WRITTEN = re.compile(f"(?:{VOTES}(?:,{VOTES}){{0,{WAITING - 1}}})?", re.ASCII)
-
-Row = tuple[int, int | None, int, object, str]
+#: Comments on a page, unless the caller passes another size.
+COMMENTS_PER_PAGE = 200
+#: Maximum number of the viewer's pending votes stored in a cursor, which keeps the cursor short.
+MAX_PENDING_VOTES = 100
+PENDING_VOTES = r"\d{1,18}:-?\d{1,4}:-?\d{1,4}"
+PENDING_PATTERN = re.compile(f"(?:{PENDING_VOTES}(?:,{PENDING_VOTES}){{0,{MAX_PENDING_VOTES - 1}}})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thread(Page[Comment]):
-    """A page of comments. `said`: how many there are in all, deleted ones apart, counted or not."""
+    """A page of comments. `said`: the number of comments of the post that are not deleted, counted or pending."""
 
     said: int = 0
 
 
+class CommentRow(NamedTuple):
+    """A comment as it is ordered: without its content. `snapshot`: as CurrentSnapshot selects it."""
+
+    comment_id: int
+    parent_id: int | None
+    author_id: int
+    deleted_at: dt.datetime | None
+    snapshot: str
+
+
 class Place(NamedTuple):
-    """Where a comment stands: beneath which, how deep, and whether its content may be seen."""
+    """A place in the thread. depth: its level in the tree, from 0. shown: whether the viewer sees the content."""
 
     comment_id: int
     parent_id: int | None
@@ -48,136 +59,183 @@ class Place(NamedTuple):
     shown: bool
 
 
-class Reached(NamedTuple):
-    """How far one has read: when one began, one's votes that were not counted then, and the last comment seen."""
+class ThreadCursor(NamedTuple):
+    """Where reading began and how far it got.
 
-    begun: Snapshot
-    waiting: Mapping[int, Totals]
-    last: int
+    snapshot, pending: the moment of the first page and the viewer's pending votes then, by comment. They set the order
+    of all pages. last_id: the last comment shown; None before the first page.
+    """
+
+    snapshot: Snapshot
+    pending: Mapping[int, Counts]
+    last_id: int | None
 
     @classmethod
-    def read(cls, cursor: str) -> Reached:
-        """From a cursor. Raises BadCursorError."""
-        begun, votes, last = key_of(cursor, "comments", str, str, int)
-        if WRITTEN.fullmatch(votes) is None:
+    def read(cls, cursor: str) -> ThreadCursor:
+        """The inverse of `written`. Raises BadCursorError."""
+        snapshot, votes, last_id = cursor_key(cursor, "comments", str, str, int)
+        if PENDING_PATTERN.fullmatch(votes) is None:
             raise BadCursorError
         numbers = (map(int, vote.split(":")) for vote in votes.split(",") if vote)
-        return cls(Snapshot.read(begun), {one: Totals(up, down) for one, up, down in numbers}, last)
+        return cls(Snapshot.from_cursor(snapshot), {one: Counts(up, down) for one, up, down in numbers}, last_id)
 
     def written(self) -> str:
-        """As a cursor."""
-        votes = ",".join(f"{one}:{own.upvotes}:{own.downvotes}" for one, own in self.waiting.items())
-        return cursor_after("comments", str(self.begun), votes, self.last)
+        """As an opaque cursor."""
+        votes = ",".join(f"{one}:{own.upvotes}:{own.downvotes}" for one, own in self.pending.items())
+        return cursor_after("comments", str(self.snapshot), votes, self.last_id)
 
 
-def comments(
-    post: Post, *, viewer: Viewer = None, cursor: str | None = None, focus: int | None = None, size: int = SIZE
+def list_comments(
+    post: Post,
+    *,
+    viewer: Viewer = None,
+    cursor: str | None = None,
+    focus: int | None = None,
+    size: int = COMMENTS_PER_PAGE,
 ) -> Thread:
     """The comments in reading order with `depth upvotes downvotes score my_vote shown`.
 
-    Without a cursor the page is the first one, or the one where the comment `focus` is read in its thread.
+    Without a cursor the page is the first one, or the one that holds the comment `focus`.
 
-    A deleted one, or one whose author the viewer is not to see, keeps its place while it has answers; its content is
-    empty then and `shown` is False. A page may begin in the middle of a thread: `depth` and `parent_id` say where.
-    Read on by its cursor, for up to a day, the thread goes on in the order in which it was when reading began: none
-    comes twice, none is left out but what is no longer there. Later it goes on by the votes of now. The numbers shown
-    are always those of now.
+    A comment that is deleted, or whose author is hidden from the viewer, keeps its place while it has replies; its
+    content is empty and `shown` is False. A page may begin in the middle of a thread: `depth` and `parent_id` say
+    where. For a day after the first page, the following pages keep the order of that moment: no comment comes twice,
+    and none is missing unless it is gone. After a day they use the current votes. The numbers shown are always the
+    current ones.
+
     Raises BadCursorError.
+
+    1. Load all comments without their contents, and their counts.
+    2. Order them by the votes of the moment when reading began.
+    3. Cut out the page.
+    4. Load the contents of the page.
     """
-    reached = None if cursor is None else Reached.read(cursor)
-    of_post, now = Comment.objects.filter(post=post), timezone.now()
-    columns = ("pk", "parent_id", "author_id", "deleted_at", "sight")
-    rows: list[Row] = list(of_post.annotate(sight=Sight()).values_list(*columns))
-    if reached is None and not rows:
+    now, of_post = timezone.now(), Comment.objects.filter(post=post)
+    position = None if cursor is None else ThreadCursor.read(cursor)
+
+    rows = _load_rows(of_post)
+    if position is None and not rows:
         return Thread(items=[])
-    counted, waiting = counted_and_waiting(Entity.COMMENT, of_post.values("pk"), viewer=viewer)
-    held = ranked = together(counted, waiting)
-    begun = Snapshot.begun(now, rows[0][-1]) if reached is None else reached.begun
-    then = _told_of(waiting) if reached is None else reached.waiting
-    if begun.lasts and (reached is not None or len(rows) > size):
-        ranked = together(counted | _earlier(of_post, begun), then)
-    order = _reading_order(rows, ranked, viewer)
-    places = _without_bare_ends(order)
-    start = _start_for(places, focus, size) if reached is None else _start(places, order, reached.last)
-    part = places[start : start + size]
-    found = Comment.objects.select_related("author").in_bulk([place.comment_id for place in part])
-    items = []
-    for place in part:
-        if (comment := found.get(place.comment_id)) is None:
-            continue
-        comment.depth, comment.shown = place.depth, place.shown  # type: ignore[attr-defined]
-        comment.content = comment.content if place.shown else ""
-        items.append(comment)
+    counted, pending = counted_and_pending(Entity.COMMENT, of_post.values("pk"), viewer=viewer)
+    counts = add_up(counted, pending)
+
+    if position is None:
+        position = ThreadCursor(Snapshot.taken(now, rows[0].snapshot), _votes_for_cursor(pending), None)
+    several_pages = cursor is not None or len(rows) > size
+    if several_pages and position.snapshot.is_valid:
+        ranks = add_up(counted | _counts_then(of_post, position.snapshot), position.pending)
+    else:
+        ranks = counts
+    order = _reading_order(rows, ranks, viewer)
+    places = _without_empty_branches(order)
+
+    if position.last_id is None:
+        start = _start_for(places, focus=focus, size=size)
+    else:
+        start = _start_after(position.last_id, order=order, places=places)
+    page = places[start : start + size]
     more = start + size < len(places)
+
     return Thread(
-        items=present_comments(items, viewer=viewer, held=held),
-        next_cursor=Reached(begun, then, part[-1].comment_id).written() if more else None,
-        said=sum(deleted_at is None for _, _, _, deleted_at, _ in rows),
+        items=present_comments(_load_contents(page), viewer=viewer, counts=counts),
+        next_cursor=position._replace(last_id=page[-1].comment_id).written() if more else None,
+        said=sum(row.deleted_at is None for row in rows),
     )
 
 
-def _told_of(waiting: Mapping[int, Totals]) -> dict[int, Totals]:
-    """The votes by which all pages are ordered: as many as a cursor tells of, on the first page already."""
-    votes = ((one, own) for one, own in waiting.items() if own.upvotes or own.downvotes)
-    return dict(islice(votes, WAITING))
+# 1. Load
 
 
-def _earlier(of_post: QuerySet[Comment], begun: Snapshot) -> dict[int, Totals]:
-    """The votes of what has changed since then, as they were."""
-    changes = begun.changes(Entity.COMMENT).filter(entity_id__in=of_post.values("pk"))
-    # Of one comment's changes the first comes last, and stays.
-    rows: Any = changes.order_by("-pk").values_list("entity_id", "upvotes", "downvotes")
-    return {comment_id: Totals(upvotes, downvotes) for comment_id, upvotes, downvotes in rows}
+def _load_rows(of_post: QuerySet[Comment]) -> list[CommentRow]:
+    rows = of_post.annotate(snapshot=CurrentSnapshot())
+    return [CommentRow(*row) for row in rows.values_list("pk", "parent_id", "author_id", "deleted_at", "snapshot")]
 
 
-def _reading_order(rows: list[Row], held: Mapping[int, Totals], viewer: Viewer) -> list[Place]:
-    """All comments, each answer somewhere after what it answers."""
+# 2. Order
+
+
+def _votes_for_cursor(pending: Mapping[int, Counts]) -> dict[int, Counts]:
+    """The pending votes that set the order of all pages, the first included: not more than a cursor can store."""
+    votes = ((comment_id, own) for comment_id, own in pending.items() if own.has_votes)
+    return dict(islice(votes, MAX_PENDING_VOTES))
+
+
+def _counts_then(of_post: QuerySet[Comment], snapshot: Snapshot) -> dict[int, Counts]:
+    """The votes of the comments that have changed since the snapshot, as they were then."""
+    changes = snapshot.changes_since(Entity.COMMENT).filter(entity_id__in=of_post.values("pk"))
+    # Newest first: of one comment's changes the oldest is read last and stays in the dictionary.
+    rows = changes.order_by("-pk").values_list("entity_id", "upvotes", "downvotes")
+    return {comment_id: Counts(upvotes, downvotes) for comment_id, upvotes, downvotes in rows}
+
+
+def _reading_order(rows: Sequence[CommentRow], ranks: Mapping[int, Counts], viewer: Viewer) -> list[Place]:
+    """All comments, each reply somewhere after its parent."""
     hidden = hidden_author_ids(viewer)
-    parents = {comment_id: parent_id for comment_id, parent_id, *_ in rows}
-    shown = {comment_id: not deleted and author_id not in hidden for comment_id, _, author_id, deleted, _ in rows}
-    answers: dict[int | None, list[int]] = defaultdict(list)
-    for comment_id, parent_id in parents.items():
-        answers[parent_id].append(comment_id)
-    for siblings in answers.values():
-        siblings.sort(key=lambda comment_id: (-_confidence(held.get(comment_id)), comment_id))
+    by_id = {row.comment_id: row for row in rows}
+    replies: dict[int | None, list[int]] = defaultdict(list)
+    for row in rows:
+        replies[row.parent_id].append(row.comment_id)
+    for siblings in replies.values():
+        siblings.sort(key=lambda comment_id: (-_confidence(ranks.get(comment_id)), comment_id))
     order: list[Place] = []
-    # A stack of our own: a thread may be deeper than Python recurses.
-    ahead = [(comment_id, 0) for comment_id in reversed(answers[None])]
+    # An explicit stack, since a thread may be deeper than Python's recursion limit.
+    ahead = [(comment_id, 0) for comment_id in reversed(replies[None])]
     while ahead:
         comment_id, depth = ahead.pop()
-        order.append(Place(comment_id, parents[comment_id], depth, shown[comment_id]))
-        ahead += [(answer, depth + 1) for answer in reversed(answers.get(comment_id, ()))]
+        row = by_id[comment_id]
+        shown = not row.deleted_at and row.author_id not in hidden
+        order.append(Place(comment_id, row.parent_id, depth, shown))
+        ahead += [(reply, depth + 1) for reply in reversed(replies.get(comment_id, ()))]
     return order
 
 
-def _without_bare_ends(order: list[Place]) -> list[Place]:
-    """Without the hidden comments that no shown one answers, directly or further down."""
+def _confidence(counts: Counts | None) -> float:
+    return confidence(counts.upvotes, counts.downvotes) if counts else 0.0
+
+
+def _without_empty_branches(order: list[Place]) -> list[Place]:
+    """Without the hidden comments that have no shown comment below them."""
     kept: list[Place] = []
-    answered: set[int | None] = set()
+    with_replies: set[int | None] = set()
     for place in reversed(order):
-        if place.shown or place.comment_id in answered:
+        if place.shown or place.comment_id in with_replies:
             kept.append(place)
-            answered.add(place.parent_id)
+            with_replies.add(place.parent_id)
     return kept[::-1]
 
 
-def _confidence(numbers: Totals | None) -> float:
-    return confidence(numbers.upvotes, numbers.downvotes) if numbers else 0.0
+# 3. Cut out
 
 
-def _start(places: list[Place], order: list[Place], last: int) -> int:
-    """Where the page begins: after the last comment seen, even if that one has no place any more."""
-    index = next((index for index, place in enumerate(order) if place.comment_id == last), None)
+def _start_after(last_id: int, *, order: list[Place], places: list[Place]) -> int:
+    """Where the next page begins: after the last comment shown, even if that has lost its place meanwhile."""
+    index = next((index for index, place in enumerate(order) if place.comment_id == last_id), None)
     if index is None:
         raise BadCursorError
-    seen = {place.comment_id for place in order[: index + 1]}
-    return sum(place.comment_id in seen for place in places)
+    passed = {place.comment_id for place in order[: index + 1]}
+    return sum(place.comment_id in passed for place in places)
 
 
-def _start_for(places: list[Place], focus: int | None, size: int) -> int:
-    """Where the page with one comment begins: at the top, else where its thread does, else at itself."""
+def _start_for(places: list[Place], *, focus: int | None, size: int) -> int:
+    """Where the page that holds one comment begins: at the top, else at the root of its thread, else at itself."""
     found = next((index for index, place in enumerate(places) if place.comment_id == focus), 0)
     if found < size:
         return 0
     root = next(index for index in range(found, -1, -1) if places[index].depth == 0)
     return root if found - root < size else found
+
+
+# 4. Load the contents
+
+
+def _load_contents(page: Sequence[Place]) -> list[Comment]:
+    """The comments of a page with `depth shown`. One that was deleted from the table meanwhile is left out."""
+    found = Comment.objects.select_related("author").in_bulk([place.comment_id for place in page])
+    comments = []
+    for place in page:
+        if (comment := found.get(place.comment_id)) is None:
+            continue
+        comment.depth, comment.shown = place.depth, place.shown  # type: ignore[attr-defined]
+        comment.content = comment.content if place.shown else ""
+        comments.append(comment)
+    return comments

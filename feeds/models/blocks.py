@@ -1,4 +1,4 @@
-"""Block and Mute: whom a user does not want to see."""
+"""Block and Mute: the users that a user does not want to see."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Block(models.Model):
-    """`user` wants no comment, vote or follow from `target`, and not to see them."""
+    """`user` refuses comments, votes and follows of `target`. Neither sees the posts and comments of the other."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="blocks", db_index=False, verbose_name=_("user")
@@ -29,7 +29,7 @@ class Block(models.Model):
 
 
 class Mute(models.Model):
-    """`user` does not want to see `target`, who is not told and may do as before."""
+    """`user` does not see posts and comments of `target`. Nothing changes for `target`, who does not learn of it."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="mutes", db_index=False, verbose_name=_("user")

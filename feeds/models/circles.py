@@ -1,4 +1,4 @@
-"""Circle: a place of its own for posts, and who belongs to it."""
+"""Circle: a place for posts; and Membership: a user who belongs to it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from django.utils.translation import gettext_lazy as _
 
 from events.bus import EventSource
 from feeds.models.row_by_row import RowByRow
-from feeds.text import slugs
 from feeds.text.cleaning import is_text
+from feeds.text.slugs import RESERVED_SLUGS, normalized_slug
 
 
 class CircleQuerySet(models.QuerySet["Circle"]):
     """Circles."""
 
-    def at(self, slug: str) -> CircleQuerySet:
-        """The one with this slug, regardless of case."""
-        return self.filter(slug=slugs.normalized(slug)) if is_text(slug) else self.none()
+    def with_slug(self, slug: str) -> CircleQuerySet:
+        """The circle with this slug, regardless of case; none if the slug is no text."""
+        return self.filter(slug=normalized_slug(slug)) if is_text(slug) else self.none()
 
     def with_member_count(self) -> CircleQuerySet:
         """Each with `member_count`."""
@@ -52,9 +52,9 @@ class Circle(models.Model):
         return self.name
 
     def save(self, *args: Any, using: str | None = None, update_fields: Any = None, **kwargs: Any) -> None:
-        """Raises ValidationError as `clean` does: at a kept address nobody could open the circle."""
+        """Raises ValidationError as `clean` does: under a reserved slug nobody could open the circle."""
         if update_fields is None or "slug" in update_fields:
-            self.slug = slugs.normalized(self.slug)
+            self.slug = normalized_slug(self.slug)
             self.clean()
         with transaction.atomic(using=using):
             new = self._state.adding
@@ -63,14 +63,14 @@ class Circle(models.Model):
                 Membership.objects.create(circle=self, user_id=self.owner_id)
 
     def clean_fields(self, exclude: Collection[str] | None = None) -> None:
-        """The slug is checked as it is stored: written in another way it may be longer, or no slug any more."""
-        self.slug = slugs.normalized(self.slug)
+        """Check the slug as it is stored: normalizing can make it longer, or make it an invalid slug."""
+        self.slug = normalized_slug(self.slug)
         super().clean_fields(exclude)
 
     def clean(self) -> None:
-        """Raises ValidationError when the slug is kept for a page."""
+        """Raises ValidationError if the slug is reserved for a page."""
         super().clean()
-        if slugs.normalized(self.slug) in slugs.RESERVED:
+        if normalized_slug(self.slug) in RESERVED_SLUGS:
             raise ValidationError(
                 {"slug": ValidationError(_("This address is already taken. Choose another."), code="taken")}
             )

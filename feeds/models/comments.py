@@ -1,4 +1,4 @@
-"""Comment: an answer to a post or to another comment of it."""
+"""Comment: a comment on a post, or a reply to another comment on it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from feeds.models.posts import Post
-from feeds.models.retained import Retained
 from feeds.models.row_by_row import RowByRow
+from feeds.models.soft_delete import SoftDeleted
 
 if TYPE_CHECKING:
     from feeds.models.users import User
@@ -26,12 +26,12 @@ class CommentQuerySet(RowByRow["Comment"]):
         return self.filter(Comment.VISIBLE)
 
     def of(self, author: User | int) -> CommentQuerySet:
-        """Those one person wrote."""
+        """The comments by one author."""
         return self.filter(author=author)
 
 
-class Comment(Retained):
-    """A comment. Deleting it is soft: its place in the thread and its answers stay, its content is not shown again."""
+class Comment(SoftDeleted):
+    """A comment. Deleting it is soft: it keeps its place in the thread and its replies; its content is not shown."""
 
     CONTENT_LENGTH = 10_000
 
@@ -46,7 +46,7 @@ class Comment(Retained):
     )
     content = models.TextField(_("content"), max_length=CONTENT_LENGTH, validators=[MaxLengthValidator(CONTENT_LENGTH)])
 
-    #: Who is deleting it, if not its author.
+    #: The user who deletes it, set before `delete`; not a column.
     deleted_by_id: int | None = None
 
     objects = CommentQuerySet.as_manager()
@@ -60,11 +60,11 @@ class Comment(Retained):
         return self.content[:50]
 
     def clean(self) -> None:
-        """Raises ValidationError when the parent belongs to another post."""
+        """Raises ValidationError if the parent belongs to another post."""
         if self.parent is not None and self.parent.post_id != self.post_id:
             raise ValidationError({"parent": _("The comment you are replying to belongs to another post.")})
 
     @property
     def is_visible(self) -> bool:
-        """Not deleted (whether its post is, the post tells)."""
+        """Whether it is not deleted. Its post may be."""
         return self.deleted_at is None

@@ -1,4 +1,4 @@
-"""Counts: what a post or comment has got so far, and what the counts do not hold yet."""
+"""Counts: of votes and comments; their history; and pending counts, which are not in the counts yet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from feeds.models.entities import Entity
 
 
 class CurrentTransaction(models.Func):
-    """The number of the transaction on PostgreSQL; 0 on SQLite, where one writes at a time."""
+    """The number of the current transaction on PostgreSQL; 0 on SQLite, which has one writer at a time."""
 
     template = "0"
     output_field = models.BigIntegerField()
@@ -23,7 +23,7 @@ class CurrentTransaction(models.Func):
 
 
 class EntityCounts(models.Model):
-    """Votes and comments of one post or comment; written only by the subscribers that count, and by `recount`."""
+    """Votes, comments and ranks of one post or comment. Only the subscribers that count and `recount` write it."""
 
     entity_type = models.CharField(_("of a"), max_length=7, choices=Entity.choices)
     entity_id = models.BigIntegerField(_("number"))
@@ -65,11 +65,11 @@ class EntityCounts(models.Model):
 
 
 class EarlierCounts(models.Model):
-    """Votes and ranks of one post or comment before they changed: written with the change, kept for a day.
+    """Count history: votes and ranks of one post or comment before a change, written with the change, kept for a day.
 
-    So one who reads on in a list sees it as it was when they began (`feeds.lists.snapshot`). The rows of one post or
-    comment are numbered in the order of its changes. In a copy of the database on another server, where transactions
-    have other numbers, it is to be emptied.
+    With it the later pages of a list keep the order of the first page (`feeds.lists.snapshot`). The ids of the rows of
+    one post or comment are in the order of its changes. Empty the table in a copy of the database on another server:
+    there the transactions have other numbers.
     """
 
     entity_type = models.CharField(_("of a"), max_length=7, choices=Entity.choices)
@@ -95,9 +95,9 @@ class EarlierCounts(models.Model):
 
 
 class Uncounted(models.Model):
-    """What a user did that the counts do not hold yet: written with the event, deleted with the count.
+    """Pending counts: what one event will add to the counts. Written with the event, deleted when it is counted.
 
-    The user's own view adds these to the counts, so that the one who acts never sees that counting comes later.
+    The pages of `user`, who acted, add these to the counts: that user never sees that counting comes later.
     """
 
     event_id = models.UUIDField(_("event"), primary_key=True)

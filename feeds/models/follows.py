@@ -1,4 +1,4 @@
-"""Follow: one user wants another's posts in the feed."""
+"""Follow: a user who wants another user's posts in the feed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from feeds.models.row_by_row import RowByRow
 
 
 class Follow(EventSource, models.Model):
-    """`follower` follows `followee`. `bell`: notify of each new post; None leaves it to the default rule."""
+    """`follower` follows `followee`. bell: whether to notify of each new post; None is the default rule."""
 
     follower = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="follows", db_index=False, verbose_name=_("follower")

@@ -10,8 +10,8 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from feeds.models.retained import Retained
 from feeds.models.row_by_row import RowByRow
+from feeds.models.soft_delete import SoftDeleted
 
 if TYPE_CHECKING:
     from feeds.models.users import User
@@ -25,18 +25,18 @@ class PostQuerySet(RowByRow["Post"]):
         return self.filter(Post.VISIBLE)
 
     def of(self, author: User | int) -> PostQuerySet:
-        """Those one person wrote."""
+        """The posts by one author."""
         return self.filter(author=author)
 
     def drafts_of(self, author: User | int) -> PostQuerySet:
-        """What a person has begun and not published, the latest first."""
+        """The drafts of one author, the last changed first."""
         return self.of(author).filter(status=Post.Status.DRAFT, deleted_at=None).order_by("-updated_at", "-id")
 
 
-class Post(Retained):
-    """A post. It is published once, and stays so; deleting it is soft: the row stays, and nobody sees it."""
+class Post(SoftDeleted):
+    """A post. Once published it stays published. Deleting it is soft: the row stays, and nobody sees it."""
 
-    once = ("published_at", "deleted_at")
+    set_once = ("published_at", "deleted_at")
     TITLE_LENGTH, BODY_LENGTH = 300, 40_000
 
     class Status(models.TextChoices):
@@ -92,8 +92,8 @@ class Post(Retained):
             update_fields = update_fields and {*update_fields, "published_at"}
         super().save_base(*args, update_fields=update_fields, **kwargs)
 
-    def keep_what_happened(self, previous: Self) -> None:
-        super().keep_what_happened(previous)
+    def keep_first_values(self, previous: Self) -> None:
+        super().keep_first_values(previous)
         if previous.status == self.Status.PUBLISHED:
             self.status = self.Status.PUBLISHED
 

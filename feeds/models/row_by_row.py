@@ -1,4 +1,4 @@
-"""RowByRow: a queryset whose delete() deletes each row as its model does, so that every row's events are emitted."""
+"""RowByRow: a QuerySet whose delete() calls the delete() of each row, so that the events of every row are emitted."""
 
 from typing import TypeVar
 
@@ -8,7 +8,7 @@ Row = TypeVar("Row", bound=models.Model)
 
 
 class RowByRow(models.QuerySet[Row]):
-    """Django's own delete() never calls Model.delete(); events, soft deletes and `previous` live there."""
+    """Django's own delete() never calls Model.delete(), which emits events and deletes softly."""
 
     def delete(self) -> tuple[int, dict[str, int]]:
         deleted = 0

@@ -14,13 +14,13 @@ class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
     """Tokens."""
 
     def of_secret(self, secret: str) -> ApiToken | None:
-        """The token that has this secret, with its user, if the user may act."""
+        """The token with this secret, its user loaded; None if there is none or the user is banned."""
         found = self.filter(digest=ApiToken.digest_of(secret), user__is_active=True)
         return found.select_related("user").first()
 
 
 class ApiToken(models.Model):
-    """A secret with which a program acts for a user; only its digest is kept."""
+    """A secret with which a program acts for a user. Only its digest is stored."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="tokens", verbose_name=_("user"))
     name = models.CharField(_("name"), max_length=100)
@@ -39,5 +39,5 @@ class ApiToken(models.Model):
 
     @staticmethod
     def digest_of(secret: str) -> str:
-        """What is stored of a secret."""
+        """The digest of a secret: SHA-256, in hexadecimal."""
         return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Vote: one user's opinion of one post or comment."""
+"""Vote: up or down, by one user, on one post or comment."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class VoteQuerySet(RowByRow["Vote"]):
     """Votes."""
 
     def on(self, entity_type: str, entity_id: int) -> VoteQuerySet:
-        """Those on one post or comment."""
+        """The votes on one post or comment."""
         return self.filter(entity_type=entity_type, entity_id=entity_id)
 
 
 class Vote(EventSource, models.Model):
-    """A vote, up or down."""
+    """A vote. A user has at most one on each post or comment."""
 
     class Type(models.TextChoices):
         UP = "up", _("up")
@@ -53,7 +53,7 @@ class Vote(EventSource, models.Model):
         return f"{self.user_id} {self.vote_type} {self.entity_type}/{self.entity_id}"
 
     def clean(self) -> None:
-        """Raises ValidationError when there is nothing visible to vote on."""
+        """Raises ValidationError if the post or comment does not exist or is not visible."""
         visible: dict[str, models.QuerySet[Any]] = {
             Entity.POST: Post.objects.visible(),
             Entity.COMMENT: Comment.objects.visible(),

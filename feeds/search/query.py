@@ -1,7 +1,7 @@
-"""Query: what somebody typed into the search box, as terms that every database understands alike.
+"""Query: the text of a search box as terms, the same for every database.
 
-Words must all occur; "quoted words" as a phrase; -word must not. A run of Chinese, Japanese or Korean characters is a
-phrase of its bigrams, one such character alone the beginning of a bigram (see `feeds.text.cjk`).
+All words must occur; "quoted words" as a phrase; a -word must not occur. A run of Chinese, Japanese or Korean
+characters is a phrase of its bigrams; a single such character is the beginning of a bigram (see `feeds.text.cjk`).
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from feeds.text.cjk import RUN, bigrams, segment
 
 TERM = re.compile(r'(?P<excluded>(?<!\S)-)?(?:"(?P<phrase>[^"]*)"?|(?P<word>[^\s"]+))')
 WORD = re.compile(r"\w+")
-#: Only so many characters, and terms, of a query count.
-LENGTH, LIMIT = 300, 20
+#: Characters of a query that are read; the rest is ignored.
+MAX_QUERY_LENGTH = 300
+#: Terms of a query that are searched for; the rest is ignored.
+MAX_TERMS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
-    """Words that stand side by side. `opening`: the one word is only the beginning of an indexed one."""
+    """Adjacent words. opening: the single word is only the beginning of an indexed word. excluded: must not occur."""
 
     words: tuple[str, ...]
     opening: bool = False
@@ -28,14 +30,14 @@ class Term:
 
 
 def indexed(text: str) -> str:
-    """A text as it goes into the index: its words alone, so that no database reads more into them than we ask for."""
+    """A text as it is indexed: words only, so that no database finds operators or markup in it."""
     return " ".join(WORD.findall(segment(_normalized(text))))
 
 
 def terms_of(query: str) -> tuple[Term, ...]:
-    """The terms of a query; none when nothing in it can be searched for."""
+    """The terms of a query; none if it has no words."""
     terms: list[Term] = []
-    for found in TERM.finditer(_normalized(query[:LENGTH])):
+    for found in TERM.finditer(_normalized(query[:MAX_QUERY_LENGTH])):
         excluded = found["excluded"] is not None
         text = found["phrase"] if found["phrase"] is not None else found["word"]
         plain: list[str] = []
@@ -46,7 +48,7 @@ def terms_of(query: str) -> tuple[Term, ...]:
                 plain += WORD.findall(part)
         if plain:
             terms.append(Term(words=tuple(plain), excluded=excluded))
-    return tuple(terms[:LIMIT])
+    return tuple(terms[:MAX_TERMS])
 
 
 def _normalized(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Snippet: the part of a text where a query matches, as safe HTML with the matches in <mark>."""
+"""Snippet: the part of a text that matches a query, as safe HTML with the matches in <mark>."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from django.utils.safestring import SafeString, mark_safe
 from feeds.search.query import Term
 from feeds.text.cjk import RUN
 
-LENGTH = 200
-#: So much is shown before the first match.
-LEAD = 60
-#: English endings that the index disregards; close enough to show where it matched.
-ENDINGS = re.compile(r"(ies|ied|ing|edly|ed|ly|es|s|e|y)$")
+#: Characters in a snippet.
+SNIPPET_LENGTH = 200
+#: Characters before the first match.
+LEAD_LENGTH = 60
+#: English endings that the index ignores; close enough to mark the matches.
+ENGLISH_ENDINGS = re.compile(r"(ies|ied|ing|edly|ed|ly|es|s|e|y)$")
 
 
 def snippet(text: str, terms: Iterable[Term]) -> SafeString:
-    """Around the first match in `text`, or its beginning when only the title matched."""
+    """The part around the first match in `text`; its beginning if only the title matched."""
     pattern = _pattern(terms)
     first = pattern.search(text) if pattern else None
-    start = _word_start(text, max(0, first.start() - LEAD)) if first else 0
-    end = min(len(text), start + LENGTH)
+    start = _word_start(text, max(0, first.start() - LEAD_LENGTH)) if first else 0
+    end = min(len(text), start + SNIPPET_LENGTH)
     shown = "".join(_marked(text[start:end], pattern))
     return mark_safe(f"{'… ' if start else ''}{shown}{' …' if end < len(text) else ''}")
 
@@ -48,7 +49,7 @@ def _term_pattern(term: Term) -> str:
 
 
 def _word_pattern(word: str) -> str:
-    stem = ENDINGS.sub("", word) if len(word) > 3 else word
+    stem = ENGLISH_ENDINGS.sub("", word) if len(word) > 3 else word
     stem = stem[:-1] if len(stem) > 3 and stem != word and stem[-1] == stem[-2] else stem
     longest = len(word) - len(stem) + 4 if len(word) > 2 else 0
     return rf"\b{re.escape(stem)}\w{{0,{longest}}}\b" if longest else rf"\b{re.escape(word)}\b"

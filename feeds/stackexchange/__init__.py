@@ -1,4 +1,5 @@
-"""Stack Exchange: load a dump of one of its sites as people, posts, comments, votes and follows, with all their events.
+"""Stack Exchange: import a dump of one of its sites as users, posts, comments, votes and follows, with all events.
 
-A question is a post, an answer a comment of it, a comment a comment of the question or an answer to the answer.
+A question becomes a post, an answer a comment on it, a comment a comment on the question or a reply to the answer. Runs
+in `manage.py import_stackexchange`. Writes these tables and ImportedRow, in chunks; an interrupted import continues.
 """

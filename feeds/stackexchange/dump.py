@@ -1,4 +1,4 @@
-"""Dump: the tables of a folder, read row by row, in the CSV form or in the official XML form."""
+"""Dump: a folder of tables, as CSV or as the official XML, read row by row."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from rich.progress import Progress
 
 Row = Mapping[str, str]
 
-#: The columns an import cannot do without, by table. What the XML form leaves out of a row is empty.
+#: The columns that an import needs, by table. The XML form leaves out empty ones.
 COLUMNS = {
     "Posts": ("Id", "PostTypeId", "ParentId", "CreationDate", "OwnerUserId", "Title", "Body"),
     "Comments": ("Id", "PostId", "CreationDate", "UserId", "Text"),
     "Votes": ("Id", "PostId", "VoteTypeId", "CreationDate"),
 }
-#: A table that a dump may lack; without it people are named by their numbers.
+#: A table that a dump may lack; without it users are named by their ids.
 OPTIONAL = {"Users": ("Id", "DisplayName", "CreationDate")}
 
 UNREADABLE = (UnicodeDecodeError, csv.Error, ElementTree.ParseError)
 
 
-class BadDump(Exception):
-    """A dump, or a graph, that cannot be read; the message says what to do."""
+class BadDumpError(Exception):
+    """A dump, or a graph, cannot be read; the message says what to do."""
 
 
 class Dump:
-    """A folder with Posts, Comments, Votes and perhaps Users, each as .csv or .xml. Raises BadDump."""
+    """A folder with Posts, Comments, Votes and perhaps Users, each as .csv or .xml. Raises BadDumpError."""
 
     def __init__(self, folder: Path, *, progress: Progress) -> None:
         self._progress = progress
@@ -39,11 +39,11 @@ class Dump:
                 self._require_columns(table, path)
 
     def has(self, table: str) -> bool:
-        """Whether an optional table is there."""
+        """Whether the dump has an optional table."""
         return table in self._paths
 
     def rows(self, table: str, *, label: str) -> Iterator[Row]:
-        """The rows of a table, read as they are asked for, under a progress bar of this label. Raises BadDump."""
+        """The rows of a table, read one by one, with a progress bar of this label. Raises BadDumpError."""
         path = self._paths[table]
         try:
             if path.suffix.lower() == ".csv":
@@ -63,7 +63,9 @@ class Dump:
             parsing = ElementTree.iterparse(file, events=("start", "end"))
             _, root = next(parsing)
             if root.tag != table.lower():
-                raise BadDump(f"{path} contains <{root.tag}>, not <{table.lower()}>. Use the {table} file of the dump")
+                raise BadDumpError(
+                    f"{path} contains <{root.tag}>, not <{table.lower()}>. Use the {table} file of the dump"
+                )
             for event, element in parsing:
                 if event == "end" and element is not root:
                     yield dict(element.attrib)
@@ -77,19 +79,19 @@ class Dump:
         except UNREADABLE as error:
             raise _damaged(path, error) from error
         if missing := [column for column in columns if column not in header]:
-            raise BadDump(
+            raise BadDumpError(
                 f"{path} lacks the column(s) {', '.join(missing)}. Its first line must name {', '.join(columns)} "
                 "(other columns are allowed). Export it again with these columns"
             )
 
 
-def _damaged(path: Path, error: Exception) -> BadDump:
-    return BadDump(f"{path} is damaged or not UTF-8: {error}. Extract it again from the archive")
+def _damaged(path: Path, error: Exception) -> BadDumpError:
+    return BadDumpError(f"{path} is damaged or not UTF-8: {error}. Extract it again from the archive")
 
 
 def _find_tables(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
-        raise BadDump(f"{folder} is not a folder. Name the folder that contains {_files()}")
+        raise BadDumpError(f"{folder} is not a folder. Name the folder that contains {_files()}")
     files = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_file()}
     found = {}
     for table in (*COLUMNS, *OPTIONAL):
@@ -97,7 +99,7 @@ def _find_tables(folder: Path) -> dict[str, Path]:
         if path is not None:
             found[table] = path
         elif table in COLUMNS:
-            raise BadDump(f"{folder} has neither {table}.csv nor {table}.xml. An import needs {_files()}")
+            raise BadDumpError(f"{folder} has neither {table}.csv nor {table}.xml. An import needs {_files()}")
     return found
 
 

@@ -1,19 +1,19 @@
-"""Follows: the edges of a graph. A → B is "A follows B", since before the first post."""
+"""Follows: the edges of a graph. A → B is "A follows B", from before the first post."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from feeds.models import Follow
+from feeds.stackexchange.fields import SkippedRowError
 from feeds.stackexchange.graph import Edge, Graph, is_edge
 from feeds.stackexchange.report import Report
 from feeds.stackexchange.step import Step
 from feeds.stackexchange.survey import Survey
-from feeds.stackexchange.values import Skip
 
 
 class Follows(Step[Edge]):
-    """All edges."""
+    """Each edge becomes a follow."""
 
     kind, label = "follow", "follows"
 
@@ -28,9 +28,9 @@ class Follows(Step[Edge]):
 
     def key(self, row: Edge) -> str:
         if not is_edge(row):
-            raise Skip("not two nodes")
+            raise SkippedRowError("not two nodes")
         if row[0] == row[1]:
-            raise Skip("follows itself")
+            raise SkippedRowError("follows itself")
         return f"{row[0]}>{row[1]}"
 
     def look_up(self, rows: dict[str, Edge]) -> None:
@@ -44,7 +44,7 @@ class Follows(Step[Edge]):
     def build(self, row: Edge) -> Follow:
         pair = follower, followee = self.users.get(row[0]), self.users.get(row[1])
         if follower is None or followee is None:
-            raise Skip("one of its users is missing")
+            raise SkippedRowError("one of its users is missing")
         if pair in self.existing:
             return Follow(pk=self.existing[pair])
         return Follow(follower_id=follower, followee_id=followee, created_at=self.survey.before)

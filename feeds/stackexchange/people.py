@@ -11,17 +11,17 @@ from django.db import models
 from rich.progress import Progress
 
 from feeds.models import ImportedRow, User
-from feeds.stackexchange import names
 from feeds.stackexchange.dump import Dump
+from feeds.stackexchange.fields import SkippedRowError, by_number, moment, number, value
 from feeds.stackexchange.report import Report
 from feeds.stackexchange.step import Step
 from feeds.stackexchange.survey import Survey
-from feeds.stackexchange.values import Skip, by_number, moment, number, value
+from feeds.stackexchange.usernames import display_name, free_usernames, username_of
 from feeds.text.usernames import folded
 
 
 class Person(NamedTuple):
-    """Someone who shall be a user."""
+    """A user to create."""
 
     external_id: str
     name: str
@@ -29,7 +29,7 @@ class Person(NamedTuple):
 
 
 class Authors(Step[Person]):
-    """Those in the table of users and, without one or beside it, all who wrote something."""
+    """The users of the table Users, and all authors who are not in it."""
 
     kind, label = "user", "users"
 
@@ -44,7 +44,7 @@ class Authors(Step[Person]):
             for row in self.dump.rows("Users", label="Users"):
                 try:
                     person = Person(number(row), value(row, "DisplayName"), moment(row))
-                except Skip as skip:
+                except SkippedRowError as skip:
                     self.tally.read += 1
                     self.tally.skipped[skip.reason] += 1
                     continue
@@ -53,14 +53,14 @@ class Authors(Step[Person]):
                 yield person
         others = sorted(self.survey.since.keys() - found, key=by_number)
         for author in self.progress.track(others, description="Authors"):
-            yield Person(author, names.display_name(author), self.survey.since[author])
+            yield Person(author, display_name(author), self.survey.since[author])
 
     def key(self, row: Person) -> str:
         return row.external_id
 
     def look_up(self, rows: dict[str, Person]) -> None:
-        self.usernames = names.free_usernames(
-            {key: names.username(person.name, external_id=key) for key, person in rows.items()}
+        self.usernames = free_usernames(
+            {key: username_of(person.name, external_id=key) for key, person in rows.items()}
         )
 
     def build(self, row: Person) -> User:
@@ -68,8 +68,10 @@ class Authors(Step[Person]):
 
 
 class Nodes(Step[str]):
-    """The nodes of the graph. The one with the most followers is the most active author, and so on; the others are
-    users of their own."""
+    """The nodes of the graph. The node with the most followers is matched with the most active author, and so on.
+
+    A node without an author becomes a new user.
+    """
 
     kind, label = "node", "users of the graph"
 
@@ -88,14 +90,14 @@ class Nodes(Step[str]):
     def look_up(self, rows: dict[str, str]) -> None:
         pairs = {node: author for node in rows if (author := self.survey.author_of.get(node))}
         users = self.known("user", pairs.values())
-        # From a graph that was imported before, an author may be another node already.
+        # A graph imported before may have matched the author with another node.
         merged = ImportedRow.objects.filter(source=self.source, kind=self.kind, object_id__in=users.values())
         taken = set(merged.values_list("object_id", flat=True))
         self.authors = {
             node: users[author] for node, author in pairs.items() if author in users and users[author] not in taken
         }
-        own = {node: names.username(f"wiki-{node}", external_id=node) for node in rows if node not in self.authors}
-        self.usernames = names.free_usernames(own)
+        own = {node: username_of(f"wiki-{node}", external_id=node) for node in rows if node not in self.authors}
+        self.usernames = free_usernames(own)
 
     def build(self, row: str) -> models.Model:
         if row in self.authors:
@@ -105,5 +107,5 @@ class Nodes(Step[str]):
 
 
 def new_user(username: str, *, joined: dt.datetime) -> User:
-    """Someone who cannot sign in and counts as here now, so that their feed is kept."""
+    """A user who cannot sign in. They count as seen now, so that fan-out fills their feed."""
     return User(username=username, username_folded=folded(username), date_joined=joined, password=make_password(None))

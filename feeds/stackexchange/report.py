@@ -1,4 +1,4 @@
-"""Report: what became of the rows of a dump."""
+"""Report: how many rows of a dump were imported, and why the others were not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.table import Column, Table
 
 @dataclass
 class Tally:
-    """The rows of one kind. `read` is the sum of the others; `remarks` are about rows that were taken."""
+    """Numbers of rows of one kind. read = imported + already + skipped. remarks: notes about imported rows."""
 
     read: int = 0
     imported: int = 0
@@ -20,14 +20,14 @@ class Tally:
 
 
 class Report(dict[str, Tally]):
-    """A tally for each kind, in the order of the import."""
+    """A tally for each kind of rows, in the order of the import."""
 
     def __missing__(self, kind: str) -> Tally:
         self[kind] = Tally()
         return self[kind]
 
     def table(self) -> Table:
-        """For the terminal."""
+        """The report as a table for the terminal."""
         numeric = [Column(name, justify="right") for name in ("read", "imported", "already there", "skipped")]
         table = Table("", *numeric, "why; remarks")
         for kind, tally in self.items():

@@ -1,4 +1,4 @@
-"""Step: load the rows of one kind, a chunk per transaction, each once."""
+"""Step: import the rows of one kind, each once, a chunk per transaction."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from django.db import models, reset_queries, transaction
 from django.db.models import F
 
 from feeds.models import ImportedRow
-from feeds.signals import tell_of_new
+from feeds.signals import emit_for_new_rows
+from feeds.stackexchange.fields import SkippedRowError
 from feeds.stackexchange.report import Report, Tally
-from feeds.stackexchange.values import Skip
 
 #: Rows per transaction.
-SIZE = 500
+ROWS_PER_TRANSACTION = 500
 
 R = TypeVar("R")
 
 
 class Step(ABC, Generic[R]):
-    """One kind of rows. What a chunk brings, its events and the note that it is here are committed together."""
+    """One kind of rows. The rows of a chunk, their events and their ImportedRow are committed together."""
 
-    #: What ImportedRow calls them.
+    #: ImportedRow.kind of these rows.
     kind: ClassVar[str]
-    #: What people call them.
+    #: Their name in the report.
     label: ClassVar[str]
 
     def __init__(self, source: str, report: Report) -> None:
@@ -35,30 +35,33 @@ class Step(ABC, Generic[R]):
 
     @abstractmethod
     def rows(self) -> Iterable[R]:
-        """All of them, read as they are asked for."""
+        """All rows, read one by one."""
 
     @abstractmethod
     def key(self, row: R) -> str:
-        """The id that the source has for a row. Raises Skip."""
+        """The id of a row in the source. Raises SkippedRowError."""
 
     @abstractmethod
     def look_up(self, rows: dict[str, R]) -> None:
-        """Get what `build` needs to know of these rows, by key, in a query per table."""
+        """Fetch the data that `build` needs for these rows, by key, with one query per table."""
 
     @abstractmethod
     def build(self, row: R) -> models.Model:
-        """The row as it is to be here: a new one, or one that is here already and is only noted. Raises Skip."""
+        """The row to insert. One with a primary key exists already; only its ImportedRow is written.
+
+        Raises SkippedRowError.
+        """
 
     def run(self) -> None:
-        """Load what is not here yet."""
+        """Import the rows that were not imported yet."""
         rows = iter(self.rows())
-        while chunk := list(islice(rows, SIZE)):
+        while chunk := list(islice(rows, ROWS_PER_TRANSACTION)):
             with transaction.atomic():
                 self._load(chunk)
-            reset_queries()  # with DEBUG=on Django keeps thousands of statements, here large ones
+            reset_queries()  # with DEBUG=on Django keeps thousands of statements, which are large here
 
     def known(self, kind: str, external_ids: Iterable[str]) -> dict[str, int]:
-        """What rows of the source are here."""
+        """Our ids of the rows of the source that were imported, by their ids in the source."""
         return ImportedRow.objects.objects_of(self.source, kind, external_ids)
 
     def _load(self, chunk: list[R]) -> None:
@@ -77,8 +80,8 @@ class Step(ABC, Generic[R]):
             try:
                 key = self.key(row)
                 if len(key) > ImportedRow.EXTERNAL_ID_LENGTH:
-                    raise Skip("the Id is too long")
-            except Skip as skip:
+                    raise SkippedRowError("the Id is too long")
+            except SkippedRowError as skip:
                 self.tally.skipped[skip.reason] += 1
                 continue
             if key in rows:
@@ -90,7 +93,7 @@ class Step(ABC, Generic[R]):
         for key, row in rows.items():
             try:
                 yield key, self.build(row)
-            except Skip as skip:
+            except SkippedRowError as skip:
                 self.tally.skipped[skip.reason] += 1
 
     def _write(self, built: dict[str, models.Model]) -> None:
@@ -101,13 +104,13 @@ class Step(ABC, Generic[R]):
             ImportedRow(source=self.source, kind=self.kind, external_id=key, object_id=row.pk)
             for key, row in built.items()
         )
-        tell_of_new(new)
+        emit_for_new_rows(new)
         self.tally.imported += len(new)
         self.tally.already += len(built) - len(new)
 
 
 def _create(rows: list[Any]) -> None:
-    """Insert rows of one model. Inserting sets `updated_at` to now, so that it is put right afterwards."""
+    """Insert rows of one model. Inserting sets `updated_at` to now, so it is set again afterwards."""
     manager = type(rows[0])._base_manager
     updated = [getattr(row, "updated_at", None) for row in rows]
     manager.bulk_create(rows)

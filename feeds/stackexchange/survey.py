@@ -1,4 +1,4 @@
-"""Survey: what must be known of a whole dump before its first row goes in: counts only."""
+"""Survey: a first pass over the dump, for data that the import of the first row needs already."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from heapq import nsmallest
 from django.utils import timezone
 
 from feeds.stackexchange.dump import Dump, Row
+from feeds.stackexchange.fields import SkippedRowError, by_number, comment_author, moment, post_author, value
 from feeds.stackexchange.graph import Graph
-from feeds.stackexchange.values import Skip, by_number, comment_author, moment, post_author, value
 
 QUESTION, ANSWER = "1", "2"
 DAY = dt.timedelta(days=1)
 
 
 class Survey:
-    """The authors of a dump, what they wrote and since when; the nodes of a graph, and which of them are authors."""
+    """The authors of a dump, and the nodes of a graph.
+
+    activity: number of texts by author. since: time of the first text by author. before: a day before the first text.
+    nodes: by number of followers. author_of: the author that a node is matched with.
+    """
 
     def __init__(self, dump: Dump, graph: Graph | None) -> None:
         self.activity: Counter[str] = Counter()
@@ -34,14 +38,14 @@ class Survey:
         for row in rows:
             try:
                 author, when = who(row), moment(row)
-            except Skip:
-                continue  # its own step counts it
+            except SkippedRowError:
+                continue  # the step that imports the row counts it
             self.activity[author] += 1
             if author not in self.since or when < self.since[author]:
                 self.since[author] = when
 
     def _most_active(self, most: int) -> list[str]:
-        """The authors by activity, the most active first."""
+        """The authors with the most texts, at most `most`, the most active first."""
         return nsmallest(most, self.activity, key=lambda author: (-self.activity[author], by_number(author)))
 
 

@@ -1,4 +1,4 @@
-"""Targets: what comments and votes of a dump are about."""
+"""Targets: the imported questions and answers that comments and votes of a dump belong to."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import NamedTuple
 from feeds.models import Comment, Entity, ImportedRow, Post
 
 
-class Target(NamedTuple):
-    """A question or an answer that was imported and is visible."""
+class ImportedTarget(NamedTuple):
+    """A question or an answer that was imported and is visible. `author_id`, `post_id`, `entity_id`: our ids."""
 
     entity_type: str
     entity_id: int
@@ -17,8 +17,8 @@ class Target(NamedTuple):
     author_id: int
 
 
-def targets(source: str, external_ids: Iterable[str]) -> Mapping[str, Target]:
-    """The targets by the ids that the source has for them."""
+def find_imported_targets(source: str, external_ids: Iterable[str]) -> Mapping[str, ImportedTarget]:
+    """The targets by their ids in the source."""
     wanted = set(external_ids)
     posts = ImportedRow.objects.objects_of(source, "post", wanted)
     answers = ImportedRow.objects.objects_of(source, "answer", wanted)
@@ -29,6 +29,8 @@ def targets(source: str, external_ids: Iterable[str]) -> Mapping[str, Target]:
         .filter(pk__in=answers.values())
         .values_list("pk", "post_id", "author_id")
     }
-    found = {key: Target(Entity.POST.value, pk, pk, authors[pk]) for key, pk in posts.items() if pk in authors}
-    found |= {key: Target(Entity.COMMENT.value, pk, *comments[pk]) for key, pk in answers.items() if pk in comments}
+    found = {key: ImportedTarget(Entity.POST.value, pk, pk, authors[pk]) for key, pk in posts.items() if pk in authors}
+    found |= {
+        key: ImportedTarget(Entity.COMMENT.value, pk, *comments[pk]) for key, pk in answers.items() if pk in comments
+    }
     return found

@@ -1,4 +1,4 @@
-"""Votes: a dump does not tell who voted; the voters are drawn, and always the same."""
+"""Votes: a dump does not name the voters, so they are drawn from the users, always the same for the same vote."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from hashlib import blake2b
 
 from feeds.models import ImportedRow, Vote
 from feeds.stackexchange.dump import Dump, Row
+from feeds.stackexchange.fields import SkippedRowError, by_number, moment, number, value
 from feeds.stackexchange.report import Report
 from feeds.stackexchange.step import Step
-from feeds.stackexchange.targets import Target, targets
-from feeds.stackexchange.values import Skip, by_number, moment, number, value
+from feeds.stackexchange.targets import ImportedTarget, find_imported_targets
 
-TYPES = {"2": Vote.Type.UP, "3": Vote.Type.DOWN}
+#: Our vote types by VoteTypeId.
+VOTE_TYPES = {"2": Vote.Type.UP, "3": Vote.Type.DOWN}
 
 
 class Votes(Step[Row]):
-    """Up and down; other types are counted as skipped."""
+    """Up and down votes; other types are skipped."""
 
     kind, label = "vote", "votes"
 
@@ -25,8 +26,8 @@ class Votes(Step[Row]):
         super().__init__(source, report)
         self.dump = dump
         self.candidates: Sequence[int] = ()
-        self.targets: Mapping[str, Target] = {}
-        self.voted: dict[Target, set[int]] = {}
+        self.targets: Mapping[str, ImportedTarget] = {}
+        self.voted: dict[ImportedTarget, set[int]] = {}
 
     def rows(self) -> Iterator[Row]:
         self.candidates = candidates(self.source)
@@ -36,8 +37,8 @@ class Votes(Step[Row]):
         return number(row)
 
     def look_up(self, rows: dict[str, Row]) -> None:
-        self.targets = targets(self.source, (value(row, "PostId") for row in rows.values()))
-        # Nobody votes twice on one thing, nor on their own.
+        self.targets = find_imported_targets(self.source, (value(row, "PostId") for row in rows.values()))
+        # Nobody votes twice on the same text, nor on their own.
         self.voted = {target: {target.author_id} for target in self.targets.values()}
         by_entity = {(target.entity_type, target.entity_id): target for target in self.targets.values()}
         ids: dict[str, list[int]] = defaultdict(list)
@@ -49,28 +50,28 @@ class Votes(Step[Row]):
                 self.voted[by_entity[entity_type, entity_id]].add(user_id)
 
     def build(self, row: Row) -> Vote:
-        if (vote_type := value(row, "VoteTypeId")) not in TYPES:
-            raise Skip(f"VoteTypeId {vote_type or '(none)'}")
+        if (vote_type := value(row, "VoteTypeId")) not in VOTE_TYPES:
+            raise SkippedRowError(f"VoteTypeId {vote_type or '(none)'}")
         target = self.targets.get(value(row, "PostId"))
         if target is None:
-            raise Skip("its post is missing")
+            raise SkippedRowError("its post is missing")
         created = moment(row)
         voter = draw(number(row), self.candidates, without=self.voted[target])
         if voter is None:
-            raise Skip("no voter left")
+            raise SkippedRowError("no voter left")
         self.voted[target].add(voter)
         return Vote(
             user_id=voter,
             entity_type=target.entity_type,
             entity_id=target.entity_id,
-            vote_type=TYPES[vote_type],
+            vote_type=VOTE_TYPES[vote_type],
             created_at=created,
             updated_at=created,
         )
 
 
 def candidates(source: str) -> list[int]:
-    """Those who may be drawn, in the order of their ids in the source: the graph's users, or else the authors."""
+    """The ids of the users to draw from: those of the graph, else the authors; ordered by their ids in the source."""
     imported = ImportedRow.objects.filter(source=source)
     for kind in ("node", "user"):
         if found := list(imported.filter(kind=kind).values_list("external_id", "object_id")):
@@ -79,7 +80,10 @@ def candidates(source: str) -> list[int]:
 
 
 def draw(vote_id: str, candidates: Sequence[int], *, without: Collection[int]) -> int | None:
-    """Who cast a vote: the one its id leads to or, where that one cannot have, the next who can."""
+    """The user who cast a vote: the candidate at a hash of its id or, if that one is in `without`, the next one.
+
+    None if there is none left.
+    """
     if not candidates:
         return None
     start = int.from_bytes(blake2b(vote_id.encode(), digest_size=8).digest()) % len(candidates)

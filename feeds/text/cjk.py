@@ -1,4 +1,4 @@
-"""CJK: the scripts that are written without spaces between words (Chinese, Japanese, and Korean for its suffixes)."""
+"""CJK: the scripts that are written without spaces between words: Chinese and Japanese, and Korean for its suffixes."""
 
 import re
 
@@ -15,13 +15,13 @@ RUN = re.compile(f"[{SCRIPTS}]+")
 
 
 def bigrams(run: str) -> list[str]:
-    """Each two neighbours of a run: 数据库 is 数据, 据库."""
+    """Every two adjacent characters of a run: 数据库 is 数据, 据库. A single character is returned as it is."""
     return [run[i : i + 2] for i in range(len(run) - 1)] or [run]
 
 
 def segment(text: str) -> str:
-    """Text in which a full-text index finds CJK words: every run becomes its bigrams and its last character.
+    """Text in which a full-text index finds CJK words: each run becomes its bigrams and its last character.
 
-    So each character begins a token, which makes one character a prefix search and several a phrase of bigrams.
+    Each character begins a token, so one character is a prefix search and several are a phrase of bigrams.
     """
     return RUN.sub(lambda run: f" {' '.join([*bigrams(run[0]), run[0][-1:]] if len(run[0]) > 1 else run[0])} ", text)

@@ -1,4 +1,4 @@
-"""Markdown: what people write, parsed once, rendered to HTML that is safe to show."""
+"""Markdown: parse the text that people write, and render it as safe HTML or as plain words."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -15,9 +15,9 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
 from feeds.text.cjk import CHARACTER
-from feeds.text.usernames import PATTERN
+from feeds.text.usernames import USERNAME_PATTERN
 
-USERNAME = re.compile(rf"{PATTERN}(?![\w-])")
+USERNAME = re.compile(rf"{USERNAME_PATTERN}(?![\w-])")
 INLINE_TAGS = {"a", "br", "code", "em", "s", "strong"}
 BLOCK_TAGS = {"blockquote", "hr", "li", "ol", "p", "pre", "ul"} | {f"h{level}" for level in range(1, 7)}
 TABLE_TAGS = {"table", "tbody", "td", "th", "thead", "tr"}
@@ -25,13 +25,13 @@ ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}, "td": {"style"}, "th": {"
 
 
 def parse(text: str) -> list[Token]:
-    """The Markdown AST; an @name is a token of type "mention" whose content is the name."""
+    """The text as Markdown tokens; an @name is a token of type "mention" whose content is the name."""
     return _parser.parse(text)
 
 
 @lru_cache(maxsize=2048)
 def render(text: str) -> SafeString:
-    """Safe HTML: raw HTML is shown as text, images become links, a mention links to its user."""
+    """Safe HTML: raw HTML is shown as text, an image becomes a link, a mention links to its user."""
     html = nh3.clean(
         _parser.render(text),
         tags=INLINE_TAGS | BLOCK_TAGS | TABLE_TAGS,
@@ -45,7 +45,7 @@ def render(text: str) -> SafeString:
 
 
 def plain(text: str) -> str:
-    """The words alone, for an index, a snippet or a notice: no syntax, no link targets."""
+    """The words only, without syntax and link targets: for an index, a snippet or a notice."""
     return "\n".join(_words(parse(text))).strip()
 
 
@@ -72,7 +72,7 @@ def _inline_words(tokens: Sequence[Token]) -> str:
 
 
 def _mention(state: StateInline, silent: bool) -> bool:
-    """An inline rule: @name, unless it stands in a link, an e-mail address or a path."""
+    """An inline rule of the parser: @name, unless it stands in a link, an e-mail address or a path."""
     if state.src[state.pos] != "@" or state.linkLevel > 0:
         return False
     before = state.src[state.pos - 1] if state.pos else " "
@@ -106,7 +106,7 @@ def _build_parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "linkify": True, "breaks": True})
     parser.enable(["table", "strikethrough", "linkify"])
     assert parser.linkify is not None
-    # Bare domains stay text: README.md is no address in Moldova.
+    # Bare domains stay text: README.md is no domain of Moldova.
     parser.linkify.set({"fuzzy_link": False, "fuzzy_email": False})
     parser.inline.ruler.before("link", "mention", _mention)
     parser.add_render_rule("mention", _render_mention)

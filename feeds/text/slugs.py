@@ -1,11 +1,11 @@
-"""Slugs: how those of circles are written in an address, and which are kept."""
+"""Slugs: how the slugs of circles are stored, and which are reserved."""
 
 import unicodedata
 
-#: At /circles/new stands the form.
-RESERVED = {"new"}
+#: Slugs that no circle may have: the form for a new circle is at /circles/new.
+RESERVED_SLUGS = {"new"}
 
 
-def normalized(slug: str) -> str:
-    """The one spelling that is stored (NFKC, lower case): by it a circle is found."""
+def normalized_slug(slug: str) -> str:
+    """The one spelling that is stored and looked up: NFKC, lower case."""
     return unicodedata.normalize("NFKC", slug).lower()

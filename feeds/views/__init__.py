@@ -1,1 +1,4 @@
-"""The pages of feeds, one file per noun: they parse and render; feeds.actions write, feeds.lists read."""
+"""Views: the pages of feeds, one noun per file. They parse and render; feeds.actions write, feeds.lists read.
+
+Runs in web processes.
+"""

@@ -15,13 +15,13 @@ from django.utils.translation import gettext as _
 
 from feeds import actions, limits
 from feeds.forms import LoginForm, RegisterForm
-from feeds.views.entrances import address_back, go_back, spend
-from feeds.views.posts import PAGES
+from feeds.views.access import address_back, go_back, spend
+from feeds.views.posts import PAGE_METHODS
 
 
-@PAGES
+@PAGE_METHODS
 def register(request: HttpRequest) -> HttpResponse:
-    """`/register`: open an account and be signed in."""
+    """`/register`: open an account and sign in."""
     if request.user.is_authenticated:
         return go_back(request)
     form = RegisterForm(request.POST or None)
@@ -43,7 +43,7 @@ class Login(auth.LoginView):
     redirect_authenticated_user = True
 
     def get_redirect_url(self) -> str:  # type: ignore[override] # the stubs give it a parameter that Django has not
-        """Where one wanted to go; nobody who is signed in wants to come back here."""
+        """The path to go to after signing in, but not this page again."""
         wanted: str = super().get_redirect_url()
         return "" if urlsplit(wanted).path == self.request.path else wanted
 
@@ -58,7 +58,7 @@ class Logout(auth.LogoutView):
     http_method_names = ["post", "get"]
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Who comes by address is asked first: another site may not sign anybody out."""
+        """A GET only asks for confirmation: a link on another site must not sign a user out."""
         if not request.user.is_authenticated:
             return redirect("feeds:home")
         return render(request, "feeds/confirm.html", {"question": _("Sign out?"), "back": "/", "verb": _("Sign out")})

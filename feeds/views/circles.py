@@ -1,4 +1,4 @@
-"""Circles: all of them, one of them, found one, join and leave."""
+"""Circles: list them, show one, create one, join and leave."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from django.views.decorators.http import require_POST
 
 from feeds import actions
 from feeds.forms import CircleForm
-from feeds.lists import circles as directory
-from feeds.views.entrances import UserRequest, go_back, signed_in
+from feeds.lists.circles import get_circle, list_circles
+from feeds.views.access import UserRequest, go_back, signed_in
 from feeds.views.lists import Listing
-from feeds.views.posts import PAGES
+from feeds.views.posts import PAGE_METHODS
 
 
 def circles(request: HttpRequest) -> HttpResponse:
-    """`/circles`: all, the newest first."""
-    page = directory.circles(viewer=request.user, cursor=request.GET.get("cursor"))
+    """`/circles`: all circles, newest first."""
+    page = list_circles(viewer=request.user, cursor=request.GET.get("cursor"))
     return render(request, "feeds/circles.html", {"page": page})
 
 
 def circle(request: HttpRequest, slug: str) -> HttpResponse:
-    """`/circles/{slug}`: its posts, the newest first unless asked otherwise."""
-    shown = directory.circle(slug, viewer=request.user)
+    """`/circles/{slug}`: its posts, by default newest first."""
+    shown = get_circle(slug, viewer=request.user)
     context = Listing(request, "new", circle=shown).context()
     return render(request, "feeds/circle.html", context | {"circle": shown})
 
 
-@PAGES
+@PAGE_METHODS
 @signed_in
 def new_circle(request: UserRequest) -> HttpResponse:
-    """`/circles/new`: found a circle."""
+    """`/circles/new`: create a circle."""
     form = CircleForm(request.POST or None)
     if request.method == "POST" and (founded := form.act(actions.create_circle, request.user)):
         messages.success(request, _("Circle created."), extra_tags="circle:new")

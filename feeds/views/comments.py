@@ -1,4 +1,4 @@
-"""Comments: answer, edit, delete."""
+"""Comments: write, edit, delete."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
 from feeds import actions
-from feeds.actions.finding import visible_comment
-from feeds.errors import NotAllowed
+from feeds.actions.lookups import visible_comment
+from feeds.errors import NotAllowedError
 from feeds.forms import CommentForm, ReplyForm
 from feeds.models import Comment
 from feeds.views import posts
-from feeds.views.entrances import UserRequest, signed_in
-from feeds.views.posts import PAGES
+from feeds.views.access import UserRequest, signed_in
+from feeds.views.posts import PAGE_METHODS
 
 
-@PAGES
+@PAGE_METHODS
 @signed_in
 def comments(request: UserRequest, post_id: int) -> HttpResponse:
-    """`/posts/{id}/comments`: answer the post or a comment of it."""
+    """`/posts/{id}/comments`: comment on the post or reply to a comment on it."""
     if request.method != "POST":
         return redirect("feeds:post", post_id)
     form = ReplyForm(request.POST)
@@ -28,44 +28,44 @@ def comments(request: UserRequest, post_id: int) -> HttpResponse:
     if written is None:
         return posts.post(request, post_id, form=form)
     _accepted(request, _("Comment posted."), draft_key=f"comment:{post_id}:{written.parent_id or ''}")
-    return _to(written)
+    return _redirect_to(written)
 
 
 def comment(request: UserRequest, comment_id: int) -> HttpResponse:
-    """`/comments/{id}`: to the comment in its thread."""
-    return _to(visible_comment(comment_id))
+    """`/comments/{id}`: redirect to the comment in its thread."""
+    return _redirect_to(visible_comment(comment_id))
 
 
-@PAGES
+@PAGE_METHODS
 @signed_in
 def edit_comment(request: UserRequest, comment_id: int) -> HttpResponse:
-    """`/comments/{id}/edit`: change one's own comment."""
+    """`/comments/{id}/edit`: change the user's own comment."""
     written = visible_comment(comment_id)
     if written.author_id != request.user.pk:
-        raise NotAllowed(_("Only the author can edit a comment."))
+        raise NotAllowedError(_("Only the author can edit a comment."))
     form = CommentForm(request.POST or None, initial={"content": written.content})
     key = f"comment:edit:{comment_id}"
     if request.method == "POST" and (saved := form.act(actions.edit_comment, request.user, comment_id=comment_id)):
         _accepted(request, _("Comment updated."), draft_key=key)
-        return _to(saved)
+        return _redirect_to(saved)
     context = {"form": form, "comment": written, "draft_key": key}
     return render(request, "feeds/comment_form.html", context, status=422 if form.errors else 200)
 
 
-@PAGES
+@PAGE_METHODS
 @signed_in
 def delete_comment(request: UserRequest, comment_id: int) -> HttpResponse:
-    """`/comments/{id}/delete`: asks, then deletes."""
-    doomed = visible_comment(comment_id)
+    """`/comments/{id}/delete`: ask for confirmation, then delete."""
+    found = visible_comment(comment_id)
     if request.method == "POST":
         actions.delete_comment(request.user, comment_id=comment_id)
         messages.success(request, _("Comment deleted."))
-        return redirect("feeds:post", doomed.post_id)
-    context = {"question": _("Delete this comment?"), "text": doomed.content, "back": f"/comments/{comment_id}"}
+        return redirect("feeds:post", found.post_id)
+    context = {"question": _("Delete this comment?"), "text": found.content, "back": f"/comments/{comment_id}"}
     return render(request, "feeds/confirm.html", context)
 
 
-def _to(comment: Comment) -> HttpResponseRedirect:
+def _redirect_to(comment: Comment) -> HttpResponseRedirect:
     return HttpResponseRedirect(f"/posts/{comment.post_id}?comment={comment.pk}#comment-{comment.pk}")
 
 

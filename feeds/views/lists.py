@@ -1,4 +1,4 @@
-"""Lists: posts in an order that the address names."""
+"""Listing: posts in the order that a query string names."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest
 
-from feeds.lists import posts as timeline
+from feeds.lists.posts import SORTS, list_posts
+from feeds.lists.ranked import PERIOD_DAYS
 from feeds.models import Circle, User
 
 
 class Listing:
-    """What `?sort=…&period=…&cursor=…` asks for; whose posts, and of which circle, the page knows."""
+    """The posts that `?sort=…&period=…&cursor=…` selects, of one circle or author where given.
+
+    default: the sort of a request without one.
+    """
 
     def __init__(
         self, request: HttpRequest, default: str, *, circle: Circle | None = None, author: User | None = None
@@ -23,10 +27,10 @@ class Listing:
         self.period = request.GET.get("period", "all") if self.sort in ("top", "controversial") else "all"
 
     def context(self) -> dict[str, Any]:
-        """For the template. Raises Http404 for an order that there is not, BadCursorError."""
-        if self.sort not in ("new", *timeline.RANKS) or self.period not in ("all", *timeline.PERIODS):
+        """The variables of a template. Raises Http404 for an unknown sort or period, BadCursorError."""
+        if self.sort not in SORTS or self.period not in ("all", *PERIOD_DAYS):
             raise Http404
-        page = timeline.posts(
+        page = list_posts(
             self.sort,  # type: ignore[arg-type]
             period=self.period,  # type: ignore[arg-type]
             circle=self._circle,
@@ -37,8 +41,8 @@ class Listing:
         return {"page": page, "sort": self.sort, "period": self.period, "live": self._live_address()}
 
     def _live_address(self) -> str:
-        """Where the script asks whether there is something new; only the newest of a list by time can be."""
+        """The URL that the script polls for new posts; empty unless this is the first page of a list by time."""
         if self.sort != "new" or self._cursor is not None:
             return ""
-        about = {"circle": self._circle and self._circle.slug, "author": self._author and self._author.username}
-        return "/api/posts?" + urlencode({"sort": "new"} | {name: value for name, value in about.items() if value})
+        filters = {"circle": self._circle and self._circle.slug, "author": self._author and self._author.username}
+        return "/api/posts?" + urlencode({"sort": "new"} | {name: value for name, value in filters.items() if value})

@@ -1,4 +1,4 @@
-"""People: a person's page, and the ties to them."""
+"""People: the page of a person; follow, block and mute a person."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from feeds import actions
-from feeds.errors import Invalid
-from feeds.lists.profiles import profile
-from feeds.views.entrances import UserRequest, go_back, signed_in
+from feeds.errors import InvalidError
+from feeds.lists.profiles import get_profile
+from feeds.views.access import UserRequest, go_back, signed_in
 from feeds.views.lists import Listing
 
-#: What the buttons of a person's page do.
+#: The actions of the buttons on the page of a person.
 TIES: dict[str, Any] = {
     "follow": lambda user, **who: actions.follow(user, **who),
     "unfollow": actions.unfollow,
@@ -30,8 +30,8 @@ TIES: dict[str, Any] = {
 
 
 def person(request: HttpRequest, username: str) -> HttpResponse:
-    """`/users/{username}`: a person's posts, the newest first unless asked otherwise."""
-    shown = profile(username, viewer=request.user)
+    """`/users/{username}`: a person's posts, by default newest first."""
+    shown = get_profile(username, viewer=request.user)
     context = Listing(request, "new", author=shown).context()
     return render(request, "feeds/person.html", context | {"person": shown})
 
@@ -39,12 +39,12 @@ def person(request: HttpRequest, username: str) -> HttpResponse:
 @require_POST
 @signed_in
 def tie(request: UserRequest, username: str) -> HttpResponse:
-    """`/users/{username}/ties`: `verb` is one of TIES."""
+    """`/users/{username}/ties`: `verb` is a key of TIES."""
     verb = TIES.get(request.POST.get("verb", ""))
     if verb is None:
         raise Http404
     try:
         verb(request.user, username=username)
-    except Invalid as refusal:
+    except InvalidError as refusal:
         messages.error(request, refusal.message)
     return go_back(request, reverse("feeds:person", args=[username]))

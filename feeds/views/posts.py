@@ -1,4 +1,4 @@
-"""Posts: read, write, edit, delete; one's drafts."""
+"""Posts: read, write, edit, delete; list drafts."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from feeds import actions
-from feeds.actions.finding import may_moderate
-from feeds.errors import NotAllowed
+from feeds.actions.lookups import may_moderate
+from feeds.errors import NotAllowedError
 from feeds.forms import PostForm, ReplyForm
-from feeds.lists import posts as timeline
-from feeds.lists import threads
+from feeds.lists.posts import get_post, list_drafts
+from feeds.lists.threads import list_comments
 from feeds.models import Circle, Post
-from feeds.views.entrances import UserRequest, address_back, signed_in
+from feeds.views.access import UserRequest, address_back, signed_in
 
-PAGES = require_http_methods(["GET", "HEAD", "POST"])
+PAGE_METHODS = require_http_methods(["GET", "HEAD", "POST"])
 
 
 def post(request: HttpRequest, post_id: int, *, form: ReplyForm | None = None) -> HttpResponse:
-    """`/posts/{id}`: a post and its comments. `?reply_to=` opens the form beneath a comment; `?comment=` finds one."""
-    shown = find(request, post_id)
+    """`/posts/{id}`: a post and its comments. `?reply_to=` opens the form below a comment, `?comment=` its page."""
+    shown = post_or_404(request, post_id)
     reply_to = _number(request.POST or request.GET, "parent_id" if form else "reply_to")
     focus = _number(request.GET, "comment") or reply_to
-    page = threads.comments(shown, viewer=request.user, cursor=request.GET.get("cursor"), focus=focus)
+    page = list_comments(shown, viewer=request.user, cursor=request.GET.get("cursor"), focus=focus)
     if not any(comment.pk == reply_to and comment.shown for comment in page.items):  # type: ignore[attr-defined]
         reply_to = None
     form = form or ReplyForm()
@@ -42,11 +42,11 @@ def post(request: HttpRequest, post_id: int, *, form: ReplyForm | None = None) -
     return render(request, "feeds/post.html", context, status=422 if form.errors else 200)
 
 
-@PAGES
+@PAGE_METHODS
 @signed_in
 def new_post(request: UserRequest) -> HttpResponse:
-    """`/posts/new`: write a post, look at it, publish it or keep it as a draft."""
-    circle = Circle.objects.at(request.GET.get("circle", "")).first()
+    """`/posts/new`: write a post, preview it, publish it or save it as a draft."""
+    circle = Circle.objects.with_slug(request.GET.get("circle", "")).first()
     form = PostForm(request.POST or None, user=request.user, circle=circle, initial={"circle": circle and circle.slug})
     if request.method == "POST" and "preview" not in request.POST:
         status = Post.Status.DRAFT if "draft" in request.POST else Post.Status.PUBLISHED
@@ -55,13 +55,13 @@ def new_post(request: UserRequest) -> HttpResponse:
     return _form_page(request, form, draft_key="post:new")
 
 
-@PAGES
+@PAGE_METHODS
 @signed_in
 def edit_post(request: UserRequest, post_id: int) -> HttpResponse:
-    """`/posts/{id}/edit`: change one's own post, or publish a draft."""
-    written = find(request, post_id)
+    """`/posts/{id}/edit`: change the user's own post, or publish a draft."""
+    written = post_or_404(request, post_id)
     if written.author_id != request.user.pk:
-        raise NotAllowed(_("Only the author can edit a post."))
+        raise NotAllowedError(_("Only the author can edit a post."))
     initial = {"title": written.title, "body": written.body, "circle": written.circle and written.circle.slug}
     form = PostForm(request.POST or None, user=request.user, circle=written.circle, initial=initial)
     key = f"post:{post_id}"
@@ -72,30 +72,30 @@ def edit_post(request: UserRequest, post_id: int) -> HttpResponse:
     return _form_page(request, form, draft_key=key, post=written)
 
 
-@PAGES
+@PAGE_METHODS
 @signed_in
 def delete_post(request: UserRequest, post_id: int) -> HttpResponse:
-    """`/posts/{id}/delete`: asks, then deletes."""
+    """`/posts/{id}/delete`: ask for confirmation, then delete."""
     if request.method == "POST":
         actions.delete_post(request.user, post_id=post_id)
         messages.success(request, _("Post deleted."))
         return redirect("feeds:home")
-    doomed = find(request, post_id)
-    question = _("Delete “%(title)s”?") % {"title": doomed.title}
+    found = post_or_404(request, post_id)
+    question = _("Delete “%(title)s”?") % {"title": found.title}
     return render(request, "feeds/confirm.html", {"question": question, "back": f"/posts/{post_id}"})
 
 
 @signed_in
 def drafts(request: UserRequest) -> HttpResponse:
-    """`/drafts`: what one has begun."""
-    page = timeline.drafts(request.user, cursor=request.GET.get("cursor"))
+    """`/drafts`: the user's drafts."""
+    page = list_drafts(request.user, cursor=request.GET.get("cursor"))
     return render(request, "feeds/drafts.html", {"page": page})
 
 
-def find(request: HttpRequest, post_id: int) -> Post:
-    """The post for this reader. Raises Http404."""
+def post_or_404(request: HttpRequest, post_id: int) -> Post:
+    """The post, as the user sees it. Raises Http404."""
     try:
-        return timeline.post(post_id, viewer=request.user)
+        return get_post(post_id, viewer=request.user)
     except Post.DoesNotExist:
         raise Http404 from None
 

@@ -1,4 +1,4 @@
-"""Settings: one's own account, password, tokens, and whom one keeps away."""
+"""Settings: the user's account, password, tokens, blocks and mutes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from django.views.decorators.http import require_POST
 from feeds import actions
 from feeds.forms import AccountForm, ActionForm, ConfirmedForm, PasswordForm, TokenForm
 from feeds.models import User
-from feeds.views.entrances import UserRequest, signed_in
+from feeds.views.access import UserRequest, signed_in
 
 
 @signed_in
 def settings(request: UserRequest, *, secret: str = "", **forms: ActionForm) -> HttpResponse:
-    """`/settings`: all forms on one page; one that was refused comes with its errors."""
+    """`/settings`: all forms on one page. forms: refused ones, with their errors. secret: a new token's, shown once."""
     user = request.user
     context: dict[str, Any] = {
         "account": AccountForm(initial={"username": user.username, "email": user.email}),
@@ -39,9 +39,9 @@ def settings(request: UserRequest, *, secret: str = "", **forms: ActionForm) -> 
 @require_POST
 @signed_in
 def account(request: UserRequest) -> HttpResponse:
-    """`/settings/account`: name and address."""
+    """`/settings/account`: change name and e-mail address."""
     form = AccountForm(request.POST)
-    # A copy: what is refused must not stand in the head of the page.
+    # A copy: a refused name must not appear in the head of the page.
     if form.act(actions.change_account, User.objects.get(pk=request.user.pk)) is None:
         return settings(request, account=form)
     messages.success(request, _("Account updated."))
@@ -51,7 +51,7 @@ def account(request: UserRequest) -> HttpResponse:
 @require_POST
 @signed_in
 def password(request: UserRequest) -> HttpResponse:
-    """`/settings/password`: a new password; this session stays signed in, all others end."""
+    """`/settings/password`: change the password. This session stays signed in, all others end."""
     form = PasswordForm(request.POST, user=request.user, prefix="password")
     request.user.renewed_session = request.session.session_key
     changed = form.act(actions.change_account, request.user)
@@ -65,7 +65,7 @@ def password(request: UserRequest) -> HttpResponse:
 @require_POST
 @signed_in
 def new_token(request: UserRequest) -> HttpResponse:
-    """`/settings/tokens`: a new API token; its secret is shown this once."""
+    """`/settings/tokens`: create an API token; its secret is shown once."""
     form = TokenForm(request.POST, prefix="token")
     made = form.act(actions.create_token, request.user)
     return settings(request, token=form) if made is None else settings(request, secret=made[1])
@@ -74,7 +74,7 @@ def new_token(request: UserRequest) -> HttpResponse:
 @require_POST
 @signed_in
 def revoke_token(request: UserRequest, token_id: int) -> HttpResponse:
-    """`/settings/tokens/{id}`: make one worthless."""
+    """`/settings/tokens/{id}`: revoke a token."""
     actions.revoke_token(request.user, token_id=token_id)
     messages.success(request, _("Token revoked."))
     return redirect("feeds:settings")

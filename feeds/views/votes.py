@@ -1,4 +1,4 @@
-"""Votes: up, down, taken back."""
+"""Votes: vote on posts and comments."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.http import HttpResponse
 from django.views.decorators.http import require_POST
 
 from feeds import actions
-from feeds.views.entrances import UserRequest, go_back, signed_in
+from feeds.views.access import UserRequest, go_back, signed_in
 
 
 @require_POST

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from django.db.models import Exists, OuterRef, Value
 
-from feeds.lists.presentation import NUMBERS, Totals
+from feeds.counts.counts import Counts
+from feeds.lists.presentation import COUNT_COLUMNS
 from feeds.models import EntityCounts, Post, Uncounted
 
 
@@ -20,11 +21,13 @@ def current_counts(post_ids: Iterable[int]) -> list[dict[str, int]]:
     visible = Exists(Post.objects.visible().filter(pk=OuterRef("entity_id")))
     stored = EntityCounts.objects.filter(visible, entity_type="post", entity_id__in=ids)
     uncounted = Uncounted.objects.filter(entity_type="post", entity_id__in=ids).order_by()
-    rows = stored.values_list(Value(True), *NUMBERS).union(uncounted.values_list(Value(False), *NUMBERS), all=True)
-    sums: dict[int, Totals] = {}
+    rows = stored.values_list(Value(True), *COUNT_COLUMNS).union(
+        uncounted.values_list(Value(False), *COUNT_COLUMNS), all=True
+    )
+    sums: dict[int, Counts] = {}
     shown = []
     for is_stored, post_id, *numbers in rows:
-        sums[post_id] = sums.get(post_id, Totals()).plus(Totals(*numbers))
+        sums[post_id] = sums.get(post_id, Counts()).plus(Counts(*numbers))
         if is_stored:
             shown.append(post_id)
     return [{"post_id": post_id, **sums[post_id]._asdict(), "score": sums[post_id].score} for post_id in shown]

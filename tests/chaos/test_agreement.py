@@ -12,7 +12,7 @@ from django.test import Client
 
 from events.testing import deliver
 from feeds import actions
-from feeds.errors import Refused
+from feeds.errors import RefusedError
 from feeds.models import Circle, Comment, Post, User, Vote
 from tests.support import agreement
 from tests.support.factories import CircleFactory, PostFactory, UserFactory
@@ -135,7 +135,7 @@ def disturb(acts: int) -> None:
                     break
                 try:
                     act()
-                except (Refused, Post.DoesNotExist, Comment.DoesNotExist, Vote.DoesNotExist):
+                except (RefusedError, Post.DoesNotExist, Comment.DoesNotExist, Vote.DoesNotExist):
                     continue  # another thread was faster; a refusal changes nothing
         except BaseException as error:  # noqa: BLE001 - raised below, in the test's own thread
             errors.append(error)

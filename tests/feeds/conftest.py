@@ -1,16 +1,5 @@
-"""What the tests of feeds share."""
+"""Fixtures of the tests of feeds."""
 
-from collections.abc import Iterator
+from tests.support.no_dead_letters import no_dead_letters_of
 
-import pytest
-
-from events.models import Delivery
-
-
-@pytest.fixture(autouse=True)
-def _no_dead_letters(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A subscriber of feeds that gives up during a test fails it, even if the effect looks right."""
-    yield
-    if request.node.get_closest_marker("django_db"):
-        dead = Delivery.objects.filter(state="dead", subscriber__startswith="feeds.")
-        assert not [f"{letter}: {letter.reason}" for letter in dead]
+_no_dead_letters = no_dead_letters_of("feeds")

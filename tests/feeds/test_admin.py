@@ -1,4 +1,4 @@
-"""The admin of feeds: every model is there, lists ask no more for more rows, deleting is the soft delete."""
+"""The admin of feeds: every model has pages; more rows need no more queries; deleting is the soft delete."""
 
 import pytest
 from django.apps import apps

@@ -1,11 +1,11 @@
-"""The demo data."""
+"""Demo: the data is loaded once, with all its events."""
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from events.models import StoredEvent
 from events.testing import deliver
-from feeds.demo import load as demo
+from feeds.demo.load import PASSWORD, load_demo, people
 from feeds.models import Circle, Comment, Follow, Membership, Post, User, Vote
 from notifications.models import Notification
 from tests.support import agreement
@@ -26,17 +26,17 @@ def sizes():
 
 
 def kinds_told(name):
-    """What somebody of the demo was notified of."""
+    """The notices of a user of the demo."""
     return set(Notification.objects.shown().filter(user__username=name).values_list("kind", flat=True))
 
 
 def test_the_demo_shows_people_circles_posts_and_threads(capsys):
     call_command("demo")
     printed = capsys.readouterr().out
-    for name in demo.people():
+    for name in people():
         assert name in printed
-        assert User.objects.get(username=name).check_password(demo.PASSWORD)
-    assert demo.PASSWORD in printed
+        assert User.objects.get(username=name).check_password(PASSWORD)
+    assert PASSWORD in printed
     assert User.objects.get(username="admin").is_superuser
     assert Circle.objects.count() == 4
     assert Post.objects.visible().count() >= 14
@@ -50,11 +50,11 @@ def test_the_demo_is_loaded_once(capsys):
     Post.objects.first().delete()
     call_command("demo")
     assert sizes()[:-1] == before[:-1]
-    assert demo.PASSWORD in capsys.readouterr().out
+    assert PASSWORD in capsys.readouterr().out
 
 
 def test_everything_in_the_demo_has_its_events_and_the_recent_is_news():
-    demo.load_demo()
+    load_demo()
     deliver()
     assert [*agreement.everything(), *agreement.feeds()] == []
     assert {"comment", "vote", "mention", "follow", "circle", "post"} <= kinds_told("alice")
@@ -64,7 +64,7 @@ def test_everything_in_the_demo_has_its_events_and_the_recent_is_news():
 
 
 def test_nothing_in_the_demo_happens_before_what_it_is_about():
-    demo.load_demo()
+    load_demo()
     for comment in Comment.objects.select_related("post", "parent", "author"):
         assert comment.created_at >= comment.post.created_at
         assert comment.created_at >= comment.author.date_joined

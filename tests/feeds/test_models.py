@@ -1,4 +1,4 @@
-"""What the models promise by themselves, whoever saves them."""
+"""Models: the rules that hold for every save and delete, without the actions."""
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -105,7 +105,7 @@ def test_a_vote_is_on_something_that_is_there() -> None:
 
 def test_a_circle_is_found_in_any_case_and_its_owner_belongs_to_it() -> None:
     circle = CircleFactory(slug="grüntee")
-    assert Circle.objects.at("GRÜNTEE").with_member_count().get().member_count == 1
+    assert Circle.objects.with_slug("GRÜNTEE").with_member_count().get().member_count == 1
     circle.name = "Grüner Tee"
     circle.save()
     assert circle.memberships.get().user == circle.owner
@@ -114,14 +114,14 @@ def test_a_circle_is_found_in_any_case_and_its_owner_belongs_to_it() -> None:
 def test_the_slug_of_a_circle_is_stored_in_one_spelling_whoever_saves_it() -> None:
     circle = CircleFactory(slug="Ｒust")
     assert circle.slug == "rust"
-    assert Circle.objects.at("RUST").get() == circle
+    assert Circle.objects.with_slug("RUST").get() == circle
     with pytest.raises(ValidationError, match="already exists"):
         Circle(slug="RUST", name="Rust", owner=circle.owner).full_clean()
     with pytest.raises(IntegrityError), transaction.atomic():
         CircleFactory(slug="RUST")
     circle.slug = "Go"
     circle.save(update_fields=["slug"])
-    assert Circle.objects.at("go").get() == circle
+    assert Circle.objects.with_slug("go").get() == circle
 
 
 def test_a_slug_is_checked_as_it_is_stored() -> None:

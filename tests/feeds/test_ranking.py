@@ -1,4 +1,4 @@
-"""The ranking formulas, against vectors computed from their published sources."""
+"""Ranking: the formulas, compared with values computed from their published sources."""
 
 import pytest
 from hypothesis import given
@@ -77,7 +77,7 @@ def test_one_more_upvote_never_lowers_a_rank(upvotes, downvotes):
 
 
 def test_counts_below_zero_on_the_way_rank_like_none():
-    # A withdrawal may be counted before its vote.
+    # The removal of a vote may be counted before the vote.
     assert confidence(-1, 0) == 0
     assert controversy(-1, 3) == 0
     assert hot(-1, 0, 1.7e9) == hot(0, 1, 1.7e9)

@@ -1,4 +1,4 @@
-"""The flows from events to index, feeds and counts."""
+"""Subscribers: from events to index, feeds and counts."""
 
 import datetime as dt
 
@@ -19,19 +19,18 @@ from feeds.events import (
     UserFollowed,
     UserUnfollowed,
 )
-from feeds.home_feed import fanout, trimming
-from feeds.home_feed import recipients as readers
-from feeds.lists import posts as timeline
+from feeds.home_feed import fanout, recipients, trimming
+from feeds.lists.home import list_home_feed
 from feeds.models import FeedEntry, Post, PulledPost, SearchDocument, User
-from feeds.models.retained import Retained
-from feeds.search.search import search
+from feeds.models.soft_delete import SoftDeleted
+from feeds.search.search import search_posts
 from tests.support.factories import CircleFactory, FollowFactory, MembershipFactory, PostFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 
 
 def readers_of(post):
-    """The ids of those in whose feeds a post is."""
+    """The ids of the users with the post in their feeds."""
     return set(FeedEntry.objects.filter(post=post).values_list("user_id", flat=True))
 
 
@@ -46,7 +45,7 @@ def test_a_post_comes_into_the_feeds_of_followers_and_members_but_not_its_author
 
 
 def test_an_audience_is_reached_in_chunks_by_continuation_events(monkeypatch):
-    monkeypatch.setattr(readers, "CHUNK", 2)
+    monkeypatch.setattr(recipients, "RECIPIENTS_PER_CHUNK", 2)
     circle = CircleFactory()
     author = UserFactory()
     audience = {circle.owner_id}
@@ -73,7 +72,7 @@ def test_a_post_deleted_before_its_fan_out_reaches_nobody():
 
 
 def test_a_fan_out_stops_when_the_post_is_deleted_between_two_chunks(monkeypatch):
-    monkeypatch.setattr(readers, "CHUNK", 1)
+    monkeypatch.setattr(recipients, "RECIPIENTS_PER_CHUNK", 1)
     post = PostFactory()
     for _ in range(2):
         FollowFactory(followee=post.author)
@@ -109,11 +108,11 @@ def test_a_banned_user_who_is_let_in_again_has_missed_nothing():
     deliver()
     reader.is_active = True
     reader.save()
-    assert timeline.home(reader).items == [post]
+    assert list_home_feed(reader).items == [post]
 
 
 def test_a_deleted_post_leaves_a_large_audience_in_chunks_by_continuation_events(monkeypatch):
-    monkeypatch.setattr(readers, "CHUNK", 2)
+    monkeypatch.setattr(recipients, "RECIPIENTS_PER_CHUNK", 2)
     circle = CircleFactory()
     post, other = PostFactory(circle=circle), PostFactory(circle=circle)
     audience = {circle.owner_id}
@@ -145,13 +144,13 @@ def test_a_visible_post_is_not_retracted():
 def test_a_hard_deleted_post_takes_its_entries_along():
     post = PostFactory(author=FollowFactory().followee)
     deliver()
-    super(Retained, post).delete()
+    super(SoftDeleted, post).delete()
     assert not FeedEntry.objects.exists()
 
 
 def test_feeds_are_trimmed_in_turns_so_that_none_grows_far_beyond_its_size(monkeypatch):
-    monkeypatch.setattr(trimming, "KEPT", 5)
-    monkeypatch.setattr(trimming, "TURNS", 2)
+    monkeypatch.setattr(trimming, "FEED_LENGTH", 5)
+    monkeypatch.setattr(trimming, "TRIMMED_SHARE", 2)
     author = UserFactory()
     followers = [FollowFactory(followee=author).follower for _ in range(6)]
     longest = 0
@@ -161,10 +160,10 @@ def test_feeds_are_trimmed_in_turns_so_that_none_grows_far_beyond_its_size(monke
         deliver()
         sizes = FeedEntry.objects.values("user").annotate(size=Count("post")).values_list("size", flat=True)
         longest = max(longest, *sizes)
-    # Beyond by k turns of 2 with a probability of e^-k: by 20 once in 22,000 times, of which there are 240 here.
+    # One post in 2 trims a feed here. Too long by 2k with a probability of e^-k: by 20 once in 22,000; 240 sizes here.
     assert 5 < longest <= 5 + 20
     for follower in followers:
-        assert timeline.home(follower, size=5).items == posts[:-6:-1]
+        assert list_home_feed(follower, size=5).items == posts[:-6:-1]
 
 
 def test_a_post_moved_to_a_circle_reaches_its_members():
@@ -181,9 +180,9 @@ def test_joining_a_circle_brings_its_posts_and_leaving_takes_them_away():
     deliver()
     membership = MembershipFactory(circle=post.circle)
     deliver()
-    assert timeline.home(membership.user).items == [post]
+    assert list_home_feed(membership.user).items == [post]
     membership.delete()
-    assert timeline.home(membership.user).items == []
+    assert list_home_feed(membership.user).items == []
     deliver()
     assert membership.user_id not in readers_of(post)
 
@@ -195,7 +194,7 @@ def test_leaving_a_circle_keeps_the_posts_of_those_one_follows():
     deliver()
     membership.delete()
     deliver()
-    assert timeline.home(membership.user).items == [post]
+    assert list_home_feed(membership.user).items == [post]
 
 
 def test_unfollowing_keeps_the_posts_of_ones_circles():
@@ -204,10 +203,10 @@ def test_unfollowing_keeps_the_posts_of_ones_circles():
     membership = MembershipFactory(circle=post.circle)
     follow = FollowFactory(follower=membership.user, followee=post.author)
     deliver()
-    assert timeline.home(membership.user).items == [other, post]
+    assert list_home_feed(membership.user).items == [other, post]
     follow.delete()
     deliver()
-    assert timeline.home(membership.user).items == [post]
+    assert list_home_feed(membership.user).items == [post]
     assert readers_of(other) == set()
 
 
@@ -267,7 +266,7 @@ def test_reindex_finds_what_was_never_indexed_and_drops_what_is_gone():
     Post.objects.filter(pk=gone.pk).update(status="draft")
     call_command("reindex")
     assert SearchDocument.objects.get().post == post
-    assert search("tea").items == [post]
+    assert search_posts("tea").items == [post]
 
 
 def test_rebuild_feeds_puts_feeds_right():

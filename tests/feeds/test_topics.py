@@ -1,4 +1,4 @@
-"""Every topic: the right payload, once per change, from every door; nothing when the change is rolled back."""
+"""Every topic: the right payload, once per change, for every way to write; no event after a rollback."""
 
 import pytest
 from django.core import serializers
@@ -8,7 +8,7 @@ from events.event import catalogue
 from events.testing import deliver, emitted
 from feeds import actions, events
 from feeds.models import Comment, Follow, Membership, Post, Uncounted, User, Vote
-from tests.feeds.changes import CHANGES, Change
+from tests.feeds.topic_cases import TOPIC_CASES, TopicCase
 from tests.support.at_once import at_once
 from tests.support.factories import (
     CommentFactory,
@@ -20,54 +20,54 @@ from tests.support.factories import (
 )
 from tests.support.ways_to_write import delete_selected_in_admin, save, staff_client
 
-DOORS = [pytest.param(change, door, id=f"{change}-by-{door}") for change in CHANGES for door in change.doors]
+WAYS = [pytest.param(case, way, id=f"{case}-by-{way}") for case in TOPIC_CASES for way in case.ways]
 
 
-def through(door: str, change: Change) -> tuple[object, list]:
-    """Make the change on a scene of its own and let the subscribers run; returns the scene and what was emitted."""
-    scene = change.arrange()
-    if door == "admin":
+def make_change(way: str, case: TopicCase) -> tuple[object, list]:
+    """Make the change on a new scene and run the subscribers; return the scene and the emitted events."""
+    scene = case.arrange()
+    if way == "admin":
         scene.admin = staff_client()
     deliver()
-    before = len(emitted(change.event))
-    change.doors[door](scene)
+    before = len(emitted(case.event))
+    case.ways[way](scene)
     deliver()
-    return scene, emitted(change.event)[before:]
+    return scene, emitted(case.event)[before:]
 
 
 def test_no_topic_of_feeds_is_left_out() -> None:
     ours = {topic for topic, versions in catalogue.items() if versions[1].__module__ == "feeds.events"}
-    assert {change.event.topic for change in CHANGES} == {topic for topic in ours if not topic.startswith("feed.")}
-    assert len(CHANGES) == 16
+    assert {case.event.topic for case in TOPIC_CASES} == {topic for topic in ours if not topic.startswith("feed.")}
+    assert len(TOPIC_CASES) == 16
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(("change", "door"), DOORS)
-def test_a_change_emits_its_event_once_and_with_the_right_payload(change: Change, door: str) -> None:
-    scene, told = through(door, change)
-    assert told == [change.event(**change.payload(scene))]
+@pytest.mark.parametrize(("case", "way"), WAYS)
+def test_a_change_emits_its_event_once_and_with_the_right_payload(case: TopicCase, way: str) -> None:
+    scene, emitted_events = make_change(way, case)
+    assert emitted_events == [case.event(**case.payload(scene))]
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("change", CHANGES, ids=repr)
-def test_a_save_in_autocommit_commits_row_and_event(change: Change) -> None:
-    scene, told = through("model", change)
-    assert told == [change.event(**change.payload(scene))]
+@pytest.mark.parametrize("case", TOPIC_CASES, ids=repr)
+def test_a_save_in_autocommit_commits_row_and_event(case: TopicCase) -> None:
+    scene, emitted_events = make_change("model", case)
+    assert emitted_events == [case.event(**case.payload(scene))]
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize(("change", "door"), DOORS)
-def test_a_rolled_back_change_emits_nothing(change: Change, door: str) -> None:
-    scene = change.arrange()
-    if door == "admin":
+@pytest.mark.parametrize(("case", "way"), WAYS)
+def test_a_rolled_back_change_emits_nothing(case: TopicCase, way: str) -> None:
+    scene = case.arrange()
+    if way == "admin":
         scene.admin = staff_client()
     deliver()
-    before = emitted(change.event)
+    before = emitted(case.event)
     with pytest.raises(ZeroDivisionError), transaction.atomic():
-        change.doors[door](scene)
+        case.ways[way](scene)
         _ = 1 / 0
     deliver()
-    assert emitted(change.event) == before
+    assert emitted(case.event) == before
 
 
 # Two instances of one row, loaded before either was saved -----------------------------------------------------------
@@ -146,7 +146,7 @@ def test_a_row_written_over_by_its_key_is_a_change() -> None:
     assert len(emitted(events.VoteCreated)) == 1
 
 
-# What is no event ---------------------------------------------------------------------------------------------------
+# Changes without an event---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
@@ -160,15 +160,15 @@ def test_a_draft_emits_nothing_whatever_is_done_to_it() -> None:
 @pytest.mark.django_db
 def test_a_post_created_published_is_told_at_once() -> None:
     post = PostFactory(title="Hello")
-    told = events.PostPublished(post_id=post.pk, author_id=post.author_id, circle_id=None, title="Hello")
-    assert emitted(events.PostPublished) == [told]
+    expected = events.PostPublished(post_id=post.pk, author_id=post.author_id, circle_id=None, title="Hello")
+    assert emitted(events.PostPublished) == [expected]
     assert emitted(events.PostUpdated) == []
 
 
 @pytest.mark.django_db
 def test_saving_without_a_change_emits_nothing() -> None:
     for row in (PostFactory(), CommentFactory(), VoteFactory(), FollowFactory(), MembershipFactory(), UserFactory()):
-        before = {event: len(emitted(event)) for event in {change.event for change in CHANGES}}
+        before = {event: len(emitted(event)) for event in {case.event for case in TOPIC_CASES}}
         row.save()
         type(row).objects.get(pk=row.pk).save()
         assert {event: len(emitted(event)) for event in before} == before
@@ -221,7 +221,7 @@ def test_leaving_for_good_cuts_every_tie_with_its_event() -> None:
     assert emitted(events.CircleLeft) == [events.CircleLeft(circle_id=membership.circle_id, user_id=user.pk)]
 
 
-# What the counts do not hold yet ------------------------------------------------------------------------------------
+# Pending counts -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db

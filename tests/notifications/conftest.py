@@ -4,17 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from events.models import Delivery
+from tests.support.no_dead_letters import no_dead_letters_of
 from tests.support.websocket import Server
 
-
-@pytest.fixture(autouse=True)
-def _no_dead_letters(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail a test in which a subscriber of notifications made a dead letter, even if its effect is right."""
-    yield
-    if request.node.get_closest_marker("django_db"):
-        dead = Delivery.objects.filter(state="dead", subscriber__startswith="notifications.")
-        assert not [f"{letter}: {letter.reason}" for letter in dead]
+_no_dead_letters = no_dead_letters_of("notifications")
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 
 from events.testing import deliver
-from feeds.lists.pagination import SIZE
+from feeds.lists.pagination import PAGE_SIZE
 from notifications import views
 from notifications.models import Stream
 from tests.support.browsers import Window, shown, window
@@ -84,13 +84,13 @@ def test_a_malformed_number_marks_nothing_as_read(upto):
 
 def test_a_long_list_goes_on_by_a_link():
     alice = window()
-    for _ in range(SIZE + 1):
+    for _ in range(PAGE_SIZE + 1):
         FollowFactory(followee=alice.user)
     deliver()
     first = alice.get("/notifications").context["page"]
     second = alice.get(f"/notifications?cursor={first.next_cursor}").context["page"]
     shown_ids = [notice.pk for notice in (*first.items, *second.items)]
-    assert len(first.items) == SIZE
+    assert len(first.items) == PAGE_SIZE
     assert set(shown_ids) == set(alice.user.notifications.shown().values_list("pk", flat=True))
     assert len(shown_ids) == len(set(shown_ids))
     alice.read("/notifications?cursor=nonsense", 404)

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from feeds.errors import Refused
+from feeds.errors import RefusedError
 
 
-def refused(kind: type[Refused], field: str | None = None, /, *, act: Callable[[], object]) -> None:
+def refused(kind: type[RefusedError], field: str | None = None, /, *, act: Callable[[], object]) -> None:
     """`act` raises this kind of refusal, for this field."""
     with pytest.raises(kind) as raised:
         act()

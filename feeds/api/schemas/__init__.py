@@ -1,1 +1,1 @@
-"""What the API takes and gives, one noun per file."""
+"""Schemas: the input and output of the API, one noun per file."""

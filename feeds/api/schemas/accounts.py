@@ -1,4 +1,4 @@
-"""Account and token, as the API takes and gives them."""
+"""Account and token, as input and output of the API."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pydantic import BaseModel, StringConstraints
 from feeds.api.schemas.shape import Input
 from feeds.models import ApiToken, User
 
-#: Longer ones are not worth hashing.
+#: Above this number of characters a password is refused: hashing it would cost too much.
 Password = Annotated[str, StringConstraints(max_length=1_000)]
 
 
 class Registration(Input):
-    """Who wants to join."""
+    """A new account."""
 
     username: str
     password: Password
@@ -24,14 +24,14 @@ class Registration(Input):
 
 
 class Credentials(Input):
-    """Who wants to sign in."""
+    """Username and password."""
 
     username: Annotated[str, StringConstraints(max_length=500)]
     password: Password
 
 
 class AccountPatch(Input):
-    """What is to change; a new password needs the current one."""
+    """The fields to change; a new password needs the current one."""
 
     username: str = ""
     email: str = ""
@@ -40,13 +40,13 @@ class AccountPatch(Input):
 
 
 class Farewell(Input):
-    """Leaving needs the password."""
+    """Deleting the account needs the password."""
 
     password: Password
 
 
 class AccountOut(BaseModel):
-    """One's own account."""
+    """Your account."""
 
     username: str
     email: str
@@ -67,7 +67,7 @@ class AccountOut(BaseModel):
 
 
 class TokenIn(Input):
-    """A name to recognise the token by."""
+    """A name by which you recognise the token."""
 
     name: str
 
@@ -86,6 +86,6 @@ class TokenOut(BaseModel):
 
 
 class NewTokenOut(TokenOut):
-    """A token with its secret, which is shown this once."""
+    """A token with its secret, which is shown only now."""
 
     token: str

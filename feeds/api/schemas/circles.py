@@ -1,4 +1,4 @@
-"""Circle and membership, as the API takes and gives them."""
+"""Circle and membership, as input and output of the API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from feeds.api.schemas.shape import Input
 
 
 class CircleIn(Input):
-    """A new circle; without a slug it takes one from its name."""
+    """A new circle; without a slug it is made of the name."""
 
     name: str
     slug: str = ""
@@ -20,7 +20,7 @@ class CircleIn(Input):
 
 
 class CircleOut(BaseModel):
-    """A circle; `member` says whether the viewer is one."""
+    """A circle; `member`: whether you are a member."""
 
     slug: str
     name: str
@@ -33,7 +33,7 @@ class CircleOut(BaseModel):
 
     @classmethod
     def of(cls, circle: Any) -> Self:
-        """A circle as feeds.lists.circles shows it."""
+        """From a circle of feeds.lists.circles."""
         return cls(
             slug=circle.slug,
             name=circle.name,
@@ -47,7 +47,7 @@ class CircleOut(BaseModel):
 
 
 class MembershipOut(BaseModel):
-    """Whether one belongs to the circle now, and how many do."""
+    """Whether you are a member now, and the number of members."""
 
     member: bool
     member_count: int

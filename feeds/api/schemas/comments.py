@@ -1,4 +1,4 @@
-"""Comment, as the API takes and gives it."""
+"""Comment, as input and output of the API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from feeds.api.schemas.votes import VoteType
 
 
 class CommentIn(Input):
-    """An answer to a post or, with `parent_id`, to a comment of it; `content` is Markdown."""
+    """A comment on a post or, with `parent_id`, a reply to a comment; `content` is Markdown."""
 
     content: str
     parent_id: int | None = None
@@ -25,7 +25,7 @@ class CommentPatch(Input):
 
 
 class CommentOut(BaseModel):
-    """A comment as the viewer sees it; of one that is deleted, or hidden from the viewer, only the place is shown."""
+    """A comment. A deleted one, or one of an author hidden from you, has no content and no author."""
 
     id: int
     post_id: int
@@ -42,7 +42,7 @@ class CommentOut(BaseModel):
 
     @classmethod
     def of(cls, comment: Any) -> Self:
-        """A presented comment (feeds.lists.presentation)."""
+        """From a comment of feeds.lists.presentation."""
         shown = getattr(comment, "shown", comment.is_visible)
         return cls(
             id=comment.pk,

@@ -1,4 +1,4 @@
-"""People and the ties to them, as the API takes and gives them."""
+"""People, follows, blocks and mutes, as input and output of the API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from feeds.api.schemas.shape import Input
 
 
 class PersonOut(BaseModel):
-    """A person, and what the viewer has to do with them."""
+    """A person, and whether you follow, block or mute them."""
 
     username: str
     url: str
@@ -26,7 +26,7 @@ class PersonOut(BaseModel):
 
     @classmethod
     def of(cls, person: Any) -> Self:
-        """A user as feeds.lists.profiles shows them."""
+        """From a user of feeds.lists.profiles."""
         return cls(
             username=person.username,
             url=f"/users/{quote(person.username)}",
@@ -41,25 +41,25 @@ class PersonOut(BaseModel):
 
 
 class FollowIn(Input):
-    """Whether each new post is a notice; null is the default rule, left out it stays as it is."""
+    """`bell`: whether each new post is a notice; null is the default rule; left out, it stays as it is."""
 
     bell: bool | None = None
 
 
 class FollowOut(BaseModel):
-    """Whether one follows the person now."""
+    """Whether you follow the person now."""
 
     following: bool
     bell: bool | None
 
 
 class BlockOut(BaseModel):
-    """Whether one blocks the person now."""
+    """Whether you block the person now."""
 
     blocked: bool
 
 
 class MuteOut(BaseModel):
-    """Whether one mutes the person now."""
+    """Whether you mute the person now."""
 
     muted: bool

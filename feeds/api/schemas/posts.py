@@ -1,4 +1,4 @@
-"""Post, as the API takes and gives it."""
+"""Post, as input and output of the API."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PostIn(Input):
 
 
 class PostPatch(Input):
-    """What is to change; a field that is left out stays."""
+    """The fields to change; a field that is left out stays."""
 
     title: str = ""
     body: str = ""
@@ -33,7 +33,7 @@ class PostPatch(Input):
 
 
 class PostOut(BaseModel):
-    """A post as the viewer sees it."""
+    """A post."""
 
     id: int
     title: str
@@ -68,7 +68,7 @@ class HitOut(PostOut):
 
 
 def _shown(post: Any) -> dict[str, Any]:
-    """A presented post (feeds.lists.presentation) by the names of the API."""
+    """The fields of a post of feeds.lists.presentation, by their names in the API."""
     return {
         "id": post.pk,
         "title": post.title,

@@ -1,4 +1,4 @@
-"""Shape: how strictly what comes in is read, and how a page goes out."""
+"""Shape: strict input, pages, and refusals: the forms that all schemas share."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from feeds.lists.pagination import Page
 Item = TypeVar("Item")
 Row = TypeVar("Row")
 
-#: An empty parameter of a query is one that was left out.
-Optional = Annotated[str | None, AfterValidator(lambda value: value or None)]
+#: A parameter of a query string; an empty one counts as left out.
+OptionalText = Annotated[str | None, AfterValidator(lambda value: value or None)]
 
 
 class Input(BaseModel):
-    """A body: nothing is converted, an unknown field is an error and not ignored."""
+    """A request body: no value is converted, and an unknown field is an error."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class PageOut(BaseModel, Generic[Item]):
-    """Items, and the cursor that asks for those after them (null: there are none)."""
+    """Items, and the cursor of the next page; null on the last page."""
 
     items: list[Item]
     next_cursor: str | None
@@ -34,7 +34,7 @@ class PageOut(BaseModel, Generic[Item]):
 
 
 class Problem(BaseModel):
-    """Why a request was refused; `fields` names the values that cannot be taken."""
+    """Why a request was refused. `fields`: the reason for each value that is not valid."""
 
     detail: str
     fields: dict[str, str] = {}

@@ -1,23 +1,23 @@
-"""Vote, as the API takes and gives it."""
+"""Vote, as input and output of the API."""
 
 from typing import Literal, Self
 
 from pydantic import BaseModel
 
 from feeds.api.schemas.shape import Input
-from feeds.lists.presentation import Totals
+from feeds.counts.counts import Counts
 
 VoteType = Literal["up", "down"]
 
 
 class VoteIn(Input):
-    """How to vote."""
+    """A vote."""
 
     vote_type: VoteType
 
 
 class VoteOut(BaseModel):
-    """One's vote, and the numbers with it."""
+    """Your vote, and the counts with it."""
 
     my_vote: VoteType | None
     upvotes: int
@@ -25,5 +25,5 @@ class VoteOut(BaseModel):
     score: int
 
     @classmethod
-    def of(cls, my_vote: VoteType | None, numbers: Totals) -> Self:
+    def of(cls, my_vote: VoteType | None, numbers: Counts) -> Self:
         return cls(my_vote=my_vote, upvotes=numbers.upvotes, downvotes=numbers.downvotes, score=numbers.score)

@@ -1,11 +1,11 @@
-"""`manage.py demo`: load the demo data once, and say whom one can sign in as."""
+"""`manage.py demo`: load the demo data once, and print the names to sign in with."""
 
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from feeds.demo.load import ADMINISTRATOR, PASSWORD, NotEmpty, load_demo, people
+from feeds.demo.load import ADMINISTRATOR, PASSWORD, NamesTakenError, load_demo, people
 
 
 class Command(BaseCommand):
@@ -16,7 +16,7 @@ class Command(BaseCommand):
             raise CommandError("The demo users share a public password. Load them only with DEBUG=on.")
         try:
             loaded = load_demo()
-        except NotEmpty as taken:
+        except NamesTakenError as taken:
             self.stdout.write(f"The demo data was not loaded: these usernames are already taken: {taken}")
             return
         self.stdout.write("Demo data loaded." if loaded else "The demo data is already loaded.")

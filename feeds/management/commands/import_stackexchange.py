@@ -7,8 +7,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.progress import Progress
 
-from feeds.stackexchange.dump import BadDump
-from feeds.stackexchange.importing import import_dump
+from feeds.stackexchange.dump import BadDumpError
+from feeds.stackexchange.import_dump import import_dump
 
 
 class Command(BaseCommand):
@@ -34,7 +34,7 @@ class Command(BaseCommand):
         try:
             with Progress(console=Console(stderr=True)) as progress:
                 report = import_dump(folder, source=source, graph=graph, progress=progress)
-        except BadDump as error:
+        except BadDumpError as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
             raise CommandError("Stopped. Imported rows are kept. To continue, run the same command again.") from None

@@ -1,11 +1,11 @@
-"""`manage.py rebuild_feeds`: bring feeds up to date with follows, memberships and posts."""
+"""`manage.py rebuild_feeds`: make feeds agree with follows, memberships and posts."""
 
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from feeds.home_feed.rebuild import rebuild_feeds
-from feeds.home_feed.recipients import present
+from feeds.home_feed.recipients import seen_lately
 from feeds.management.progress import bar
 from feeds.management.resumable import add_arguments, resumable, whole_number
 from feeds.models import User
@@ -19,7 +19,7 @@ class Command(BaseCommand):
         add_arguments(parser, place=whole_number, metavar="USER")
 
     def handle(self, *args: Any, usernames: list[str], jobs: int | None, after: int | None, **options: Any) -> None:
-        users = User.objects.named(*usernames) if usernames else present()
+        users = User.objects.named(*usernames) if usernames else seen_lately()
         if users.count() < len(set(usernames)):
             known = ", ".join(users.values_list("username", flat=True)) or "none"
             raise CommandError(f"Not every name belongs to a user. Known users among them: {known}")

@@ -1,10 +1,10 @@
-"""`manage.py recount`: compare the counts with the votes and comments, and put right what has drifted."""
+"""`manage.py recount`: compare the counts with the votes and comments, and correct those that differ."""
 
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from feeds.batch.chunks import BrokenOff
+from feeds.batch.chunks import StoppedEarlyError
 from feeds.counts.recount import START, Drift, Position, recount, total
 from feeds.management.progress import bar
 from feeds.management.resumable import add_arguments, resumable
@@ -31,7 +31,7 @@ class Command(BaseCommand):
             try:
                 with bar("Recounting", total=total(after=after)) as advance:
                     drifts = recount(repair=not dry_run, settle=settle, jobs=jobs, after=after, advance=advance)
-            except BrokenOff as stop:
+            except StoppedEarlyError as stop:
                 self._report(stop.results)
                 raise
         self._report(drifts)

@@ -1,4 +1,4 @@
-"""`manage.py reindex`: bring the search index up to date with all posts."""
+"""`manage.py reindex`: bring all posts up to date in the search index."""
 
 from typing import Any
 

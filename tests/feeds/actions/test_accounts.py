@@ -1,10 +1,10 @@
-"""Accounts and tokens: who one is, and what is refused."""
+"""The actions of accounts and tokens: what they change, and what they refuse."""
 
 import pytest
 from django.contrib.auth import authenticate
 
 from feeds import actions
-from feeds.errors import Invalid, NotAllowed, NotFound, Taken
+from feeds.errors import InvalidError, NotAllowedError, NotFoundError, TakenError
 from feeds.models import ApiToken, Comment, Follow, Post, User
 from tests.support.at_once import at_once
 from tests.support.factories import (
@@ -39,13 +39,13 @@ def test_names_are_of_any_script(username: str) -> None:
     ["", " ", "a b", "a.b", "a@b", "x" * 31, "a\u3164", "\u3164", "a\0", "\ud800", "deleted-1", "Deleted-x", "😀"],
 )
 def test_other_names_are_refused(username: str) -> None:
-    refused(Invalid, "username", act=lambda: actions.register(username=username, password=PASSWORD))
+    refused(InvalidError, "username", act=lambda: actions.register(username=username, password=PASSWORD))
 
 
 @pytest.mark.parametrize("username", ["alice", "ALICE", "ａlice"])
 def test_a_name_belongs_to_one_person_regardless_of_case_and_width(username: str) -> None:
     UserFactory(username="Alice")
-    refused(Taken, "username", act=lambda: actions.register(username=username, password=PASSWORD))
+    refused(TakenError, "username", act=lambda: actions.register(username=username, password=PASSWORD))
 
 
 @pytest.mark.django_db(transaction=True)
@@ -53,7 +53,7 @@ def test_of_two_who_want_a_name_at_once_one_gets_it() -> None:
     def register() -> str:
         try:
             return actions.register(username="Alice", password=PASSWORD).username
-        except Taken:
+        except TakenError:
             return "taken"
 
     assert sorted(at_once(register, register)) == ["Alice", "taken"]
@@ -61,12 +61,14 @@ def test_of_two_who_want_a_name_at_once_one_gets_it() -> None:
 
 @pytest.mark.parametrize("password", ["", "short", "12345678901", "password", "newcomer1", "a\ud800bcdefghi"])
 def test_a_weak_password_is_refused(password: str) -> None:
-    refused(Invalid, "password", act=lambda: actions.register(username="newcomer1", password=password))
+    refused(InvalidError, "password", act=lambda: actions.register(username="newcomer1", password=password))
     assert not User.objects.exists()
 
 
 def test_a_wrong_address_is_refused() -> None:
-    refused(Invalid, "email", act=lambda: actions.register(username="newcomer", password=PASSWORD, email="nowhere"))
+    refused(
+        InvalidError, "email", act=lambda: actions.register(username="newcomer", password=PASSWORD, email="nowhere")
+    )
 
 
 def test_an_account_changes_only_what_it_is_told_to() -> None:
@@ -76,7 +78,7 @@ def test_an_account_changes_only_what_it_is_told_to() -> None:
     actions.change_account(user, password="another horse 2")
     assert authenticate(username="Alicia", password="another horse 2") == user
     UserFactory(username="bob")
-    refused(Taken, "username", act=lambda: actions.change_account(user, username="BOB"))
+    refused(TakenError, "username", act=lambda: actions.change_account(user, username="BOB"))
 
 
 def test_who_leaves_is_forgotten_and_what_was_written_stays() -> None:
@@ -98,7 +100,7 @@ def test_who_leaves_is_forgotten_and_what_was_written_stays() -> None:
         gone,
         gone,
     )
-    refused(NotAllowed, act=lambda: actions.create_post(user, title="Hello again"))
+    refused(NotAllowedError, act=lambda: actions.create_post(user, title="Hello again"))
     assert actions.register(username="alice", password=PASSWORD).pk != user.pk
 
 
@@ -131,7 +133,7 @@ def test_a_banned_user_can_do_nothing() -> None:
         lambda: actions.change_account(banned, email="b@example.org"),
         lambda: actions.delete_account(banned),
     ):
-        refused(NotAllowed, act=act)
+        refused(NotAllowedError, act=act)
 
 
 def test_a_token_acts_for_its_user_until_it_is_revoked() -> None:
@@ -141,10 +143,10 @@ def test_a_token_acts_for_its_user_until_it_is_revoked() -> None:
     assert actions.user_of_token(secret) == user
     assert ApiToken.objects.get().last_used_at is not None
     assert actions.user_of_token("airy_guess") is None
-    refused(NotFound, act=lambda: actions.revoke_token(UserFactory(), token_id=token.pk))
+    refused(NotFoundError, act=lambda: actions.revoke_token(UserFactory(), token_id=token.pk))
     actions.revoke_token(user, token_id=token.pk)
     assert actions.user_of_token(secret) is None
-    refused(NotFound, act=lambda: actions.revoke_token(user, token_id=token.pk))
+    refused(NotFoundError, act=lambda: actions.revoke_token(user, token_id=token.pk))
 
 
 def test_the_token_of_a_banned_user_is_worth_nothing() -> None:

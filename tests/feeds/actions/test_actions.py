@@ -1,11 +1,11 @@
-"""Votes, follows, blocks and circles: what one can do, also twice and at once, and what is refused."""
+"""The actions of votes, follows, blocks and circles: repeated, at the same time, and refused."""
 
 import pytest
 from django.db import IntegrityError
 
 from events.testing import emitted
 from feeds import actions
-from feeds.errors import Invalid, NotAllowed, NotFound, Taken
+from feeds.errors import InvalidError, NotAllowedError, NotFoundError, TakenError
 from feeds.events import UserFollowed, VoteCreated, VoteDeleted, VoteUpdated
 from feeds.models import Circle, Follow, Membership, Mute, Vote
 from tests.support.at_once import at_once
@@ -49,11 +49,15 @@ def test_nobody_votes_on_what_is_not_there() -> None:
         ("post", NO_SUCH_ID),
     ):
         entity = {"entity_type": entity_type, "entity_id": entity_id}
-        refused(NotFound, act=lambda entity=entity: actions.vote(user, **entity, vote_type="up"))
-        refused(NotFound, act=lambda entity=entity: actions.retract_vote(user, **entity))
+        refused(NotFoundError, act=lambda entity=entity: actions.vote(user, **entity, vote_type="up"))
+        refused(NotFoundError, act=lambda entity=entity: actions.retract_vote(user, **entity))
     post = PostFactory()
-    refused(Invalid, "vote_type", act=lambda: actions.vote(user, entity_type="post", entity_id=post.pk, vote_type="+"))
-    refused(Invalid, "entity_type", act=lambda: actions.vote(user, entity_type="x", entity_id=post.pk, vote_type="up"))
+    refused(
+        InvalidError, "vote_type", act=lambda: actions.vote(user, entity_type="post", entity_id=post.pk, vote_type="+")
+    )
+    refused(
+        InvalidError, "entity_type", act=lambda: actions.vote(user, entity_type="x", entity_id=post.pk, vote_type="up")
+    )
 
 
 @pytest.mark.django_db(transaction=True)
@@ -97,14 +101,14 @@ def test_following_again_changes_nothing_but_the_bell() -> None:
     assert len(emitted(UserFollowed)) == 1
     actions.unfollow(fan, username="star")
     actions.unfollow(fan, username="star")
-    refused(NotFound, act=lambda: actions.set_bell(fan, username="star", bell=False))
+    refused(NotFoundError, act=lambda: actions.set_bell(fan, username="star", bell=False))
 
 
 def test_nobody_follows_themselves_or_nobody() -> None:
     user = UserFactory()
-    refused(Invalid, "username", act=lambda: actions.follow(user, username=user.username.upper()))
+    refused(InvalidError, "username", act=lambda: actions.follow(user, username=user.username.upper()))
     for name in ("nobody", "", "a\0", "\ud800", UserFactory(is_active=False).username):
-        refused(NotFound, act=lambda name=name: actions.follow(user, username=name))
+        refused(NotFoundError, act=lambda name=name: actions.follow(user, username=name))
     with pytest.raises(IntegrityError):
         FollowFactory(follower=user, followee=user)
 
@@ -138,7 +142,7 @@ def test_who_is_blocked_neither_comments_nor_votes_nor_follows() -> None:
         lambda: actions.follow(troll, username=author.username),
         lambda: actions.follow(author, username=troll.username),
     ):
-        refused(NotAllowed, act=act)
+        refused(NotAllowedError, act=act)
     actions.retract_vote(troll, entity_type="post", entity_id=post.pk)
     actions.comment(troll, post_id=elsewhere.post_id, content="Hello, others")
     actions.unblock(author, username=troll.username)
@@ -155,7 +159,7 @@ def test_who_blocks_somebody_neither_comments_nor_votes_on_theirs() -> None:
         lambda: actions.vote(user, entity_type="post", entity_id=post.pk, vote_type="down"),
         lambda: actions.vote(user, entity_type="comment", entity_id=comment.pk, vote_type="down"),
     ):
-        refused(NotAllowed, act=act)
+        refused(NotAllowedError, act=act)
 
 
 def test_muting_hides_and_tells_nobody() -> None:
@@ -168,8 +172,8 @@ def test_muting_hides_and_tells_nobody() -> None:
     actions.unmute(user, username=loud.username)
     assert not Mute.objects.exists()
     for act in (actions.mute, actions.block):
-        refused(Invalid, "username", act=lambda act=act: act(user, username=user.username))
-        refused(NotFound, act=lambda act=act: act(user, username="nobody"))
+        refused(InvalidError, "username", act=lambda act=act: act(user, username=user.username))
+        refused(NotFoundError, act=lambda act=act: act(user, username="nobody"))
 
 
 def test_the_founder_of_a_circle_is_its_first_member() -> None:
@@ -178,7 +182,7 @@ def test_the_founder_of_a_circle_is_its_first_member() -> None:
     assert (circle.slug, circle.name, circle.owner) == ("green-tea", "Green Tea", user)
     assert list(circle.memberships.values_list("user", flat=True)) == [user.pk]
     assert actions.create_circle(user, name="茶").slug == "茶"
-    refused(Taken, "slug", act=lambda: actions.create_circle(user, name="Other", slug="GREEN-tea"))
+    refused(TakenError, "slug", act=lambda: actions.create_circle(user, name="Other", slug="GREEN-tea"))
     assert Circle.objects.with_member_count().get(slug="green-tea").member_count == 1
 
 
@@ -195,7 +199,7 @@ def test_the_founder_of_a_circle_is_its_first_member() -> None:
 )
 def test_a_circle_that_cannot_be_is_refused(field: str, values: dict[str, str]) -> None:
     user = UserFactory()
-    refused(Invalid, field, act=lambda: actions.create_circle(user, **values))
+    refused(InvalidError, field, act=lambda: actions.create_circle(user, **values))
 
 
 def test_joining_and_leaving_again_is_fine() -> None:
@@ -206,4 +210,4 @@ def test_joining_and_leaving_again_is_fine() -> None:
     for _ in range(2):
         actions.leave(user, slug="tea")
     assert list(circle.memberships.values_list("user", flat=True)) == [circle.owner.pk]
-    refused(NotFound, act=lambda: actions.join(user, slug="nowhere"))
+    refused(NotFoundError, act=lambda: actions.join(user, slug="nowhere"))

@@ -1,9 +1,9 @@
-"""Posts and comments: what one may write, edit and delete, and what is refused."""
+"""The actions of posts and comments: who may write, edit and delete, and what is refused."""
 
 import pytest
 
 from feeds import actions
-from feeds.errors import Invalid, NotAllowed, NotFound
+from feeds.errors import InvalidError, NotAllowedError, NotFoundError
 from feeds.models import Post
 from tests.support.factories import (
     CircleFactory,
@@ -49,9 +49,9 @@ def test_a_draft_is_published_later() -> None:
 )
 def test_a_post_that_cannot_be_is_refused(field: str, values: dict[str, str]) -> None:
     author = UserFactory()
-    refused(Invalid, field, act=lambda: actions.create_post(author, **values))
+    refused(InvalidError, field, act=lambda: actions.create_post(author, **values))
     mine = PostFactory(author=author, status="draft")
-    refused(Invalid, field, act=lambda: actions.edit_post(author, post_id=mine.pk, **values))
+    refused(InvalidError, field, act=lambda: actions.edit_post(author, post_id=mine.pk, **values))
 
 
 def test_the_longest_post_is_taken() -> None:
@@ -61,14 +61,14 @@ def test_the_longest_post_is_taken() -> None:
 
 def test_only_the_author_edits_a_post_and_only_what_is_named() -> None:
     post = PostFactory(circle=CircleFactory())
-    refused(NotAllowed, act=lambda: actions.edit_post(UserFactory(), post_id=post.pk, title="Mine"))
+    refused(NotAllowedError, act=lambda: actions.edit_post(UserFactory(), post_id=post.pk, title="Mine"))
     actions.edit_post(post.author, post_id=post.pk, body="New")
     post.refresh_from_db()
     assert (post.body, post.circle is None) == ("New", False)
     actions.edit_post(post.author, post_id=post.pk, circle=None)
     post.refresh_from_db()
     assert post.circle is None
-    refused(Invalid, "status", act=lambda: actions.edit_post(post.author, post_id=post.pk, status="draft"))
+    refused(InvalidError, "status", act=lambda: actions.edit_post(post.author, post_id=post.pk, status="draft"))
 
 
 def test_nobody_else_knows_of_a_draft() -> None:
@@ -80,7 +80,7 @@ def test_nobody_else_knows_of_a_draft() -> None:
         lambda: actions.comment(draft.author, post_id=draft.pk, content="Hello"),
         lambda: actions.vote(draft.author, entity_type="post", entity_id=draft.pk, vote_type="up"),
     ):
-        refused(NotFound, act=act)
+        refused(NotFoundError, act=act)
 
 
 @pytest.mark.parametrize("who", ["author", "owner", "staff"])
@@ -94,15 +94,15 @@ def test_author_circle_owner_and_staff_delete_posts_and_comments(who: str) -> No
     )
     actions.delete_post({"author": post.author, "owner": circle.owner, "staff": staff}[who], post_id=post.pk)
     assert not Post.objects.visible().exists()
-    refused(NotFound, act=lambda: actions.delete_post(post.author, post_id=post.pk))
-    refused(NotFound, act=lambda: actions.delete_comment(comment.author, comment_id=comment.pk))
+    refused(NotFoundError, act=lambda: actions.delete_post(post.author, post_id=post.pk))
+    refused(NotFoundError, act=lambda: actions.delete_comment(comment.author, comment_id=comment.pk))
 
 
 def test_others_delete_neither_posts_nor_comments() -> None:
     elsewhere, comment = CircleFactory().owner, CommentFactory()
-    refused(NotAllowed, act=lambda: actions.delete_post(elsewhere, post_id=comment.post_id))
-    refused(NotAllowed, act=lambda: actions.delete_comment(elsewhere, comment_id=comment.pk))
-    refused(NotAllowed, act=lambda: actions.delete_comment(comment.post.author, comment_id=comment.pk))
+    refused(NotAllowedError, act=lambda: actions.delete_post(elsewhere, post_id=comment.post_id))
+    refused(NotAllowedError, act=lambda: actions.delete_comment(elsewhere, comment_id=comment.pk))
+    refused(NotAllowedError, act=lambda: actions.delete_comment(comment.post.author, comment_id=comment.pk))
 
 
 def test_a_comment_answers_a_comment_of_the_same_post() -> None:
@@ -113,7 +113,7 @@ def test_a_comment_answers_a_comment_of_the_same_post() -> None:
     deleted.delete()
     for unfit in (elsewhere.pk, deleted.pk, NO_SUCH_ID):
         refused(
-            Invalid,
+            InvalidError,
             "parent_id",
             act=lambda unfit=unfit: actions.comment(user, post_id=parent.post_id, parent_id=unfit, content="Why?"),
         )
@@ -122,13 +122,19 @@ def test_a_comment_answers_a_comment_of_the_same_post() -> None:
 @pytest.mark.parametrize("content", ["", " \n ", "x" * 10_001, "\0"])
 def test_a_comment_that_cannot_be_is_refused(content: str) -> None:
     comment = CommentFactory()
-    refused(Invalid, "content", act=lambda: actions.comment(comment.author, post_id=comment.post_id, content=content))
     refused(
-        Invalid, "content", act=lambda: actions.edit_comment(comment.author, comment_id=comment.pk, content=content)
+        InvalidError, "content", act=lambda: actions.comment(comment.author, post_id=comment.post_id, content=content)
+    )
+    refused(
+        InvalidError,
+        "content",
+        act=lambda: actions.edit_comment(comment.author, comment_id=comment.pk, content=content),
     )
 
 
 def test_only_its_author_edits_a_comment() -> None:
     comment = CommentFactory()
-    refused(NotAllowed, act=lambda: actions.edit_comment(comment.post.author, comment_id=comment.pk, content="Mine"))
+    refused(
+        NotAllowedError, act=lambda: actions.edit_comment(comment.post.author, comment_id=comment.pk, content="Mine")
+    )
     assert actions.edit_comment(comment.author, comment_id=comment.pk, content="New").content == "New"

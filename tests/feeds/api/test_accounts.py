@@ -1,4 +1,4 @@
-"""The API: registering, signing in by session or token, changing and leaving one's account."""
+"""The API: register, sign in by session or token, change and delete an account."""
 
 import pytest
 from django.test import Client

@@ -1,4 +1,4 @@
-"""The API: whoever asks too often is told when to come back."""
+"""The API: a client above a limit gets 429 and the seconds to wait."""
 
 import uuid
 from collections.abc import Callable
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _limited(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Limits are on, and those of reading and writing are low and this test's own."""
+    """Limits are on, with low ones for reading and writing that no other test uses."""
     settings.RATE_LIMITS = True
     for name, most in (("READ", 5), ("WRITE", 3)):
         monkeypatch.setattr(limits, name, Limit(name=f"{name}/{uuid.uuid4()}", most=most, seconds=86_400))
@@ -29,8 +29,8 @@ def at(address: str) -> dict[str, str]:
 
 
 def refused_after(ask: Callable[[], HttpResponse], *, most: int) -> int | None:
-    """How many requests went well before the first that came too often."""
-    for number in range(2 * most + 1):  # one window may end meanwhile
+    """The number of requests that succeeded before the first refused one."""
+    for number in range(2 * most + 1):  # a window may end meanwhile
         response = ask()
         if response.status_code == 429:
             says(response, 429, "later")

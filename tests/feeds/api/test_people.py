@@ -1,4 +1,4 @@
-"""The API: people and circles, and the ties to them."""
+"""The API: people, follows, blocks, mutes, circles and memberships."""
 
 import pytest
 from pytest_django import DjangoAssertNumQueries

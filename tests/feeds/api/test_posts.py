@@ -272,7 +272,7 @@ QUERIES = {
 def test_a_list_asks_the_same_few_questions_however_long_it_is(
     alice: Program, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    alice.get("/me")  # notes that the token is in use, once in a while
+    alice.get("/me")  # writes the time of use of the token, at most every 10 minutes
     for number, length in ((2, 2), (18, 20)):
         for _ in range(number):
             _one_more_for(alice.user)

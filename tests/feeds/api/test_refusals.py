@@ -1,4 +1,4 @@
-"""The API: whatever it is sent, it answers in JSON, in words, and never breaks."""
+"""The API: it answers any input with JSON and a reason, never with a traceback."""
 
 import json
 import re
@@ -17,7 +17,6 @@ from pytest_django import Settings
 
 from airy import refusals
 from airy.api import api
-from feeds.lists import posts as timeline
 from feeds.models import Post
 from tests.support.api_client import Program, says
 from tests.support.factories import CircleFactory, CommentFactory, PostFactory, UserFactory
@@ -40,7 +39,7 @@ BODIES = [
 
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Every route of the API, as its own description tells it."""
+    """Every route in the OpenAPI description."""
     for path, methods in api.get_openapi_schema(path_prefix="/")["paths"].items():
         for method, operation in methods.items():
             yield method.upper(), path, operation
@@ -53,7 +52,7 @@ def program() -> Program:
 
 @pytest.fixture
 def known(program: Program) -> dict[str, object]:
-    """Values of a route's parameters that lead to something, for the program to write to or not."""
+    """Values of a route's parameters that exist, rows of the program's user or of another."""
     comment = CommentFactory(author=program.user, post=PostFactory(author=program.user))
     return {
         "post_id": comment.post_id,
@@ -160,7 +159,7 @@ def test_a_crash_is_answered_without_a_traceback(
         raise RuntimeError("a secret")
 
     settings.DEBUG = debug
-    monkeypatch.setattr(timeline, "posts", crash)
+    monkeypatch.setattr("feeds.api.posts.list_posts", crash)
     response = Client(raise_request_exception=False).get("/api/posts")
     says(response, 500, "went wrong")
     assert b"secret" not in response.content
@@ -209,7 +208,7 @@ def _holds(program: Program, method: str, path: str, body: bytes) -> None:
 
 
 def _bodies(operation: dict[str, Any]) -> Iterator[bytes]:
-    """Bodies of a route, each with one field that is wrong and others that can be taken."""
+    """Bodies of a route, each with one wrong field and valid others."""
     schema = operation["requestBody"]["content"]["application/json"]["schema"]
     name = (schema.get("$ref") or schema["allOf"][0]["$ref"]).rpartition("/")[2]
     properties = api.get_openapi_schema(path_prefix="/")["components"]["schemas"][name]["properties"]

@@ -1,4 +1,4 @@
-"""Chunks: several transactions at once over one table, broken off and gone on with."""
+"""Chunks: several transactions at once over one table, interrupted and continued."""
 
 import os
 import re
@@ -14,9 +14,9 @@ from django.db import OperationalError, connection, transaction
 
 from events.pool import TaskPool, current_task
 from events.testing import deliver
-from feeds.batch import chunks
-from feeds.batch import concurrency as jobs
-from feeds.batch.chunks import ChunkFailed, Interrupted, each_chunk
+from feeds.batch import chunks, concurrency
+from feeds.batch.chunks import ChunkFailedError, ChunksInterruptedError, each_chunk
+from feeds.batch.progress import ChunkProgress
 from feeds.counts import recount
 from feeds.counts.recount import Position
 from feeds.home_feed import rebuild
@@ -26,24 +26,24 @@ from tests.support.factories import CommentFactory, FollowFactory, PostFactory, 
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-#: Seconds that anything may take on a busy machine.
+#: Seconds after which a wait fails; enough for a busy machine.
 PATIENCE = 30
 
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    """Two rows a chunk, so that a few rows are many chunks."""
+    """Two rows per chunk, so that a few rows are many chunks."""
     monkeypatch.setattr(chunks.chunks_of, "__kwdefaults__", {"size": 2, "after": 0})
 
 
 @pytest.fixture
 def users(small_chunks):
-    """Twelve rows in six chunks; their keys."""
+    """The keys of twelve rows, in six chunks."""
     return [UserFactory().pk for _ in range(12)]
 
 
 class Interrupting:
-    """Work that sends this process Ctrl-C, as a terminal does, when it comes to a chunk."""
+    """Work that sends this process SIGINT, as Ctrl-C does, at a chunk."""
 
     def __init__(self, key):
         self.key = key
@@ -55,7 +55,7 @@ class Interrupting:
 
 
 def flat(results):
-    """The keys of all chunks, one after the other."""
+    """The keys of all chunks, in order."""
     return list(chain.from_iterable(results))
 
 
@@ -131,14 +131,14 @@ def test_a_number_of_jobs_out_of_range_is_refused_with_the_cure(wrong):
 @pytest.mark.postgres
 def test_jobs_leave_a_connection_to_read_with_and_take_no_more_slots_than_there_are(monkeypatch):
     most = connection.settings_dict["OPTIONS"]["pool"]["max_size"] - 1
-    assert jobs.most_jobs() == most
-    assert jobs.checked_jobs(None) == jobs.DEFAULT
+    assert concurrency.max_jobs() == most
+    assert concurrency.checked_jobs(None) == concurrency.DEFAULT_JOBS
     with TaskPool(2) as small:
-        monkeypatch.setattr(jobs, "get_pool", lambda: small)
-        assert jobs.checked_jobs(None) == 2
+        monkeypatch.setattr(concurrency, "get_pool", lambda: small)
+        assert concurrency.checked_jobs(None) == 2
 
 
-# Broken off
+# Stopped early
 
 
 def test_a_failing_chunk_stops_the_handing_out_and_says_where_to_go_on(users):
@@ -152,7 +152,7 @@ def test_a_failing_chunk_stops_the_handing_out_and_says_where_to_go_on(users):
         return ids
 
     with pytest.raises(
-        ChunkFailed, match=rf"The chunk from {users[4]} to {users[5]} failed: ValueError: a bad row"
+        ChunkFailedError, match=rf"The chunk from {users[4]} to {users[5]} failed: ValueError: a bad row"
     ) as stop:
         each_chunk(everyone(), work, jobs=1)
     assert isinstance(stop.value.__cause__, ValueError)
@@ -176,7 +176,7 @@ def test_what_is_under_way_when_a_chunk_fails_is_finished_and_nothing_new_begun(
         User.objects.filter(pk__in=ids).update(email="done@example.org")
         return ids
 
-    with pytest.raises(ChunkFailed) as stop:
+    with pytest.raises(ChunkFailedError) as stop:
         each_chunk(everyone(), work, jobs=3)
     assert stop.value.after == users[1]
     assert stop.value.results == [users[:2], users[4:6]]
@@ -192,7 +192,7 @@ def test_going_on_from_there_does_the_rest(users):
 @pytest.mark.parametrize("at_once", [1, pytest.param(3, marks=pytest.mark.postgres)])
 def test_ctrl_c_ends_the_work_and_says_where_to_go_on(users, at_once):
     interrupt = Interrupting(users[6])
-    with pytest.raises(Interrupted) as stop:
+    with pytest.raises(ChunksInterruptedError) as stop:
         each_chunk(everyone(), interrupt, jobs=at_once)
     assert isinstance(stop.value, KeyboardInterrupt)
     results = flat(stop.value.results)
@@ -205,16 +205,16 @@ def test_ctrl_c_ends_the_work_and_says_where_to_go_on(users, at_once):
 def test_ctrl_c_asks_a_long_chunk_to_stop_where_it_is_safe(users, monkeypatch):
     begun, stopped = threading.Barrier(3), threading.Event()
 
-    def retract(user_id):
+    def remove(user_id):
         if user_id in users[0:6:2]:
             if begun.wait(PATIENCE) == 0:
                 os.kill(os.getpid(), signal.SIGINT)
             assert stopped.wait(PATIENCE)
 
-    cancel = chunks.Course.cancel
-    monkeypatch.setattr(chunks.Course, "cancel", lambda course: (cancel(course), stopped.set()))
-    monkeypatch.setattr(rebuild.retraction, "retract_unwanted", retract)
-    with pytest.raises(Interrupted) as stop:
+    cancel = ChunkProgress.cancel
+    monkeypatch.setattr(ChunkProgress, "cancel", lambda progress: (cancel(progress), stopped.set()))
+    monkeypatch.setattr(rebuild.removal, "remove_unwanted", remove)
+    with pytest.raises(ChunksInterruptedError) as stop:
         rebuild.rebuild_feeds(everyone(), jobs=3)
     assert stop.value.after == 0
     assert stop.value.results == []
@@ -238,7 +238,7 @@ def test_a_chunk_that_loses_a_deadlock_runs_again(users):
 
 @contextmanager
 def opposite_order(first, second):
-    """Another session of the site, which holds the first row and, when asked, takes the second, too."""
+    """Another session, which locks the first row and, when told to, the second row as well."""
     with psycopg.connect(dbname=connection.settings_dict["NAME"], **_place()) as other:
         other.execute("SET deadlock_timeout = '10s'")
         other.execute("SELECT FROM feeds_post WHERE id = %s FOR NO KEY UPDATE", [first])
@@ -276,7 +276,7 @@ def _someone_waits_for_a_lock():
 
 @pytest.fixture
 def village(small_chunks):
-    """People, posts, comments, votes and follows; all delivered."""
+    """Users, posts, comments, votes and follows; all events delivered."""
     people = [UserFactory() for _ in range(7)]
     posts = [PostFactory(author=people[n % 7]) for n in range(9)]
     for n, post in enumerate(posts):
@@ -291,7 +291,7 @@ def village(small_chunks):
 
 
 def all_kept():
-    """What subscribers keep: counts, feeds, search documents."""
+    """The rows that subscribers write: counts, feeds, search documents."""
     return (
         sorted(
             EntityCounts.objects.values_list(
@@ -304,7 +304,7 @@ def all_kept():
 
 
 def spoil():
-    """Make wrong what subscribers keep, in every chunk."""
+    """Make rows that subscribers write wrong, in every chunk."""
     EntityCounts.objects.filter(entity_id__gt=0).update(upvotes=7, hot=1.0, controversy=1.0)
     EntityCounts.objects.filter(entity_type="comment").order_by("entity_id")[0].delete()
     FeedEntry.objects.filter(post__in=Post.objects.order_by("pk")[::2]).delete()
@@ -320,7 +320,7 @@ def spoil():
 
 
 def run_all(at_once):
-    """The drifts that were found, all three having run."""
+    """Run all three; return the drifts that were found."""
     drifts = recount.recount(jobs=at_once)
     reindex.reindex(jobs=at_once)
     rebuild.rebuild_feeds(everyone(), jobs=at_once)
@@ -358,7 +358,7 @@ def test_the_drifts_of_a_recount_that_breaks_off_are_not_lost_and_the_rest_is_fo
         return chunk(entity_type, ids, **options)
 
     monkeypatch.setattr(recount, "_recount_chunk", fails_once)
-    with pytest.raises(ChunkFailed) as stop:
+    with pytest.raises(ChunkFailedError) as stop:
         recount.recount()
     monkeypatch.undo()
     assert stop.value.after == Position("comment", comments[3])
@@ -392,7 +392,7 @@ def test_the_command_says_how_to_go_on_and_goes_on(village, monkeypatch, capsys)
 
 @pytest.mark.parametrize("command", ["recount", "reindex", "rebuild_feeds"])
 def test_ctrl_c_is_no_traceback_but_an_end_that_shells_know(village, command, monkeypatch):
-    monkeypatch.setattr(chunks, "_transact", lambda work, ids: os.kill(os.getpid(), signal.SIGINT))
+    monkeypatch.setattr(chunks, "_in_transaction", lambda work, ids: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(CommandError, match=r"Stopped\. Finished work is kept\. To continue, run the same") as refused:
         call_command(command, jobs=1)
     assert refused.value.returncode == 130

@@ -1,4 +1,4 @@
-"""Counts: by delta, in any order, exactly once; and repaired when they have drifted all the same."""
+"""Counts: changes in any order, each once; and the repair of counts that differ all the same."""
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,7 @@ from events.bus import emit, suppressed
 from events.testing import deliver, emitted
 from feeds import ranking
 from feeds.counts import counting
-from feeds.counts.counting import Delta
+from feeds.counts.counts import Counts
 from feeds.counts.recount import recount
 from feeds.events import CommentCreated, CommentDeleted, CommentVoted, PostVoted, VoteCreated, VoteDeleted, VoteUpdated
 from feeds.models import Comment, EarlierCounts, EntityCounts, Post, Uncounted, Vote
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 
 
 def counts(row):
-    """(upvotes, downvotes, score, comments), or None when there is no row."""
+    """(upvotes, downvotes, score, comments); None without a row."""
     kind = "post" if isinstance(row, Post) else "comment"
     return (
         EntityCounts.objects.filter(entity_type=kind, entity_id=row.pk)
@@ -186,7 +186,7 @@ def test_a_vote_on_what_never_was_is_skipped():
 def test_a_batch_takes_a_fixed_number_of_statements_but_for_its_announcements(django_assert_max_num_queries):
     posts = [PostFactory() for _ in range(20)]
     deliver()
-    deltas = {("post", post.pk): Delta(upvotes=1) for post in posts}
+    deltas = {("post", post.pk): Counts(upvotes=1) for post in posts}
     with django_assert_max_num_queries(6):
         counting.add(deltas)
     assert all(counts(post) == (1, 0, 1, 0) for post in posts)
@@ -201,7 +201,7 @@ def test_many_who_count_at_once_lose_nothing_and_never_wait_in_a_circle():
         try:
             for _ in range(10):
                 with transaction.atomic():
-                    counting.add({key: Delta(upvotes=1) for key in shuffled.sample(keys, len(keys))})
+                    counting.add({key: Counts(upvotes=1) for key in shuffled.sample(keys, len(keys))})
         finally:
             connection.close()
 
@@ -292,12 +292,12 @@ def any_drift_is_reported_exactly_and_repaired(damage):
             VoteFactory(comment=comment)
             VoteFactory(post=comment.post, vote_type="down")
         deliver()
-        true = {("post", row.pk): Delta(0, 1, 1) for row in rows[True]}
-        true |= {("comment", row.pk): Delta(1, 0, 0) for row in comments}
+        true = {("post", row.pk): Counts(0, 1, 1) for row in rows[True]}
+        true |= {("comment", row.pk): Counts(1, 0, 0) for row in comments}
         held = dict(true)
         for on_post, number, *by in damage:
             key = ("post" if on_post else "comment", rows[on_post][number].pk)
-            held[key] = held[key].plus(Delta(*by))
+            held[key] = held[key].plus(Counts(*by))
             upvotes, downvotes, replies = held[key]
             spoilt = EntityCounts.objects.filter(entity_type=key[0], entity_id=key[1])
             spoilt.update(upvotes=upvotes, downvotes=downvotes, comments=replies)

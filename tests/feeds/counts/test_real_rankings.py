@@ -1,4 +1,4 @@
-"""On a real Stack Exchange dump: ranks worked out from its files alone, in decimals, are those of the site.
+"""A real Stack Exchange dump: ranks computed in decimals from its files equal those of the site.
 
 AIRY_DUMP=folder python -m pytest -m slow tests/feeds/counts/test_real_rankings.py
 """
@@ -18,11 +18,11 @@ from rich.progress import Progress
 
 from events.subscription import subscriptions
 from events.testing import deliver, run, take
-from feeds.lists import posts as timeline
-from feeds.lists.threads import comments
+from feeds.lists.posts import list_posts
+from feeds.lists.threads import list_comments
 from feeds.models import EntityCounts, ImportedRow, Post
-from feeds.search.search import search
-from feeds.stackexchange.importing import import_dump
+from feeds.search.search import search_posts
+from feeds.stackexchange.import_dump import import_dump
 from tests.support.factories import PostFactory
 
 DUMP = os.environ.get("AIRY_DUMP")
@@ -64,7 +64,7 @@ def wilson(up, down):
 
 @pytest.fixture
 def votes():
-    """The votes of the dump by its own ids, after everything was imported and counted."""
+    """The votes of the dump by its ids, after all rows were imported and counted."""
     with Progress(disable=True) as progress:
         import_dump(Path(DUMP), source="dump", progress=progress)
     while work := take():
@@ -101,13 +101,15 @@ def test_ranks_and_searches_on_real_data(votes):
         assert (held[pk].upvotes, held[pk].downvotes) == pair
         assert held[pk].hot == pytest.approx(float(ranks["hot"][pk]), abs=1e-6)
     for sort, rank in ranks.items():
-        # Reddit's hot has seven decimals; of two that are equal the newer row goes first.
+        # Reddit's hot has seven decimals; of two equal ones the newer row comes first.
         wanted = sorted(rank, key=lambda pk: (round(rank[pk], 7), pk), reverse=True)
-        assert [post.pk for post in timeline.posts(sort, size=ALL).items] == wanted, sort
+        assert [post.pk for post in list_posts(sort, size=ALL).items] == wanted, sort
     most = Post.objects.filter(pk__in=here["post"]).order_by("pk")
     compared = 0
     for post in most:
-        roots = [one for one in comments(post, size=ALL).items if one.parent_id is None and one.pk in here["answer"]]
+        roots = [
+            one for one in list_comments(post, size=ALL).items if one.parent_id is None and one.pk in here["answer"]
+        ]
         scores = [
             round(wilson(votes[here["answer"][one.pk], "2"], votes[here["answer"][one.pk], "3"]), 9) for one in roots
         ]
@@ -115,20 +117,28 @@ def test_ranks_and_searches_on_real_data(votes):
         compared += len(roots) > 1
     assert compared > 100
 
-    # In three languages, among all of it.
+    # In three languages, among all posts of the dump.
     chinese = PostFactory(title="历史学家如何使用数据库", body="我们讨论史料的来源。")
     japanese = PostFactory(title="歴史の資料", body="東京都の図書館でデータベースを使う。")
     deliver()
-    assert [hit.pk for hit in search("数据库").items] == [hit.pk for hit in search("史料").items] == [chinese.pk]
-    assert [hit.pk for hit in search("図書館").items] == [hit.pk for hit in search("データ").items] == [japanese.pk]
+    assert (
+        [hit.pk for hit in search_posts("数据库").items]
+        == [hit.pk for hit in search_posts("史料").items]
+        == [chinese.pk]
+    )
+    assert (
+        [hit.pk for hit in search_posts("図書館").items]
+        == [hit.pk for hit in search_posts("データ").items]
+        == [japanese.pk]
+    )
     searched_as_the_files_say({old: pk for pk, old in here["post"].items()})
-    hits = {hit.pk for hit in search("historians", size=ALL).items}
-    assert hits == {hit.pk for hit in search("historian", size=ALL).items}
+    hits = {hit.pk for hit in search_posts("historians", size=ALL).items}
+    assert hits == {hit.pk for hit in search_posts("historian", size=ALL).items}
     assert len(hits) > 20
 
 
 def searched_as_the_files_say(posts):
-    """For words of the dump: every post that has the word is found, and every one found has one that begins alike."""
+    """For words of the dump: every post with the word is found, and every found post has a word that begins alike."""
     having, beginning = defaultdict(set), defaultdict(set)
     for row in read("Posts"):
         if row["Id"] in posts:
@@ -142,10 +152,10 @@ def searched_as_the_files_say(posts):
     foreign = [word for word in sorted(having) if word.isalpha() and len(word) > 3 and not word.isascii()]
     common = [word for word in sorted(having) if re.fullmatch("[a-z]{5,}", word) and len(having[word]) > 2]
     for word in [*foreign, *common[:: len(common) // 100]]:
-        hits = {hit.pk for hit in search(word, size=ALL).items}
+        hits = {hit.pk for hit in search_posts(word, size=ALL).items}
         assert having[word] <= hits <= beginning[plain(word)[:3]], word
 
 
 def plain(word):
-    """Without accents, which one database disregards and the other does not."""
+    """Without accents, which one database ignores and the other does not."""
     return "".join(sign for sign in unicodedata.normalize("NFKD", word) if not unicodedata.combining(sign))

@@ -1,4 +1,4 @@
-"""How PostgreSQL reads feeds and lists: by ranges of indexes, no more than a page, however deep it lies."""
+"""Plans: PostgreSQL reads feeds and lists by ranges of indexes, no more than a page, however deep the page is."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from feeds.counts import counting
-from feeds.counts.counting import Delta
+from feeds.counts.counts import Counts
 from feeds.counts.recount import Position, recount
-from feeds.home_feed import fanout
-from feeds.home_feed import removal as retraction
-from feeds.lists import posts as timeline
-from feeds.lists.presentation import totals
+from feeds.home_feed import fanout, removal
+from feeds.lists.home import list_home_feed
+from feeds.lists.posts import list_posts
+from feeds.lists.presentation import counts_for
 from feeds.models import EarlierCounts, EntityCounts, FeedEntry, Follow, Post, PulledPost, Uncounted, User
 from feeds.ranking import hot
 from notifications.push import counts
@@ -32,7 +32,7 @@ POSTS, READERS, SIZE = 1500, 4, 20
 
 @pytest.fixture
 def reader() -> User:
-    """One of some readers with many posts in their feeds, ranked; beside an author whose posts are merged in."""
+    """One of several readers who have many ranked posts in their feeds, and follow an author merged in on read."""
     author, star, circle = UserFactory(), UserFactory(), CircleFactory()
     readers = [FollowFactory(followee=author).follower for _ in range(READERS)]
     Follow.objects.bulk_create(Follow(follower=reader, followee=star) for reader in readers)
@@ -72,7 +72,7 @@ def reader() -> User:
 
 
 def analyze() -> None:
-    """Tables are small here, where it pays to read all of them: those ways are closed."""
+    """Update the statistics, and turn off the plans that PostgreSQL prefers for small tables."""
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
         for way in ("seqscan", "sort", "hashjoin", "mergejoin"):
@@ -80,7 +80,7 @@ def analyze() -> None:
 
 
 def scans(queries: list[dict[str, str]], table: str) -> list[dict[str, Any]]:
-    """The nodes that read a table in the plans of these queries, run."""
+    """Run the queries; return the nodes of their plans that read a table."""
     found = []
     for query in queries:
         if query["sql"].lstrip("(").startswith(("SELECT", "DELETE", "INSERT")) and table in query["sql"]:
@@ -99,7 +99,7 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def deep_page(read: Callable[..., Any], *, depth: int) -> list[dict[str, str]]:
-    """The queries of the page after so many posts."""
+    """The queries of the page at this depth, in posts."""
     cursor = read(size=depth).next_cursor
     with CaptureQueriesContext(connection) as queries:
         assert len(read(size=SIZE, cursor=cursor).items) == SIZE
@@ -114,13 +114,13 @@ def assert_page_is_a_range(node: dict[str, Any], index: str) -> None:
 
 
 def test_a_deep_page_of_the_feed_is_a_range_of_its_key(reader: User) -> None:
-    queries = deep_page(lambda **options: timeline.home(reader, **options), depth=380)
+    queries = deep_page(lambda **options: list_home_feed(reader, **options), depth=380)
     (entries,) = scans(queries, "feeds_feedentry")
     assert_page_is_a_range(entries, "feeds_feedentry_pkey")
 
 
 def test_what_is_merged_into_a_feed_goes_no_further_down_than_the_page(reader: User) -> None:
-    queries = deep_page(lambda **options: timeline.home(reader, **options), depth=380)
+    queries = deep_page(lambda **options: list_home_feed(reader, **options), depth=380)
     merged = [query for query in queries if 'FROM "feeds_pulledpost" WHERE' in query["sql"]]
     (pulled,) = scans(merged, "feeds_pulledpost")
     assert "Index" in pulled["Node Type"], pulled
@@ -140,7 +140,7 @@ def test_who_follows_no_large_author_does_not_look_through_their_posts() -> None
     reader = FollowFactory(followee=author).follower
     analyze()
     with CaptureQueriesContext(connection) as queries:
-        assert timeline.home(reader).items == []
+        assert list_home_feed(reader).items == []
     read = scans(list(queries), "feeds_pulledpost")
     assert read
     assert sum(node["Actual Rows"] + node.get("Rows Removed by Filter", 0) for node in read) == 0, read
@@ -155,7 +155,7 @@ def test_who_follows_no_large_author_does_not_look_through_their_posts() -> None
     ],
 )
 def test_a_deep_page_of_a_ranked_list_is_a_range_of_its_index(reader: User, sort: str, index: str) -> None:
-    queries = deep_page(lambda **options: timeline.posts(sort, viewer=reader, **options), depth=1000)
+    queries = deep_page(lambda **options: list_posts(sort, viewer=reader, **options), depth=1000)
     (ranked,) = scans([query for query in queries if 'FROM "entity_counts"' in query["sql"]][1:2], "entity_counts")
     assert_page_is_a_range(ranked, index)
 
@@ -166,10 +166,10 @@ def test_of_earlier_counts_a_page_reads_those_that_are_from_after_the_first(read
     before = {"entity_type": "post", "upvotes": 0, "downvotes": 0, "score": 0, "hot": 0.0, "controversy": 0.0}
     EarlierCounts.objects.bulk_create(EarlierCounts(entity_id=post_id, transaction=3, **before) for post_id in ids)
     analyze()
-    cursor = timeline.posts(sort, viewer=reader, size=1000).next_cursor
-    counting.add({("post", post_id): Delta(upvotes=1) for post_id in ids[700:710]})
+    cursor = list_posts(sort, viewer=reader, size=1000).next_cursor
+    counting.add({("post", post_id): Counts(upvotes=1) for post_id in ids[700:710]})
     with CaptureQueriesContext(connection) as queries:
-        assert len(timeline.posts(sort, viewer=reader, size=SIZE, cursor=cursor).items) == SIZE
+        assert len(list_posts(sort, viewer=reader, size=SIZE, cursor=cursor).items) == SIZE
     read = [query for query in queries if "transaction" in query["sql"]]
     assert len(read) == 2
     nodes = scans(read, "feeds_earliercounts")
@@ -180,7 +180,7 @@ def test_of_earlier_counts_a_page_reads_those_that_are_from_after_the_first(read
 
 
 def test_a_deep_page_of_the_new_is_a_range_of_its_index(reader: User) -> None:
-    queries = deep_page(lambda **options: timeline.posts("new", viewer=reader, **options), depth=1000)
+    queries = deep_page(lambda **options: list_posts("new", viewer=reader, **options), depth=1000)
     (posts,) = scans(queries[:1], "feeds_post")
     assert_page_is_a_range(posts, "feeds_post_new")
 
@@ -189,7 +189,7 @@ def test_a_post_is_retracted_by_its_key(reader: User) -> None:
     post = Post.objects.exclude(pk__in=PulledPost.objects.values("pk")).earliest("pk")
     Post.objects.filter(pk=post.pk).update(deleted_at=timezone.now())
     with CaptureQueriesContext(connection) as queries:
-        retraction.retract_post(post.pk)
+        removal.remove_post(post.pk)
     assert not FeedEntry.objects.filter(post=post).exists()
     deletes = [query for query in queries if query["sql"].startswith('DELETE FROM "feeds_feedentry"')]
     for node in scans(deletes, "feeds_feedentry"):
@@ -239,7 +239,7 @@ def test_what_waits_to_be_counted_is_found_by_what_it_is_about(reader: User, ask
             told = {found["post_id"]: found["upvotes"] for found in counts.current_counts(some)}
             assert told == {post_id: post_id % 50 + User.objects.count() for post_id in some}
         elif asks == "the viewer":
-            assert totals("post", some, viewer=reader)[some[0]].upvotes == some[0] % 50 + 1
+            assert counts_for("post", some, viewer=reader)[some[0]].upvotes == some[0] % 50 + 1
         else:
             assert len(recount(after=Position("post", ids[-3]), repair=False)) == 2
     read = scans(list(queries), "feeds_uncounted")

@@ -1,4 +1,4 @@
-"""Reading on: a list and a thread go on in the order in which they were when reading began."""
+"""Snapshots: the later pages of a list or thread keep the order of the first page."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from hypothesis import strategies as st
 
 from events.testing import deliver
 from feeds.counts import counting
-from feeds.counts.counting import Delta
+from feeds.counts.counts import Counts
 from feeds.counts.recount import recount
-from feeds.lists import posts as timeline
-from feeds.lists import threads
-from feeds.lists.pagination import BadCursorError, Page, cursor_after, key_of
+from feeds.lists.pagination import BadCursorError, Page, cursor_after, cursor_key
+from feeds.lists.posts import list_posts
 from feeds.lists.snapshot import Snapshot
+from feeds.lists.threads import list_comments
 from feeds.models import Comment, EarlierCounts, EntityCounts, Post, Vote
 from tests.support.factories import CircleFactory, CommentFactory, PostFactory, UserFactory, VoteFactory
 
-# What is counted is committed each time, as the subscribers do; one transaction would see itself alone.
+# Each count commits, as in a subscriber; within one transaction a snapshot would contain all changes.
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SORTS = ("hot", "top", "controversial")
-#: None is made smaller when it fails: that takes minutes.
+#: Without the phase that looks for the smallest failing example: it takes minutes.
 EXAMPLES = settings(phases=[Phase.generate], deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 NUMBERS_OF_EXAMPLES = [5, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
-#: More than there is in any list here.
+#: A page size above the length of every list here.
 ALL = 100
 
 numbers = st.integers(-3, 3)
 
 
 def count(row: Post | Comment, *, up: int = 0, down: int = 0) -> None:
-    """Count so many votes more, or fewer, in a transaction."""
+    """Add votes to the counts of a row, in a transaction."""
     with transaction.atomic():
-        counting.add({("post" if isinstance(row, Post) else "comment", row.pk): Delta(upvotes=up, downvotes=down)})
+        counting.add({("post" if isinstance(row, Post) else "comment", row.pk): Counts(upvotes=up, downvotes=down)})
 
 
 def ids(page: Page[Any]) -> list[int]:
@@ -54,7 +54,7 @@ def ids(page: Page[Any]) -> list[int]:
 def read_on(
     read: Callable[..., Page[Any]], page: Page[Any], *, meanwhile: Callable[[], None] = lambda: None
 ) -> list[int]:
-    """The ids on all pages after this one; something happens before each."""
+    """The ids on all pages after this one. `meanwhile` is called before each."""
     found = []
     while page.next_cursor:
         meanwhile()
@@ -108,9 +108,9 @@ def a_list_is_read_on_as_it_was(sort, period, data):
                 deleted.add(post.pk)
 
     def read(**options: Any) -> Page[Post]:
-        return timeline.posts(sort, period=period, circle=circle, viewer=viewer, **{"size": 2} | options)
+        return list_posts(sort, period=period, circle=circle, viewer=viewer, **{"size": 2} | options)
 
-    # The author sees posts, too, that no subscriber has ranked yet.
+    # The author also sees own posts that no subscriber has ranked yet.
     viewer = data.draw(st.sampled_from([None, author]))
     posts, deleted = [a_post() for _ in range(9)], set()
     for post in data.draw(st.lists(st.sampled_from(posts), max_size=14)):
@@ -129,13 +129,13 @@ def test_what_rises_past_the_reader_and_what_falls_stays_where_it_was(sort):
     posts = [PostFactory() for _ in range(6)]
     for post in posts:
         count(post, up=2, down=2)
-    first = timeline.posts(sort, size=2)
+    first = list_posts(sort, size=2)
     assert ids(first) == [posts[5].pk, posts[4].pk]
     count(posts[0], up=9, down=9)
     count(posts[0], up=90, down=1)
     count(posts[3], up=-2, down=9)
     count(posts[5], up=-2, down=5)
-    following = read_on(lambda cursor: timeline.posts(sort, size=2, cursor=cursor), first)
+    following = read_on(lambda cursor: list_posts(sort, size=2, cursor=cursor), first)
     assert following == [post.pk for post in posts[3::-1]]
 
 
@@ -144,34 +144,34 @@ def test_what_a_recount_puts_right_while_one_reads_on_stays_where_it_was(sort):
     posts = [PostFactory() for _ in range(4)]
     for post in posts:
         count(post, up=2, down=2)
-    first = timeline.posts(sort, size=2)
+    first = list_posts(sort, size=2)
     assert len(recount()) == 4
     assert set(EntityCounts.objects.values_list("upvotes", "downvotes")) == {(0, 0)}
     VoteFactory(post=posts[3])
     deliver()
-    assert read_on(lambda cursor: timeline.posts(sort, size=2, cursor=cursor), first) == [posts[1].pk, posts[0].pk]
+    assert read_on(lambda cursor: list_posts(sort, size=2, cursor=cursor), first) == [posts[1].pk, posts[0].pk]
 
 
 @pytest.mark.parametrize("sort", SORTS)
 def test_a_post_that_was_not_ranked_yet_does_not_come_again_once_it_is(sort):
     author = UserFactory()
     posts = [PostFactory(author=author) for _ in range(3)]
-    first = timeline.posts(sort, viewer=author, size=2)
+    first = list_posts(sort, viewer=author, size=2)
     assert ids(first) == [posts[2].pk, posts[1].pk]
     count(posts[2], down=1)
     count(posts[0], up=1)
-    assert read_on(lambda cursor: timeline.posts(sort, viewer=author, cursor=cursor), first) == [posts[0].pk]
+    assert read_on(lambda cursor: list_posts(sort, viewer=author, cursor=cursor), first) == [posts[0].pk]
 
 
 @contextmanager
 def another_counting(post: Post) -> Iterator[None]:
-    """Inside, a transaction on another connection has counted votes and is not committed; afterwards it is."""
+    """Inside the block a transaction on another connection has counted votes; it commits at the end of the block."""
     counted, done = Event(), Event()
 
     def count_slowly() -> None:
         try:
             with transaction.atomic():
-                counting.add({("post", post.pk): Delta(upvotes=5)})
+                counting.add({("post", post.pk): Counts(upvotes=5)})
                 counted.set()
                 assert done.wait(30)
         finally:
@@ -197,14 +197,14 @@ def test_a_vote_that_was_being_counted_when_reading_began_is_of_later(sort, othe
         count(post, up=2)
 
     def read(**options: Any) -> Page[Post]:
-        return timeline.posts(sort, **{"size": 2} | options)
+        return list_posts(sort, **{"size": 2} | options)
 
     with ExitStack() as stack:
         if others == "an older one":
             with transaction.atomic():
-                counting.add({("post", beside.pk): Delta(downvotes=1)})
+                counting.add({("post", beside.pk): Counts(downvotes=1)})
                 stack.enter_context(another_counting(posts[0]))
-                counting.add({("post", beside.pk): Delta(downvotes=1)})
+                counting.add({("post", beside.pk): Counts(downvotes=1)})
         else:
             stack.enter_context(another_counting(posts[0]))
         if others == "a younger one":
@@ -248,12 +248,12 @@ def test_what_is_read_in_the_transaction_that_counts_goes_on_likewise(sort):
     posts = [PostFactory() for _ in range(5)]
     with transaction.atomic():
         for post in posts:
-            counting.add({("post", post.pk): Delta(upvotes=2, downvotes=2)})
-        whole = ids(timeline.posts(sort))
-        first = timeline.posts(sort, size=2)
-        counting.add({("post", posts[0].pk): Delta(upvotes=9, downvotes=8)})
-        counting.add({("post", posts[4].pk): Delta(upvotes=-2, downvotes=5)})
-        assert ids(first) + read_on(lambda cursor: timeline.posts(sort, size=2, cursor=cursor), first) == whole
+            counting.add({("post", post.pk): Counts(upvotes=2, downvotes=2)})
+        whole = ids(list_posts(sort))
+        first = list_posts(sort, size=2)
+        counting.add({("post", posts[0].pk): Counts(upvotes=9, downvotes=8)})
+        counting.add({("post", posts[4].pk): Counts(upvotes=-2, downvotes=5)})
+        assert ids(first) + read_on(lambda cursor: list_posts(sort, size=2, cursor=cursor), first) == whole
 
 
 @pytest.mark.parametrize("sort", SORTS)
@@ -261,12 +261,12 @@ def test_the_pages_that_follow_take_one_query_more_once_something_changed(sort, 
     viewer, circle = UserFactory(), CircleFactory()
     for post in [PostFactory(circle=circle) for _ in range(5)]:
         count(post, up=1)
-    first = timeline.posts(sort, size=1)
+    first = list_posts(sort, size=1)
     for more in (0, 1):
         with django_assert_num_queries(5 + more):
-            assert timeline.posts(sort, size=3, cursor=first.next_cursor).next_cursor
+            assert list_posts(sort, size=3, cursor=first.next_cursor).next_cursor
         with django_assert_num_queries(7 + more):
-            assert timeline.posts(sort, size=3, cursor=first.next_cursor, viewer=viewer).next_cursor
+            assert list_posts(sort, size=3, cursor=first.next_cursor, viewer=viewer).next_cursor
         count(post, up=1)
 
 
@@ -297,7 +297,7 @@ def a_thread_is_read_on_as_it_was(data):
             elif what == "count":
                 count(comment, up=data.draw(st.integers(0, 3)), down=data.draw(st.integers(0, 3)))
             elif what == "vote":
-                # The viewer's own, which shows before it is counted.
+                # A vote by the viewer, which shows before it is counted.
                 own = Vote.objects.filter(user=viewer, entity_type="comment", entity_id=comment.pk).first()
                 own = own or Vote(user=viewer, entity_type="comment", entity_id=comment.pk)
                 own.vote_type = data.draw(st.sampled_from(["up", "down"]))
@@ -309,7 +309,7 @@ def a_thread_is_read_on_as_it_was(data):
                 deleted.add(comment.pk)
 
     def read(**options: Any) -> Page[Comment]:
-        return threads.comments(post, viewer=viewer, **{"size": 2} | options)
+        return list_comments(post, viewer=viewer, **{"size": 2} | options)
 
     for _ in range(8):
         a_comment()
@@ -325,12 +325,12 @@ def a_thread_is_read_on_as_it_was(data):
 def test_votes_do_not_move_comments_across_the_end_of_a_page():
     post = PostFactory()
     comments = [CommentFactory(post=post) for _ in range(4)]
-    first = threads.comments(post, size=2)
+    first = list_comments(post, size=2)
     for _ in range(2):
         count(comments[3], up=9)
     count(comments[0], down=9)
-    assert ids(threads.comments(post))[0] == comments[3].pk
-    assert read_on(lambda cursor: threads.comments(post, cursor=cursor), first) == [comments[2].pk, comments[3].pk]
+    assert ids(list_comments(post))[0] == comments[3].pk
+    assert read_on(lambda cursor: list_comments(post, cursor=cursor), first) == [comments[2].pk, comments[3].pk]
 
 
 def test_ones_own_vote_moves_nothing_when_it_is_counted_while_one_reads_on():
@@ -339,7 +339,7 @@ def test_ones_own_vote_moves_nothing_when_it_is_counted_while_one_reads_on():
     VoteFactory(comment=comments[2], user=viewer)
 
     def read(**options: Any) -> Page[Comment]:
-        return threads.comments(post, viewer=viewer, **options)
+        return list_comments(post, viewer=viewer, **options)
 
     first = read(size=2)
     assert ids(first) == [comments[2].pk, comments[0].pk]
@@ -355,10 +355,10 @@ def test_ones_own_vote_moves_nothing_when_it_is_counted_while_one_reads_on():
 def test_a_thread_goes_on_below_a_comment_that_was_deleted_meanwhile():
     post = PostFactory()
     comments = [CommentFactory(post=post) for _ in range(5)]
-    first = threads.comments(post, size=2)
+    first = list_comments(post, size=2)
     for comment in comments[:2]:
         comment.delete()
-    assert read_on(lambda cursor: threads.comments(post, cursor=cursor), first) == [row.pk for row in comments[2:]]
+    assert read_on(lambda cursor: list_comments(post, cursor=cursor), first) == [row.pk for row in comments[2:]]
 
 
 def test_a_thread_of_several_pages_takes_one_query_more(django_assert_num_queries):
@@ -367,57 +367,57 @@ def test_a_thread_of_several_pages_takes_one_query_more(django_assert_num_querie
         CommentFactory(post=post)
     deliver()
     with django_assert_num_queries(4):
-        first = threads.comments(post, size=1)
+        first = list_comments(post, size=1)
     with django_assert_num_queries(4):
-        threads.comments(post, size=1, cursor=first.next_cursor)
+        list_comments(post, size=1, cursor=first.next_cursor)
     with django_assert_num_queries(6):
-        threads.comments(post, size=1, cursor=first.next_cursor, viewer=viewer)
+        list_comments(post, size=1, cursor=first.next_cursor, viewer=viewer)
 
 
-# Cursors, and how long they last
+# Cursors, and their validity
 
 
-def cursors(sight: str) -> dict[str, Callable[[], Page[Any]]]:
-    """Cursors of a list and of a thread with this in place of what was seen when reading began."""
+def cursors(snapshot: str) -> dict[str, Callable[[], Page[Any]]]:
+    """Readers of a list and of a thread, with cursors that hold this text as their snapshot."""
     comment = CommentFactory()
     return {
-        "list": lambda: timeline.posts("top", cursor=cursor_after("top/all", sight, 0, 1)),
-        "thread": lambda: threads.comments(comment.post, cursor=cursor_after("comments", sight, "", comment.pk)),
+        "list": lambda: list_posts("top", cursor=cursor_after("top/all", snapshot, 0, 1)),
+        "thread": lambda: list_comments(comment.post, cursor=cursor_after("comments", snapshot, "", comment.pk)),
     }
 
 
 @pytest.mark.parametrize("of", ["list", "thread"])
 @pytest.mark.parametrize(
-    "sight",
+    "snapshot",
     [
         "", "1", "1:", ":1", "1:x", "-1:1", "1:-1", "1:1:1", "1:1:1:1", "1:1:1:1:x", "1:1:1:1:1,", "1:1:1:1:1:1",
         "1:1\n", "١:1", "1:1.5", f"{10**18 - 1}:1", f"1:{2**63}", f"1:1:{2**63}:1:", f"1:1:1:1:{2**63}",
         "1:1:1:1:" + ",".join(["1"] * 1001),
     ],
 )  # fmt: skip
-def test_a_cursor_that_was_tampered_with_is_refused(of, sight):
+def test_a_cursor_that_was_tampered_with_is_refused(of, snapshot):
     with pytest.raises(BadCursorError):
-        cursors(sight)[of]()
+        cursors(snapshot)[of]()
 
 
 @pytest.mark.parametrize("of", ["list", "thread"])
 @pytest.mark.parametrize(
-    "sight",
+    "snapshot",
     [
         "1:1", "1:1:9:3:", "1:1:3:9:9,9,1", f"1:{10**18 - 1}:0:{10**18 - 1}:{10**18 - 1}",
         "1:1:1:1:" + ",".join(["1"] * 1000),
     ],
 )  # fmt: skip
-def test_a_cursor_that_was_made_up_well_reads_on_somewhere(of, sight):
-    assert cursors(sight)[of]().items == []
+def test_a_cursor_that_was_made_up_well_reads_on_somewhere(of, snapshot):
+    assert cursors(snapshot)[of]().items == []
 
 
 def test_of_very_many_transactions_a_cursor_names_the_first_and_takes_the_rest_for_later_ones():
     running = range(5, 3005, 2)
-    begun = Snapshot.begun(timezone.now(), f"1:5:4000:{','.join(map(str, running))}:")
-    assert begun.running == tuple(running[:1000])
-    assert begun.next == running[1000]
-    assert str(Snapshot.read(str(begun))) == str(begun)
+    snapshot = Snapshot.taken(timezone.now(), f"1:5:4000:{','.join(map(str, running))}:")
+    assert snapshot.in_progress == tuple(running[:1000])
+    assert snapshot.xmax == running[1000]
+    assert str(Snapshot.from_cursor(str(snapshot))) == str(snapshot)
 
 
 @pytest.mark.parametrize(
@@ -426,24 +426,24 @@ def test_of_very_many_transactions_a_cursor_names_the_first_and_takes_the_rest_f
 def test_a_cursor_of_a_thread_with_votes_that_are_none_is_refused(votes):
     comment = CommentFactory()
     with pytest.raises(BadCursorError):
-        threads.comments(comment.post, cursor=cursor_after("comments", "1:1", votes, comment.pk))
+        list_comments(comment.post, cursor=cursor_after("comments", "1:1", votes, comment.pk))
 
 
 def test_a_cursor_of_another_thread_is_refused():
     first, other = CommentFactory(), CommentFactory()
     CommentFactory(post=first.post)
-    cursor = threads.comments(first.post, size=1).next_cursor
+    cursor = list_comments(first.post, size=1).next_cursor
     with pytest.raises(BadCursorError):
-        threads.comments(other.post, cursor=cursor)
+        list_comments(other.post, cursor=cursor)
 
 
 def test_a_cursor_tells_of_a_hundred_votes_at_most():
     post, viewer = PostFactory(), UserFactory()
     for _ in range(102):
         VoteFactory(comment=CommentFactory(post=post), user=viewer)
-    first = threads.comments(post, viewer=viewer, size=101)
-    assert len(threads.comments(post, viewer=viewer, cursor=first.next_cursor).items) == 1
-    _, votes, _ = key_of(first.next_cursor, "comments", str, str, int)
+    first = list_comments(post, viewer=viewer, size=101)
+    assert len(list_comments(post, viewer=viewer, cursor=first.next_cursor).items) == 1
+    _, votes, _ = cursor_key(first.next_cursor, "comments", str, str, int)
     assert votes.count(",") == 99
 
 
@@ -452,17 +452,17 @@ def test_more_votes_of_ones_own_than_a_cursor_tells_of_change_no_order_between_t
     comments = [CommentFactory(post=post) for _ in range(104)]
     for place, comment in enumerate(comments):
         VoteFactory(comment=comment, user=viewer, vote_type="down" if place < 100 else "up")
-    first = threads.comments(post, viewer=viewer, size=50)
-    later = read_on(lambda cursor: threads.comments(post, viewer=viewer, cursor=cursor, size=50), first)
+    first = list_comments(post, viewer=viewer, size=50)
+    later = read_on(lambda cursor: list_comments(post, viewer=viewer, cursor=cursor, size=50), first)
     assert sorted([*ids(first), *later]) == [comment.pk for comment in comments]
     assert all(comment.score == (1 if comment.my_vote == "up" else -1) for comment in first.items)
 
 
 def aged(cursor: str, name: str, *kinds: type) -> str:
-    """The cursor as if reading had begun a day and a minute ago."""
-    begun, *key = key_of(cursor, name, str, *kinds)
-    begun = Snapshot.read(begun)
-    return cursor_after(name, str(replace(begun, moment=begun.moment - dt.timedelta(days=1, minutes=1))), *key)
+    """The cursor with a snapshot of a day and a minute earlier."""
+    written, *key = cursor_key(cursor, name, str, *kinds)
+    snapshot = Snapshot.from_cursor(written)
+    return cursor_after(name, str(replace(snapshot, moment=snapshot.moment - dt.timedelta(days=1, minutes=1))), *key)
 
 
 def test_after_a_day_a_list_and_a_thread_go_on_by_the_votes_of_now():
@@ -470,15 +470,15 @@ def test_after_a_day_a_list_and_a_thread_go_on_by_the_votes_of_now():
     rows = [[PostFactory() for _ in range(3)], [CommentFactory(post=post) for _ in range(3)]]
     for row in (*rows[0], *rows[1]):
         count(row, up=5)
-    cursor = timeline.posts("top", size=1).next_cursor
+    cursor = list_posts("top", size=1).next_cursor
     count(rows[0][0], down=1)
     count(rows[0][1], down=2)
-    assert ids(timeline.posts("top", cursor=cursor)) == [rows[0][1].pk, rows[0][0].pk]
-    assert ids(timeline.posts("top", cursor=aged(cursor, "top/all", int, int))) == [rows[0][0].pk, rows[0][1].pk]
-    cursor = threads.comments(post, size=1).next_cursor
+    assert ids(list_posts("top", cursor=cursor)) == [rows[0][1].pk, rows[0][0].pk]
+    assert ids(list_posts("top", cursor=aged(cursor, "top/all", int, int))) == [rows[0][0].pk, rows[0][1].pk]
+    cursor = list_comments(post, size=1).next_cursor
     count(rows[1][2], up=20)
-    assert ids(threads.comments(post, cursor=cursor)) == [rows[1][1].pk, rows[1][2].pk]
-    assert ids(threads.comments(post, cursor=aged(cursor, "comments", str, int))) == [rows[1][1].pk]
+    assert ids(list_comments(post, cursor=cursor)) == [rows[1][1].pk, rows[1][2].pk]
+    assert ids(list_comments(post, cursor=aged(cursor, "comments", str, int))) == [rows[1][1].pk]
 
 
 def test_what_was_before_is_forgotten_after_a_day_a_little_with_each_count():

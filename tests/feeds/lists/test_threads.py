@@ -1,10 +1,10 @@
-"""The comments of a post, in reading order."""
+"""Threads: the comments of a post in reading order."""
 
 import pytest
 
 from events.testing import deliver
 from feeds.lists.pagination import BadCursorError
-from feeds.lists.threads import comments
+from feeds.lists.threads import list_comments
 from feeds.models import Comment
 from tests.support.factories import BlockFactory, CommentFactory, MuteFactory, PostFactory, UserFactory, VoteFactory
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db
 
 def outline(post, **options):
     """The comments as indented lines; a dash where the content is not shown."""
-    return [f"{'  ' * comment.depth}{comment.content or '-'}" for comment in comments(post, **options).items]
+    return [f"{'  ' * comment.depth}{comment.content or '-'}" for comment in list_comments(post, **options).items]
 
 
 @pytest.fixture
@@ -37,10 +37,10 @@ def test_answers_stand_beneath_what_they_answer_each_level_best_first(post):
 def test_ones_own_comment_and_vote_show_at_once(post):
     mine, other = CommentFactory(post=post), CommentFactory(post=post)
     VoteFactory(comment=other, user=mine.author)
-    first, second = comments(post, viewer=mine.author).items
+    first, second = list_comments(post, viewer=mine.author).items
     assert (first, first.upvotes, first.score, first.my_vote) == (other, 1, 1, "up")
     assert (second, second.my_vote) == (mine, None)
-    assert [comment.score for comment in comments(post).items] == [0, 0]
+    assert [comment.score for comment in list_comments(post).items] == [0, 0]
 
 
 def test_a_deleted_comment_keeps_its_place_while_it_has_answers_and_is_never_shown(post):
@@ -51,7 +51,7 @@ def test_a_deleted_comment_keeps_its_place_while_it_has_answers_and_is_never_sho
     a.delete()
     b.delete()
     assert outline(post) == ["-", "  -", "    c"]
-    assert [comment.shown for comment in comments(post).items] == [False, False, True]
+    assert [comment.shown for comment in list_comments(post).items] == [False, False, True]
     c.delete()
     assert outline(post) == []
     assert Comment.objects.get(pk=a.pk).content == "a"
@@ -76,10 +76,10 @@ def test_a_long_thread_is_paged_without_gap_or_double(post):
     for n in range(7):
         comment = CommentFactory(post=post, content=str(n), parent=parent)
         parent = comment if n % 3 else None
-    whole = [comment.pk for comment in comments(post).items]
+    whole = [comment.pk for comment in list_comments(post).items]
     paged, cursor = [], None
     while True:
-        page = comments(post, cursor=cursor, size=2)
+        page = list_comments(post, cursor=cursor, size=2)
         paged += [comment.pk for comment in page.items]
         if (cursor := page.next_cursor) is None:
             break
@@ -92,7 +92,7 @@ def test_a_thread_deeper_than_python_recurses_is_read(post):
     for _ in range(1500):
         parent = Comment(post=post, author=author, parent=parent, content="x")
         parent.pk = Comment.objects.bulk_create([parent])[0].pk
-    page = comments(post, size=2000)
+    page = list_comments(post, size=2000)
     assert [comment.depth for comment in page.items] == list(range(1500))
 
 
@@ -102,11 +102,11 @@ def test_a_thread_takes_a_fixed_number_of_queries(post, django_assert_num_querie
         VoteFactory(comment=CommentFactory(post=post), user=viewer)
     deliver()
     with django_assert_num_queries(3):
-        assert all(comment.author.username for comment in comments(post).items)
+        assert all(comment.author.username for comment in list_comments(post).items)
     with django_assert_num_queries(5):
-        assert all(comment.my_vote for comment in comments(post, viewer=viewer).items)
+        assert all(comment.my_vote for comment in list_comments(post, viewer=viewer).items)
 
 
 def test_a_bad_cursor_is_refused(post):
     with pytest.raises(BadCursorError):
-        comments(post, cursor="nonsense")
+        list_comments(post, cursor="nonsense")

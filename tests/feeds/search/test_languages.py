@@ -1,16 +1,16 @@
-"""English, Chinese and Japanese are each found by their words, alike on either database."""
+"""Search in English, Chinese and Japanese: the same results on both databases."""
 
 import pytest
 
 from events.testing import deliver
 from feeds.models import Post
-from feeds.search.search import search
+from feeds.search.search import search_posts
 from feeds.text.cjk import RUN
 from tests.support.factories import BlockFactory, CircleFactory, MuteFactory, PostFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 
-#: A name, a title and a body.
+#: Posts: a name for the test, a title and a body.
 CORPUS = {
     "garden": ("Gardening on a balcony", "Tomatoes grew quickly; we watered them daily."),
     "water": ("Watering plans", "How often should a gardener water tomatoes in pots?"),
@@ -26,7 +26,7 @@ CORPUS = {
 
 @pytest.fixture
 def corpus():
-    """Name → post."""
+    """The posts by name."""
     posts = {name: PostFactory(title=title, body=body) for name, (title, body) in CORPUS.items()}
     deliver()
     return posts
@@ -34,9 +34,9 @@ def corpus():
 
 @pytest.fixture
 def found(corpus):
-    """The names of what is found, best first."""
+    """A function: query to the names of the hits, best first."""
     names = {post.pk: name for name, post in corpus.items()}
-    return lambda query, **options: [names[hit.pk] for hit in search(query, **options).items]
+    return lambda query, **options: [names[hit.pk] for hit in search_posts(query, **options).items]
 
 
 #: A query and the names of the posts that it finds.
@@ -105,7 +105,7 @@ def test_a_title_goes_before_a_body_in_each_language(word):
         for title, body in [("One", f"{word} {word} {word}"), (f"On {word}", "Two"), ("Three", f"Of {word}.")]
     ]
     deliver()
-    hits = [hit.pk for hit in search(word).items]
+    hits = [hit.pk for hit in search_posts(word).items]
     assert hits[0] == posts[1].pk
     assert set(hits) == {post.pk for post in posts}
 
@@ -122,7 +122,7 @@ def test_a_title_goes_before_a_body_in_each_language(word):
     ],
 )
 def test_a_snippet_marks_what_was_found_in_each_language(corpus, query, name, marked):
-    (snippet,) = [hit.snippet for hit in search(query).items if hit.pk == corpus[name].pk]
+    (snippet,) = [hit.snippet for hit in search_posts(query).items if hit.pk == corpus[name].pk]
     assert marked in snippet
 
 
@@ -137,10 +137,10 @@ def test_circle_author_and_what_is_hidden_hold_in_each_language(word):
     BlockFactory(user=blocked.author, target=viewer)
     MuteFactory(user=viewer, target=muted.author)
     deliver()
-    Post.objects.get(pk=deleted.pk).delete()  # with no worker running
+    Post.objects.get(pk=deleted.pk).delete()  # no worker has handled this event
 
     def found(**options):
-        return {hit.pk for hit in search(word, **options).items}
+        return {hit.pk for hit in search_posts(word, **options).items}
 
     assert found() == {inside.pk, outside.pk, blocked.pk, muted.pk}
     assert found(viewer=viewer) == {inside.pk, outside.pk}

@@ -1,13 +1,14 @@
-"""Posts are found by their words, in any script, on either database."""
+"""Search: posts are found by their words, in any script, on both databases."""
 
 import pytest
 
 from events.testing import deliver
 from feeds.lists.pagination import BadCursorError
 from feeds.models import SearchDocument
-from feeds.models.retained import Retained
+from feeds.models.soft_delete import SoftDeleted
+from feeds.search.index import index_posts, remove_posts
 from feeds.search.query import terms_of
-from feeds.search.search import index_posts, remove, search
+from feeds.search.search import search_posts
 from feeds.search.snippets import snippet
 from tests.support.factories import BlockFactory, CircleFactory, MuteFactory, PostFactory, UserFactory, VoteFactory
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 def found(query, **options):
     """The ids of the hits."""
-    return [hit.pk for hit in search(query, **options).items]
+    return [hit.pk for hit in search_posts(query, **options).items]
 
 
 @pytest.fixture
@@ -121,7 +122,7 @@ def test_hits_are_paged_without_gap_or_double():
     whole, paged, cursor = found("tea"), [], None
     assert 2 < len(whole) < len(posts)
     while True:
-        page = search("tea", size=2, cursor=cursor)
+        page = search_posts("tea", size=2, cursor=cursor)
         paged += [hit.pk for hit in page.items]
         if (cursor := page.next_cursor) is None:
             break
@@ -133,20 +134,20 @@ def test_what_is_written_between_two_pages_moves_nothing():
     deliver()
     whole, paged, cursor = found("tea"), [], None
     for turn in range(10):
-        page = search("tea", size=2, cursor=cursor)
+        page = search_posts("tea", size=2, cursor=cursor)
         paged += [hit.pk for hit in page.items]
         if (cursor := page.next_cursor) is None:
             break
         PostFactory(title="tea tea", body="tea")
         PostFactory(title="cup", body="a long text with tea " + "and other words " * 20 * turn)
-        posts[0].delete()  # the last of all
+        posts[0].delete()  # the last hit
         deliver()
     assert paged == [pk for pk in whole if pk != posts[0].pk]
     assert len(found("tea")) > len(whole)
 
 
 def test_of_very_many_matches_the_newest_are_ranked(monkeypatch):
-    monkeypatch.setattr("feeds.search.search.RANKED", 3)
+    monkeypatch.setattr("feeds.search.search.MAX_RANKED", 3)
     circle = CircleFactory()
     old, *new = (
         PostFactory(title="tea" if n == 0 else "cup", body="tea", circle=circle if n < 2 else None) for n in range(5)
@@ -154,16 +155,16 @@ def test_of_very_many_matches_the_newest_are_ranked(monkeypatch):
     deliver()
     assert found("tea") == [new[3].pk, new[2].pk, new[1].pk]
     assert found("tea", circle=circle) == [old.pk, new[0].pk]
-    first = search("tea", size=2)
+    first = search_posts("tea", size=2)
     PostFactory(title="tea", body="tea")
     deliver()
-    assert [hit.pk for hit in search("tea", size=2, cursor=first.next_cursor).items] == [new[1].pk]
+    assert [hit.pk for hit in search_posts("tea", size=2, cursor=first.next_cursor).items] == [new[1].pk]
 
 
 def test_a_hit_is_a_post_as_in_a_list_with_a_snippet(post):
     voter = UserFactory()
     VoteFactory(post=post, user=voter)
-    (hit,) = search("coffee", viewer=voter).items
+    (hit,) = search_posts("coffee", viewer=voter).items
     assert (hit.author, hit.score, hit.my_vote) == (post.author, 1, "up")
     assert "<mark>coffee</mark>" in hit.snippet
 
@@ -211,12 +212,12 @@ def test_whom_one_blocked_or_muted_is_not_found(post):
 def test_indexing_twice_is_indexing_once(post):
     index_posts([post.pk, post.pk, 0])
     assert found("coffee") == [post.pk]
-    remove([post.pk])
+    remove_posts([post.pk])
     assert found("coffee") == []
 
 
 def test_a_hard_delete_takes_the_document_along(post):
-    super(Retained, post).delete()
+    super(SoftDeleted, post).delete()
     assert not SearchDocument.objects.exists()
     assert found("coffee") == []
 
@@ -232,14 +233,14 @@ def test_a_search_takes_a_fixed_number_of_queries(django_assert_num_queries):
         PostFactory(title="tea", circle=CircleFactory())
     deliver()
     with django_assert_num_queries(5):
-        assert all(hit.author.username and hit.circle.slug for hit in search("tea").items)
+        assert all(hit.author.username and hit.circle.slug for hit in search_posts("tea").items)
     with django_assert_num_queries(6):
-        search("tea", viewer=UserFactory.build(pk=0))
+        search_posts("tea", viewer=UserFactory.build(pk=0))
 
 
 def test_a_bad_cursor_is_refused(post):
     with pytest.raises(BadCursorError):
-        search("coffee", cursor="nonsense")
+        search_posts("coffee", cursor="nonsense")
 
 
 @pytest.mark.parametrize(

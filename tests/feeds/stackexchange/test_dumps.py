@@ -1,15 +1,15 @@
-"""What an import says of folders and files that are no dump."""
+"""The messages for folders and files that are not a dump."""
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from tests.feeds.stackexchange.dumps import graph, question, user, write
+from tests.feeds.stackexchange.dump_files import graph, question, user, write
 
 pytestmark = pytest.mark.django_db
 
 
 def refusal(*arguments: object) -> str:
-    """What the command says on refusing."""
+    """The error message of the command."""
     with pytest.raises(CommandError) as refused:
         call_command("import_stackexchange", *map(str, arguments))
     return str(refused.value)

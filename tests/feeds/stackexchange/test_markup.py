@@ -1,4 +1,4 @@
-"""HTML comes out of an import as Markdown that reads the same."""
+"""The importer turns HTML into Markdown that is rendered like the HTML."""
 
 import re
 
@@ -30,7 +30,7 @@ SAME = {
 
 
 def shape(html: str) -> str:
-    """HTML without what does not show."""
+    """HTML without the parts that are not visible."""
     html = re.sub(r"<br ?/?>", "<br>", html.replace("<hr />", "<hr>").replace("&quot;", '"'))
     return re.sub(r"\s+", " ", re.sub(r"\s*(</?(?:p|li|ul|ol|br|hr|blockquote|pre|t\w+|h\d)>)\s*", r"\1", html)).strip()
 

@@ -1,18 +1,29 @@
-"""Who the people of a dump and the nodes of a graph become, and whose votes are whose."""
+"""The users that the importer makes of users, authors and nodes, and the voters that it draws."""
 
 import pytest
 
 from feeds.models import Comment, Follow, Post, User, Vote
-from feeds.stackexchange.names import username
+from feeds.stackexchange.usernames import username_of
 from feeds.stackexchange.votes import candidates, draw
-from tests.feeds.stackexchange.dumps import adds_up, answer, became, comment, graph, load, question, user, vote, write
+from tests.feeds.stackexchange.dump_files import (
+    adds_up,
+    answer,
+    became,
+    comment,
+    graph,
+    load,
+    question,
+    user,
+    vote,
+    write,
+)
 from tests.support.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
 
 
 def named(number: int | str, kind: str = "user", **source: str) -> str:
-    """The username of someone who was imported."""
+    """The username of an imported user."""
     name: str = User.objects.get(pk=became(kind, number, **source)).username
     return name
 
@@ -59,7 +70,7 @@ def test_names_that_people_here_have_are_left_to_them(tmp_path):
     ],
 )
 def test_any_name_becomes_a_valid_username(name, expected):
-    made = username(name, external_id="5")
+    made = username_of(name, external_id="5")
     assert made == expected
     User(username=made).full_clean(exclude=["password"])
 
@@ -76,7 +87,7 @@ def test_the_most_active_author_is_the_most_followed_node(tmp_path):
     posts = [question(1, 7), question(2, 8), answer(3, 7, 2)]
     folder = write(tmp_path / "dump", posts=posts, comments=[comment(1, 8, 1), comment(2, 7, 1)])
     report = load(folder, edges=graph(tmp_path / "graph.txt", "1 30", "2 30", "1 4", "2 3", "30 2"))
-    # 30 has two followers; 2, 3 and 4 have one each and go by number; nobody follows 1.
+    # 30 has two followers; 2, 3 and 4 have one each, and are ordered by number; 1 has none.
     assert became("node", 30) == became("user", 7)
     assert became("node", 2) == became("user", 8)
     assert [named(node, "node") for node in (3, 4, 1)] == ["wiki-3", "wiki-4", "wiki-1"]
@@ -91,7 +102,7 @@ def test_a_graph_that_comes_later_merges_with_the_authors_who_are_here(tmp_path)
     load(folder)
     load(folder, edges=graph(tmp_path / "graph.txt", "1 2"))
     report = load(folder, edges=graph(tmp_path / "other.txt", "1 2", "3 5", "4 5"))
-    # Another graph says that 5 leads, but the author is 2 already.
+    # In the second graph node 5 has the most followers, but the author was matched with node 2 before.
     assert became("node", 2) == became("user", 7)
     assert named(5, "node") == "wiki-5"
     assert (report["follows"].imported, report["follows"].already) == (2, 1)

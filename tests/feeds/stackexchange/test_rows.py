@@ -1,4 +1,4 @@
-"""What the rows of a Stack Exchange dump become, and what is told of them."""
+"""The rows that the importer makes of a Stack Exchange dump, and their events and notices."""
 
 import datetime as dt
 
@@ -10,7 +10,7 @@ from events.testing import deliver, emitted
 from feeds.events import CommentCreated, PostPublished, UserFollowed, UserRegistered, VoteCreated
 from feeds.models import Comment, EntityCounts, FeedEntry, Follow, Post, Uncounted, User, Vote
 from notifications.models import Notification
-from tests.feeds.stackexchange.dumps import (
+from tests.feeds.stackexchange.dump_files import (
     DAY,
     adds_up,
     answer,
@@ -43,7 +43,7 @@ EDGES = ("1 2", "3 2", "4 2", "4 1")
 
 @pytest.fixture(params=["csv", "xml"])
 def garden(request, tmp_path):
-    """The same dump in both forms."""
+    """The same dump as CSV and as XML."""
     return write(tmp_path / "garden", form=request.param, **GARDEN)
 
 
@@ -126,7 +126,7 @@ def test_the_subscribers_follow_and_nobody_is_notified_of_the_past(garden, tmp_p
     assert [*agreement.counts(), *agreement.uncounted(), *agreement.feeds()] == []
     asked = EntityCounts.objects.get(entity_type="post", entity_id=became("post", 1))
     assert (asked.upvotes, asked.comments) == (1, 3)
-    # The imported are here now, so that their feeds are kept.
+    # Imported users count as seen now, so that fan-out fills their feeds.
     readers = FeedEntry.objects.filter(post=became("post", 3)).values_list("user", flat=True)
     assert set(readers) == set(Follow.objects.filter(followee=became("user", 11)).values_list("follower", flat=True))
 

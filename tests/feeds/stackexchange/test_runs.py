@@ -1,4 +1,4 @@
-"""An import can be broken off at any moment and started again; nothing comes twice."""
+"""An import can be interrupted at any moment and started again; no row is imported twice."""
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -6,19 +6,19 @@ from django.core.management import CommandError, call_command
 from events.models import StoredEvent
 from feeds.models import Comment, Follow, ImportedRow, Post, User, Vote
 from feeds.stackexchange import step
-from tests.feeds.stackexchange.dumps import adds_up, answer, became, comment, graph, load, question, vote, write
+from tests.feeds.stackexchange.dump_files import adds_up, answer, became, comment, graph, load, question, vote, write
 
 MODELS = (User, Follow, Post, Comment, Vote, ImportedRow, StoredEvent)
 
 
 def sizes() -> dict[str, int]:
-    """How many rows there are of each kind."""
+    """The number of rows of each kind."""
     return {model.__name__: model.objects.count() for model in MODELS}
 
 
 @pytest.fixture
 def dump(tmp_path):
-    """Some dozen rows of each kind."""
+    """A dump with a dozen or more rows of each kind."""
     numbers = range(1, 13)
     posts = [question(number, number) for number in numbers] + [answer(20 + n, n, 13 - n) for n in numbers]
     return write(
@@ -31,7 +31,7 @@ def dump(tmp_path):
 
 @pytest.fixture
 def edges(tmp_path):
-    """A graph of twenty."""
+    """A graph of twenty nodes."""
     return graph(tmp_path / "graph.txt", *(f"{number} {1 + number % 7}" for number in range(8, 28)))
 
 
@@ -48,10 +48,10 @@ def test_a_second_run_does_nothing(dump, edges):
 @pytest.mark.django_db
 @pytest.mark.parametrize("chunk", [1, 3, 8, 17])
 def test_a_run_that_fails_goes_on_where_it_stopped(dump, edges, monkeypatch, chunk):
-    monkeypatch.setattr(step, "SIZE", 5)
+    monkeypatch.setattr(step, "ROWS_PER_TRANSACTION", 5)
     load(dump, edges=edges, source="whole")
     whole = sizes()
-    tell, told = step.tell_of_new, []
+    tell, told = step.emit_for_new_rows, []
 
     def tell_and_break(rows):
         told.append(rows)
@@ -59,25 +59,25 @@ def test_a_run_that_fails_goes_on_where_it_stopped(dump, edges, monkeypatch, chu
             raise OSError("the plug was pulled")
         tell(rows)
 
-    monkeypatch.setattr(step, "tell_of_new", tell_and_break)
+    monkeypatch.setattr(step, "emit_for_new_rows", tell_and_break)
     with pytest.raises(OSError, match="plug"):
         load(dump, edges=edges)
     for model, kind in ((Post, "post"), (Follow, "follow"), (Vote, "vote")):
         assert model.objects.count() - whole[model.__name__] == len(imported("garden", kind))
-    monkeypatch.setattr(step, "tell_of_new", tell)
+    monkeypatch.setattr(step, "emit_for_new_rows", tell)
     assert adds_up(load(dump, edges=edges))
     assert sizes() == {name: 2 * number for name, number in whole.items()}
     assert votes_by_node("garden") == votes_by_node("whole")
 
 
 def imported(source: str, kind: str) -> dict[int, str]:
-    """The numbers here and in the source."""
+    """Our ids by the ids in the source."""
     rows = ImportedRow.objects.filter(source=source, kind=kind)
     return dict(rows.values_list("object_id", "external_id"))
 
 
 def votes_by_node(source: str) -> dict[str, str]:
-    """Which node cast which vote, in the numbers of the source."""
+    """The node that cast each vote, by ids in the source."""
     votes, nodes = imported(source, "vote"), imported(source, "node")
     return {votes[pk]: nodes[user] for pk, user in Vote.objects.filter(pk__in=votes).values_list("pk", "user")}
 

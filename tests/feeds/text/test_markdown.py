@@ -1,4 +1,4 @@
-"""Markdown becomes HTML that is safe to show."""
+"""Markdown is rendered as safe HTML."""
 
 import re
 from html.parser import HTMLParser

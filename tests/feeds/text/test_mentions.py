@@ -1,4 +1,4 @@
-"""Who is mentioned by a text, and who is not."""
+"""Mentions: which names in a text count."""
 
 import pytest
 

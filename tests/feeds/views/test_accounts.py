@@ -1,4 +1,4 @@
-"""Accounts on pages: register, sign in and out, settings, tokens, leaving."""
+"""Pages of accounts: register, sign in and out, settings, tokens, delete."""
 
 import re
 
@@ -16,7 +16,7 @@ PASSWORD = "correct horse battery"
 
 
 def with_password(**fields: object) -> User:
-    """A user who knows PASSWORD."""
+    """A user with PASSWORD."""
     user = UserFactory(**fields)
     user.set_password(PASSWORD)
     user.save()

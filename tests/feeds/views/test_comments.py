@@ -1,4 +1,4 @@
-"""Comments on pages: the tree, answers, edits, and what becomes of a text that is refused."""
+"""Pages of comments: the tree, replies, edits, and the input of a refused form."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 
 from events.testing import deliver
 from feeds import actions
-from feeds.lists import threads
+from feeds.lists.threads import COMMENTS_PER_PAGE, list_comments
 from feeds.models import Comment
 from notifications.push.counts import current_counts
 from tests.support.browsers import Window, shown, window
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 
 def nesting(page: str) -> list[tuple[int, int]]:
-    """The comments of a page in order, each with the number of comments around it."""
+    """The comments of a page in order, each with its depth in the HTML."""
     depth, found = 0, []
     for tag in re.finditer(r'<details class="comment" id="comment-(\d+)"|<details|</details>', page):
         if tag[1]:
@@ -53,8 +53,8 @@ def test_no_comment_that_a_page_knows_of_is_offered_as_new():
     page = Window().read(f"/posts/{post.pk}")
     assert all(f'id="comment-{comment.pk}"' in page for comment in late)
     assert 'data-said="3"' in page
-    first = threads.comments(post, size=1)
-    assert first.said == threads.comments(post, size=1, cursor=first.next_cursor).said == 3
+    first = list_comments(post, size=1)
+    assert first.said == list_comments(post, size=1, cursor=first.next_cursor).said == 3
 
 
 def test_an_answer_is_written_beneath_what_it_answers():
@@ -83,7 +83,7 @@ def test_a_text_survives_that_its_parent_was_deleted():
     page = shown(response, 422)
     assert "The comment you are replying to no longer exists." in page
     assert "My long answer" in page
-    # Sent again it is a comment on the post.
+    # Sent again, it becomes a comment on the post.
     assert f'value="{first.pk}"' not in page
 
 
@@ -141,9 +141,9 @@ def test_a_comment_far_down_is_found_with_its_thread():
     earlier = [CommentFactory(post=post) for _ in range(5)]
     root = CommentFactory(post=post)
     answer = CommentFactory(post=post, parent=root)
-    page = threads.comments(post, size=3, focus=answer.pk)
+    page = list_comments(post, size=3, focus=answer.pk)
     assert [comment.pk for comment in page.items] == [root.pk, answer.pk]
-    page = threads.comments(post, size=3, focus=earlier[1].pk)
+    page = list_comments(post, size=3, focus=earlier[1].pk)
     assert page.items[0] == earlier[0]
 
 
@@ -152,7 +152,7 @@ def test_a_comment_far_down_in_a_long_thread_begins_the_page():
     chain = [CommentFactory(post=post)]
     for _ in range(6):
         chain.append(CommentFactory(post=post, parent=chain[-1]))
-    page = threads.comments(post, size=3, focus=chain[5].pk)
+    page = list_comments(post, size=3, focus=chain[5].pk)
     assert page.items == chain[5:]
     assert nesting(Window().read(f"/posts/{post.pk}?comment={chain[5].pk}"))[0] == (chain[0].pk, 0)
 
@@ -160,7 +160,7 @@ def test_a_comment_far_down_in_a_long_thread_begins_the_page():
 def test_a_page_that_begins_inside_a_thread_is_whole():
     post = PostFactory()
     chain = [CommentFactory(post=post)]
-    for _ in range(threads.SIZE + 2):
+    for _ in range(COMMENTS_PER_PAGE + 2):
         chain.append(CommentFactory(post=post, parent=chain[-1]))
     cursor = Window().get(f"/posts/{post.pk}").context["page"].next_cursor
     found = nesting(Window().read(f"/posts/{post.pk}?cursor={cursor}"))

@@ -1,11 +1,10 @@
-"""`/`: whose posts are shown to whom, in which order, and what an empty feed offers."""
+"""`/`: which posts a viewer sees, in which order, and the page of an empty feed."""
 
 import pytest
 
 from events.testing import deliver
 from feeds import actions
-from feeds.lists import posts as timeline
-from feeds.lists.pagination import SIZE
+from feeds.lists.pagination import PAGE_SIZE
 from tests.support.browsers import Window, window
 from tests.support.factories import (
     CircleFactory,
@@ -67,13 +66,13 @@ def test_top_lists_the_best_first():
 
 def test_a_long_list_goes_on_by_a_link():
     author = UserFactory()
-    posts = [PostFactory(author=author, title=f"Number {n}.") for n in range(SIZE + 1)]
+    posts = [PostFactory(author=author, title=f"Number {n}.") for n in range(PAGE_SIZE + 1)]
     page = Window().get("/?sort=new")
     assert b"Number 0." not in page.content
     more = page.context["page"].next_cursor
     assert f"cursor={more}" in page.content.decode()
     assert "Number 0." in Window().read(f"/?sort=new&cursor={more}")
-    assert len(posts) == SIZE + 1
+    assert len(posts) == PAGE_SIZE + 1
 
 
 @pytest.mark.parametrize("address", ["/?sort=best", "/?sort=top&period=hour", "/?cursor=nonsense", "/?sort=feed"])
@@ -85,7 +84,7 @@ def test_a_mistake_in_a_list_is_no_page_that_there_is_not(monkeypatch):
     def posts(*args, **options):
         raise ValueError("a mistake")
 
-    monkeypatch.setattr(timeline, "posts", posts)
+    monkeypatch.setattr("feeds.views.lists.list_posts", posts)
     with pytest.raises(ValueError, match="a mistake"):
         Window().get("/?sort=new")
 

@@ -1,4 +1,4 @@
-"""Language: every page speaks English and Chinese, and every string has its translation."""
+"""Language: every page exists in English and Chinese, and every string is translated."""
 
 import ast
 import gettext
@@ -19,7 +19,7 @@ CURE = "manage.py makemessages -l zh_Hans --no-obsolete, translate, manage.py co
 
 
 def strings_of_python(path: Path) -> Iterator[str]:
-    """What a module marks for translation."""
+    """The strings that a module marks for translation."""
     for node in ast.walk(ast.parse(path.read_text())):
         match node:
             case ast.Call(func=ast.Name(id=name), args=[ast.Constant(value=str(string)), *_]) if name in CALLS:
@@ -27,7 +27,7 @@ def strings_of_python(path: Path) -> Iterator[str]:
 
 
 def strings_of_template(path: Path) -> Iterator[str]:
-    """What a template marks for translation."""
+    """The strings that a template marks for translation."""
     nodes = engines["django"].from_string(path.read_text()).template.nodelist
     for node in nodes.get_nodes_by_type(TranslateNode):
         yield str(node.filter_expression.var.literal).replace("%", "%%")

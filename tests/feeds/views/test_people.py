@@ -1,4 +1,4 @@
-"""People and circles on pages: what is shown of them, and the ties to them."""
+"""Pages of people and circles: their posts; follow, block, mute, join."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Posts on pages: read, write, look at, keep as a draft, edit, delete."""
+"""Pages of posts: read, write, preview, save as a draft, edit, delete."""
 
 import pytest
 

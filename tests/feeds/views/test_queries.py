@@ -1,4 +1,4 @@
-"""How many questions a page asks of the database: the same for few rows and for many."""
+"""Queries: a page needs the same number for few rows and for many."""
 
 import pytest
 from django.db import connection
@@ -18,13 +18,13 @@ from tests.support.factories import (
 
 pytestmark = pytest.mark.django_db
 
-#: The session, who it belongs to, and the bell in the head.
+#: Queries of every page: the session, its user, and the number of unread notices.
 SIGNED_IN = 3
 
 
 @pytest.fixture(params=[1, 6], ids=["few", "many"])
 def alice(request):
-    """Somebody who follows, belongs to circles, and wrote, voted and commented."""
+    """A user with follows, memberships, posts, votes and comments."""
     alice, bob = window(), UserFactory(username="bob")
     FollowFactory(follower=alice.user, followee=bob)
     circle = CircleFactory(slug="gardening")

@@ -1,4 +1,4 @@
-"""Refusals as pages: each in the same dress, with its status and what to do."""
+"""Pages of refusals: each with the layout of the site, its status and the reason."""
 
 import pytest
 from django.contrib.auth.models import AnonymousUser

@@ -1,4 +1,4 @@
-"""Search on its page."""
+"""The page of the search."""
 
 import pytest
 

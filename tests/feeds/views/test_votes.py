@@ -1,4 +1,4 @@
-"""Votes on pages: buttons that need no script."""
+"""Votes on pages: buttons that work without a script."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""PulledPost: a post with too large an audience to be put into every feed; reading a feed merges it in."""
+"""PulledPost: a post with too many readers for feed entries; it is merged in when a feed is read (fan-out on read)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from django.utils.translation import gettext_lazy as _
 
 
 class PulledPost(models.Model):
-    """One row instead of a FeedEntry per reader: decided at fan-out, and a post that is pulled stays so.
+    """One row instead of a FeedEntry per reader. Fan-out decides it once for a post, and the row stays.
 
-    So nobody counts followers when a feed is read, and an author who crosses the threshold leaves no gap. Nor a double:
-    an entry that a feed has from before stands in the same place and is read as one with it.
+    So reading a feed counts no followers, and the posts of an author whose followers cross the threshold have no gap. A
+    feed entry that exists as well has the same place in the feed; the post is shown once.
     """
 
     post = models.OneToOneField(

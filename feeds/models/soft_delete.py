@@ -1,4 +1,4 @@
-"""Retained: a row that deleting hides and keeps, and whose turning points happen once."""
+"""Soft delete: deleting a row hides it and keeps it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from django.utils.translation import gettext_lazy as _
 from events.bus import EventSource
 
 
-class Retained(EventSource, models.Model):
-    """Created, updated, deleted softly.
+class SoftDeleted(EventSource, models.Model):
+    """A row with the times when it was created, updated and deleted.
 
-    A field named in `once` keeps the first value that was committed: an instance loaded before cannot take it back by a
-    late save, so a deleted row stays deleted and a post is published at one moment only.
+    A field named in `set_once` keeps the first value that was committed. A save of an instance that was loaded before
+    cannot reset it: a deleted row stays deleted, and a post keeps its time of publication.
     """
 
-    once: ClassVar[tuple[str, ...]] = ("deleted_at",)
+    set_once: ClassVar[tuple[str, ...]] = ("deleted_at",)
 
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
@@ -28,24 +28,24 @@ class Retained(EventSource, models.Model):
         abstract = True
 
     def save_base(self, *args: Any, update_fields: Any = None, **kwargs: Any) -> None:
-        """Where Django writes, after EventSource has read `previous` under the lock."""
+        """Keep first values, then write the row. EventSource has read `previous` under the row lock before this."""
         if self.previous is not None:
-            self.keep_what_happened(self.previous)
+            self.keep_first_values(self.previous)
         if update_fields:
             update_fields = frozenset({*update_fields, "updated_at"})
         super().save_base(*args, update_fields=update_fields, **kwargs)  # type: ignore[misc]
 
     def delete(self, using: str | None = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
-        """Hide the row for good."""
+        """Set `deleted_at`, which hides the row for good."""
         self.deleted_at = self.deleted_at or timezone.now()
         self.save(using=using, update_fields={"deleted_at"})
         return 1, {self._meta.label: 1}
 
     delete.alters_data = True  # type: ignore[attr-defined]
 
-    def keep_what_happened(self, previous: Self) -> None:
-        """Take over from the row what happens only once."""
-        for name in self.once:
+    def keep_first_values(self, previous: Self) -> None:
+        """Take over the values of `set_once` fields from the row in the database."""
+        for name in self.set_once:
             first = getattr(previous, name)
             if first is not None:
                 setattr(self, name, first)

@@ -1,4 +1,4 @@
-"""Changes: every topic, the doors that lead to it, and what its event must say."""
+"""Topic cases: for each topic the ways to make the change, and the payload of its event."""
 
 from collections.abc import Callable
 from types import SimpleNamespace as Scene
@@ -21,12 +21,12 @@ from tests.support.ways_to_write import add_in_admin, change_in_admin, delete_in
 PASSWORD = "correct horse 1"
 
 
-class Change(NamedTuple):
-    """`arrange` makes a scene; each door, given the scene, makes one change, of which one event tells."""
+class TopicCase(NamedTuple):
+    """`arrange` makes a scene. Each of `ways` takes the scene and makes one change, which emits one event."""
 
     event: type[Event]
     arrange: Callable[[], Scene]
-    doors: dict[str, Callable[[Scene], Any]]
+    ways: dict[str, Callable[[Scene], Any]]
     payload: Callable[[Scene], dict[str, Any]]
 
     def __repr__(self) -> str:
@@ -81,8 +81,8 @@ def a_membership() -> Scene:
     return Scene(user=user, circle=circle, membership=MembershipFactory(circle=circle, user=user))
 
 
-CHANGES = [
-    Change(
+TOPIC_CASES = [
+    TopicCase(
         events.UserRegistered,
         Scene,
         {
@@ -94,7 +94,7 @@ CHANGES = [
         },
         lambda _: {"user_id": User.objects.get(username="newcomer").pk, "username": "newcomer"},
     ),
-    Change(
+    TopicCase(
         events.PostPublished,
         lambda: Scene(post=PostFactory(status="draft", title="Tea", circle=CircleFactory())),
         {
@@ -104,7 +104,7 @@ CHANGES = [
         },
         lambda s: {**of_post(s), "circle_id": s.post.circle_id, "title": "Tea"},
     ),
-    Change(
+    TopicCase(
         events.PostUpdated,
         lambda: Scene(post=PostFactory(), circle=CircleFactory()),
         {
@@ -114,7 +114,7 @@ CHANGES = [
         },
         lambda s: {**of_post(s), "changed": ("title", "circle")},
     ),
-    Change(
+    TopicCase(
         events.PostDeleted,
         lambda: Scene(post=PostFactory()),
         {
@@ -125,7 +125,7 @@ CHANGES = [
         },
         of_post,
     ),
-    Change(
+    TopicCase(
         events.PostVoted,
         lambda: a_reader_of(post=PostFactory()),
         {
@@ -137,7 +137,7 @@ CHANGES = [
         },
         lambda s: {**of_post(s), "user_id": s.user.pk, "vote_type": "up"},
     ),
-    Change(
+    TopicCase(
         events.CommentCreated,
         lambda: a_reader_of(parent=CommentFactory()),
         {
@@ -151,7 +151,7 @@ CHANGES = [
         },
         a_new_comment,
     ),
-    Change(
+    TopicCase(
         events.CommentUpdated,
         lambda: Scene(comment=CommentFactory()),
         {
@@ -161,7 +161,7 @@ CHANGES = [
         },
         of_comment,
     ),
-    Change(
+    TopicCase(
         events.CommentDeleted,
         lambda: Scene(comment=CommentFactory()),
         {
@@ -172,7 +172,7 @@ CHANGES = [
         },
         of_comment,
     ),
-    Change(
+    TopicCase(
         events.CommentVoted,
         lambda: a_reader_of(comment=CommentFactory()),
         {
@@ -184,7 +184,7 @@ CHANGES = [
         },
         lambda s: {**of_comment(s), "user_id": s.user.pk, "vote_type": "down"},
     ),
-    Change(
+    TopicCase(
         events.UserFollowed,
         lambda: Scene(fan=UserFactory(), star=UserFactory()),
         {
@@ -194,7 +194,7 @@ CHANGES = [
         },
         of_follow,
     ),
-    Change(
+    TopicCase(
         events.UserUnfollowed,
         a_follow,
         {
@@ -206,7 +206,7 @@ CHANGES = [
         },
         of_follow,
     ),
-    Change(
+    TopicCase(
         events.CircleJoined,
         lambda: a_reader_of(circle=CircleFactory()),
         {
@@ -216,7 +216,7 @@ CHANGES = [
         },
         of_membership,
     ),
-    Change(
+    TopicCase(
         events.CircleLeft,
         a_membership,
         {
@@ -227,7 +227,7 @@ CHANGES = [
         },
         of_membership,
     ),
-    Change(
+    TopicCase(
         events.VoteCreated,
         lambda: a_reader_of(post=PostFactory()),
         {
@@ -239,7 +239,7 @@ CHANGES = [
         },
         lambda s: of_vote(s, "up"),
     ),
-    Change(
+    TopicCase(
         events.VoteUpdated,
         a_vote,
         {
@@ -249,7 +249,7 @@ CHANGES = [
         },
         lambda s: {**of_vote(s, "down"), "previous_vote_type": "up"},
     ),
-    Change(
+    TopicCase(
         events.VoteDeleted,
         a_vote,
         {

@@ -1,4 +1,4 @@
-"""SearchDocument: a visible post as the search sees it."""
+"""SearchDocument: the words of a visible post, for the full-text index."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from django.utils.translation import gettext_lazy as _
 
 
 class SearchDocument(models.Model):
-    """The words of a post, segmented so that Chinese and Japanese ones are found (`feeds.text.cjk`).
+    """The words of a post, segmented so that Chinese and Japanese words are found (`feeds.text.cjk`).
 
-    The index over them belongs to the database and follows every write by itself: on PostgreSQL the generated column
-    `tsv`, on SQLite the FTS5 table `feeds_searchtext` (both made by the migration).
+    The database keeps its index over them up to date by itself: on PostgreSQL the generated column `tsv`, on SQLite the
+    FTS5 table `feeds_searchtext`, filled by triggers. A migration makes both.
     """
 
     post = models.OneToOneField(

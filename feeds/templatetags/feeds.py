@@ -1,4 +1,4 @@
-"""Airy: how pages show times, Markdown, lists and threads."""
+"""feeds: template tags and filters for times, Markdown, lists and threads."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from feeds.text import markdown
 
 register = template.Library()
 
-#: From this depth on answers are not indented any further.
-DEEPEST = 8
-#: Comments that score this low begin folded.
-FOLDED = -4
+#: Replies at this depth, and deeper ones, are indented alike.
+MAX_INDENTED_DEPTH = 8
+#: A comment with this score, or a lower one, begins folded.
+FOLDED_SCORE = -4
 
 register.filter("markdown", markdown.render)
 
@@ -30,13 +30,13 @@ register.filter("markdown", markdown.render)
 @register.filter
 @lru_cache(maxsize=2048)
 def opening(text: str) -> str:
-    """The first words of a Markdown text, as a list shows them."""
+    """The first words of a Markdown text, up to 280 characters, for a list."""
     return Truncator(" ".join(markdown.plain(text[:2_000]).split())).chars(280)
 
 
 @register.filter
 def ago(moment: dt.datetime | None) -> str:
-    """How long ago, in one unit."""
+    """The time since then, in one unit; empty for None."""
     if moment is None:
         return ""
     if timezone.now() - moment < dt.timedelta(minutes=1):
@@ -46,7 +46,10 @@ def ago(moment: dt.datetime | None) -> str:
 
 @register.filter
 def tree(comments: Iterable[Any]) -> list[tuple[Any, str]]:
-    """Each comment with one character for each branch that ends before it; at last None with the branches left open."""
+    """Pairs of a comment and a string with one character for each branch that ends before it, for the closing tags.
+
+    The last pair is None and the branches that are still open.
+    """
     rows: list[tuple[Any, str]] = []
     above: list[int] = []
     for comment in comments:
@@ -58,19 +61,19 @@ def tree(comments: Iterable[Any]) -> list[tuple[Any, str]]:
 
 @register.filter
 def is_deep(comment: Any) -> bool:
-    """Whether its answers are indented no further."""
-    return bool(comment.depth >= DEEPEST)
+    """Whether its replies are not indented any further."""
+    return bool(comment.depth >= MAX_INDENTED_DEPTH)
 
 
 @register.filter
 def is_folded(comment: Any) -> bool:
-    """Whether it begins folded: many found it bad."""
-    return bool(comment.score <= FOLDED)
+    """Whether it begins folded, for its low score."""
+    return bool(comment.score <= FOLDED_SCORE)
 
 
 @register.simple_tag(takes_context=True)
 def here(context: dict[str, Any], **changes: str | None) -> SafeString | str:
-    """This page's query with changes; None leaves a parameter out."""
+    """The query string of this page with changes; None removes a parameter."""
     query: QueryDict = context["request"].GET.copy()
     for name, value in changes.items():
         if value is None:
@@ -82,6 +85,6 @@ def here(context: dict[str, Any], **changes: str | None) -> SafeString | str:
 
 @register.simple_tag(takes_context=True)
 def address(context: dict[str, Any]) -> str:
-    """Where to come back to after a form was sent from this page."""
+    """The path to return to after a form of this page was sent; empty after a POST."""
     request = context["request"]
     return request.get_full_path() if request.method in ("GET", "HEAD") else ""

@@ -1,4 +1,4 @@
-"""Entrances: who may come in to a view, how often, and where one is sent back to."""
+"""Access: who may use a view, how often, and where the view redirects to."""
 
 from __future__ import annotations
 
@@ -11,22 +11,21 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from feeds import limits
-from feeds.limits import Limit
+from feeds.limits import SAFE_METHODS, Limit
 from feeds.models import User
-from feeds.views.refusals import TooOften
+from feeds.views.refusals import TooOftenError
 
 View = Callable[..., HttpResponse]
-SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 
 class UserRequest(HttpRequest):
-    """A request of somebody signed in."""
+    """A request of a user who is signed in."""
 
     user: User
 
 
 def signed_in(view: View) -> View:
-    """Only for who is signed in; all others sign in first, and come back to where they were. Writing is limited."""
+    """Decorate a view that needs a user: others are sent to sign in and then back. Writing requests are limited."""
 
     @wraps(view)
     def enter(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -42,18 +41,18 @@ def signed_in(view: View) -> View:
 
 
 def spend(limit: Limit, client: str) -> None:
-    """Count one more. Raises TooOften."""
+    """Count one request. Raises TooOftenError if the limit is exceeded."""
     if (wait := limit.spend(client)) is not None:
-        raise TooOften(wait)
+        raise TooOftenError(wait)
 
 
 def address_back(request: HttpRequest, default: str = "/") -> str:
-    """The page somebody came from, as its form says; only ever an address of ours."""
+    """The path in the parameter `next`, from which the request came; `default` if it is missing or on another site."""
     address = request.POST.get("next") or request.GET.get("next") or ""
     ours = url_has_allowed_host_and_scheme(address, {request.get_host()}, require_https=request.is_secure())
     return address if ours else default
 
 
 def go_back(request: HttpRequest, default: str = "/") -> HttpResponseRedirect:
-    """To the page somebody came from."""
+    """Redirect to `address_back`."""
     return HttpResponseRedirect(address_back(request, default))

@@ -1,4 +1,4 @@
-"""Importing: a dump and a graph, step by step. It can be broken off at any moment and started again."""
+"""Import: a dump and a graph, step by step. It can be interrupted at any moment and started again."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from pathlib import Path
 from django.db import IntegrityError
 from rich.progress import Progress
 
-from feeds.stackexchange.dump import BadDump, Dump
+from feeds.stackexchange.dump import BadDumpError, Dump
 from feeds.stackexchange.follows import Follows
 from feeds.stackexchange.graph import Graph
 from feeds.stackexchange.people import Authors, Nodes
 from feeds.stackexchange.report import Report
 from feeds.stackexchange.survey import Survey
+from feeds.stackexchange.texts import Answers, Comments, Questions
 from feeds.stackexchange.votes import Votes
-from feeds.stackexchange.writings import Answers, Comments, Questions
 
 
 def import_dump(folder: Path, *, source: str, graph: Path | None = None, progress: Progress) -> Report:
-    """Load what is not here yet; `source` tells the dumps apart whose ids mean different rows.
+    """Import the rows that were not imported yet. Raises BadDumpError.
 
-    Every row's event is emitted now and says what happened then: dates are the dump's, and subscribers that tell
-    people of news go by them. Raises BadDump.
+    source: a name for the dump; ids of different sources are different rows.
+
+    The events of the rows are emitted now, but the rows have the dates of the dump; subscribers that notify people go
+    by these dates, so nobody is notified of the past.
     """
     dump = Dump(folder, progress=progress)
     edges = Graph(graph, progress=progress) if graph else None
@@ -32,11 +34,11 @@ def import_dump(folder: Path, *, source: str, graph: Path | None = None, progres
         if edges:
             Nodes(source, report, survey=survey, progress=progress).run()
             Follows(source, report, graph=edges, survey=survey).run()
-        for written in (Questions, Answers, Comments):
-            written(source, report, dump=dump).run()
+        for step in (Questions, Answers, Comments):
+            step(source, report, dump=dump).run()
         Votes(source, report, dump=dump).run()
     except IntegrityError as error:
-        raise BadDump(
+        raise BadDumpError(
             f"Another process wrote the same rows at the same time ({error}). Is {source!r} being imported elsewhere? "
             "When that import has ended, start this one again: it continues where it stopped"
         ) from error

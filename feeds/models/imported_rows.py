@@ -1,4 +1,4 @@
-"""ImportedRow: which row of an imported dump became which row here."""
+"""ImportedRow: which row of an imported dump became which row of ours."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from django.utils.translation import gettext_lazy as _
 
 
 class ImportedRowQuerySet(models.QuerySet["ImportedRow"]):
-    """What is known of the dumps."""
+    """Imported rows."""
 
     def objects_of(self, source: str, kind: str, external_ids: Iterable[str]) -> dict[str, int]:
-        """What these rows of a dump became, as far as they are here, by their own ids."""
+        """Our ids of these rows of a dump, by their ids in the dump; rows that were not imported are left out."""
         found = self.filter(source=source, kind=kind, external_id__in=set(external_ids))
         return dict(found.values_list("external_id", "object_id"))
 
 
 class ImportedRow(models.Model):
-    """A row of a dump is here. Written in the transaction that brings it, so that an import can go on where it broke
-    off, and bring nothing twice, not even what people deleted since."""
+    """A row of a dump was imported. Written in the same transaction as the row itself.
+
+    So an import continues where it was interrupted and imports no row twice, not even one deleted since.
+    """
 
     EXTERNAL_ID_LENGTH = 255
 

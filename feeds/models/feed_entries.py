@@ -1,4 +1,4 @@
-"""FeedEntry: a post waits in a user's feed."""
+"""FeedEntry: a post in a user's feed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from django.utils.translation import gettext_lazy as _
 
 
 class FeedEntry(models.Model):
-    """One line of one feed. Fan-out inserts thousands: so there is one index, in the order in which feeds are read, and
-    no foreign-key constraint; reading filters what is gone.
+    """A post in a feed. Fan-out inserts thousands, so there is only one index, in the order in which feeds are read.
+
+    For the same reason there is no foreign-key constraint; reading leaves out posts that are gone.
     """
 
     pk = models.CompositePrimaryKey("user", "published_at", "post")

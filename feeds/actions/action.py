@@ -1,4 +1,4 @@
-"""verb: what makes a function an action: one transaction, and nothing for the banned."""
+"""action: the decorator of actions: one transaction, and refused to a banned user."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Concatenate, ParamSpec, TypeVar
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from feeds.errors import NotAllowed
+from feeds.errors import NotAllowedError
 from feeds.models import User
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def verb(function: Callable[Concatenate[User, P], T]) -> Callable[Concatenate[User, P], T]:
-    """Let a user do this, all of it or nothing. Raises NotAllowed for one who is banned or gone."""
+def action(function: Callable[Concatenate[User, P], T]) -> Callable[Concatenate[User, P], T]:
+    """Run the function in a transaction. Raises NotAllowedError for a user who is banned or deleted."""
 
     @wraps(function)
     def act(user: User, /, *args: P.args, **kwargs: P.kwargs) -> T:
         if not user.is_active:
-            raise NotAllowed(_("This account has been deactivated."))
+            raise NotAllowedError(_("This account has been deactivated."))
         with transaction.atomic():
             return function(user, *args, **kwargs)
 

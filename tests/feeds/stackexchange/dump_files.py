@@ -1,4 +1,4 @@
-"""dumps: write small Stack Exchange dumps, and import them."""
+"""Dump files: write small Stack Exchange dumps, and import them."""
 
 import csv
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from xml.sax.saxutils import quoteattr
 from rich.progress import Progress
 
 from feeds.models import ImportedRow
-from feeds.stackexchange.importing import import_dump
+from feeds.stackexchange.import_dump import import_dump
 from feeds.stackexchange.report import Report
 
 COLUMNS = {
@@ -48,7 +48,7 @@ def user(number: int, name: str) -> Fields:
 
 
 def write(folder: Path, *, form: str = "csv", **tables: Sequence[Fields]) -> Path:
-    """A folder with these tables and empty ones for those left out; Users only if it is given."""
+    """A folder with these tables. A table that is left out is empty; Users is then missing."""
     folder.mkdir(exist_ok=True)
     for table, columns in COLUMNS.items():
         rows = tables.get(table.lower(), ())
@@ -70,21 +70,21 @@ def write(folder: Path, *, form: str = "csv", **tables: Sequence[Fields]) -> Pat
 
 
 def graph(path: Path, *edges: str) -> Path:
-    """A file of edges, "A B" each, as SNAP writes them."""
+    """A file of edges, each "A B", in the format of SNAP."""
     path.write_text("# Directed graph\n# FromNodeId\tToNodeId\n" + "\n".join(edges).replace(" ", "\t") + "\n")
     return path
 
 
 def load(folder: Path, *, edges: Path | None = None, source: str = "garden") -> Report:
-    """Import without showing a bar."""
+    """Import without a progress bar."""
     return import_dump(folder, source=source, graph=edges, progress=Progress(disable=True))
 
 
 def became(kind: str, number: int | str, *, source: str = "garden") -> int:
-    """The number here of what was imported."""
+    """Our id of an imported row."""
     return ImportedRow.objects.get(source=source, kind=kind, external_id=str(number)).object_id
 
 
 def adds_up(report: Report) -> bool:
-    """Whether every row that was read is imported, already there or skipped."""
+    """Whether read = imported + already + skipped for each kind of rows."""
     return all(tally.read == tally.imported + tally.already + tally.skipped.total() for tally in report.values())

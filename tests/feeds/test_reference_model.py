@@ -1,4 +1,4 @@
-"""Whatever people do, and in whatever order and however often it is delivered: a plain model says the same."""
+"""Feeds against the reference model: any actions, with events delivered in any order and any number of times."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from events.models import Delivery, OutboxMessage
 from events.subscription import subscriptions
 from events.testing import run, take
 from feeds import actions
-from feeds.errors import Refused
-from feeds.home_feed import recipients as readers
-from feeds.lists import posts as timeline
+from feeds.errors import RefusedError
+from feeds.home_feed import recipients
+from feeds.lists.home import list_home_feed
+from feeds.lists.posts import list_posts
 from feeds.models import EntityCounts, SearchDocument, Uncounted, User
-from feeds.search.search import search
-from tests.feeds.model import Model, ModelComment, ModelPost
+from feeds.search.search import search_posts
+from tests.feeds.reference_model import Model, ModelComment, ModelPost
 from tests.support.factories import CircleFactory, UserFactory
 
 PEOPLE, ALL = 4, 100
@@ -34,7 +35,7 @@ people = st.integers(min_value=0, max_value=PEOPLE - 1)
 
 
 class Community(RuleBasedStateMachine):
-    """The site beside its model. What is relayed lies in `waiting` until a rule delivers some of it."""
+    """The site and its model side by side. Relayed events stay in `waiting` until a rule delivers some of them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,14 +70,14 @@ class Community(RuleBasedStateMachine):
             self.follow(one, 1 - one)
             self.vote(one, 1 - one, "post", "up")
 
-    # What people do --------------------------------------------------------------------------------------------------
+    # Actions ---------------------------------------------------------------------------------------------------------
 
     def act(self, user_id: int, action, *, may: bool, **arguments):
-        """Do it; refused exactly if the model says so."""
+        """Call the action; it must be refused exactly if the model refuses it."""
         self.actor, answer, refusal = user_id, None, None
         try:
             answer = action(User.objects.get(pk=user_id), **arguments)
-        except Refused as refused:
+        except RefusedError as refused:
             refusal = refused
         allowed = may and user_id not in self.model.closed
         assert (refusal is None) == allowed, f"{action.__name__}: {refusal!r}, the model says {allowed}"
@@ -228,7 +229,7 @@ class Community(RuleBasedStateMachine):
 
     @rule(number=numbers)
     def turn_round(self, number: int) -> None:
-        """Somebody who voted thinks better of it."""
+        """A user changes or removes a vote."""
         if (cast := self.pick(self.model.votes, number)) is None:
             return
         (user, key), way = cast, "down" if self.model.votes[cast] == "up" else "up"
@@ -258,11 +259,11 @@ class Community(RuleBasedStateMachine):
         if self.act(self.people[one], actions.delete_account, may=True)[1]:
             self.model.leave(self.people[one])
 
-    # How it is delivered ---------------------------------------------------------------------------------------------
+    # Delivery --------------------------------------------------------------------------------------------------------
 
     @rule(dice=st.randoms(use_true_random=False), share=st.floats(min_value=0, max_value=1))
     def some_arrives(self, dice: Random, share: float) -> None:
-        """A part of what waits, in any order, in groups of any size, with some that came before once more."""
+        """Deliver some of the waiting events, in any order and group size, and some delivered ones again."""
         self.collect()
         dice.shuffle(self.waiting)
         count = round(share * len(self.waiting))
@@ -272,7 +273,7 @@ class Community(RuleBasedStateMachine):
 
     @rule(dice=st.randoms(use_true_random=False))
     def everything_arrives(self, dice: Random) -> None:
-        """And what that leads to; then feeds, counts, ranks and index are the model's."""
+        """Deliver all events, and those that follow; then feeds, counts, ranks and index equal the model."""
         self.collect()
         while self.waiting:
             dice.shuffle(self.waiting)
@@ -301,24 +302,24 @@ class Community(RuleBasedStateMachine):
                     if name in COUNTERS:
                         self.model.count(envelope.topic, dict(envelope.data))
 
-    # What is seen ----------------------------------------------------------------------------------------------------
+    # Reading ---------------------------------------------------------------------------------------------------------
 
     @invariant()
     def the_actor_never_sees_the_asynchrony(self) -> None:
-        """With no worker running: own posts, votes and comments are there, what is hidden is not."""
+        """Before delivery: own posts, votes and comments are shown, hidden ones are not."""
         if self.actor is None or self.actor in self.model.closed:
             return
         viewer, model = User.objects.get(pk=self.actor), self.model
-        listed = timeline.posts("new", viewer=viewer, size=ALL).items
+        listed = list_posts("new", viewer=viewer, size=ALL).items
         assert {post.pk for post in listed} == model.shown(viewer.pk)
         for post in listed:
             key = ("post", post.pk)
             assert (post.upvotes, post.downvotes, post.comment_count) == model.numbers_for(viewer.pk, key)
             assert post.my_vote == model.votes.get((viewer.pk, key))
-        feed, wanted = {post.pk for post in timeline.home(viewer, size=ALL).items}, set(model.home(viewer.pk))
+        feed, wanted = {post.pk for post in list_home_feed(viewer, size=ALL).items}, set(model.home(viewer.pk))
         own = {post_id for post_id in wanted if model.posts[post_id].author == viewer.pk}
         assert own <= feed <= wanted
-        assert own <= {post.pk for post in timeline.posts("hot", viewer=viewer, size=ALL).items}
+        assert own <= {post.pk for post in list_posts("hot", viewer=viewer, size=ALL).items}
         self.actor = None
 
     def check(self) -> None:
@@ -339,17 +340,19 @@ class Community(RuleBasedStateMachine):
             if user_id in model.closed:
                 continue
             viewer = User.objects.get(pk=user_id)
-            assert [post.pk for post in timeline.home(viewer, size=ALL).items] == model.home(user_id)
+            assert [post.pk for post in list_home_feed(viewer, size=ALL).items] == model.home(user_id)
             for word in WORDS:
-                assert {post.pk for post in search(word, viewer=viewer, size=ALL).items} == model.found(user_id, word)
+                assert {post.pk for post in search_posts(word, viewer=viewer, size=ALL).items} == model.found(
+                    user_id, word
+                )
             hot = sorted(model.shown(user_id), key=lambda pk: (round(model.hot(pk), 7), pk), reverse=True)
             top = sorted(
                 model.shown(user_id),
                 key=lambda pk: (model.numbers(("post", pk))[0] - model.numbers(("post", pk))[1], pk),
                 reverse=True,
             )
-            assert [post.pk for post in timeline.posts("hot", viewer=viewer, size=ALL).items] == hot
-            assert [post.pk for post in timeline.posts("top", viewer=viewer, size=ALL).items] == top
+            assert [post.pk for post in list_posts("hot", viewer=viewer, size=ALL).items] == hot
+            assert [post.pk for post in list_posts("top", viewer=viewer, size=ALL).items] == top
 
 
 @pytest.mark.parametrize("threshold", [0, 2, 1000])
@@ -360,13 +363,15 @@ class Community(RuleBasedStateMachine):
 @pytest.mark.django_db
 def test_feeds_counts_ranks_and_index_are_those_of_a_plain_model(monkeypatch, settings, threshold, examples):
     settings.FANOUT_THRESHOLD = threshold
-    monkeypatch.setattr(readers, "CHUNK", 2)
+    monkeypatch.setattr(recipients, "RECIPIENTS_PER_CHUNK", 2)
     run_state_machine_as_test(Community, settings=profile(examples))
 
 
 def profile(examples: int) -> settings:
-    """The short run is the same every time, and tells of the first failure; the long one looks elsewhere each time, and
-    looks for the shortest way to it, which takes minutes."""
+    """The short run is the same every time and reports the first failure.
+
+    The long run differs every time and searches for the shortest failing example, which takes minutes.
+    """
     return settings(
         max_examples=examples,
         stateful_step_count=40,

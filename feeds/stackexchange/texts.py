@@ -1,4 +1,4 @@
-"""Writings: questions become posts, answers their comments, comments either's."""
+"""Texts: questions become posts; answers become comments; comments become comments or replies."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ from typing import Any
 
 from feeds.models import Comment, Post
 from feeds.stackexchange.dump import Dump, Row
+from feeds.stackexchange.fields import SkippedRowError, comment_author, moment, number, post_author, text, value
 from feeds.stackexchange.markup import to_markdown
 from feeds.stackexchange.report import Report
 from feeds.stackexchange.step import Step
 from feeds.stackexchange.survey import ANSWER, QUESTION
-from feeds.stackexchange.targets import Target, targets
-from feeds.stackexchange.values import Skip, comment_author, moment, number, post_author, text, value
+from feeds.stackexchange.targets import ImportedTarget, find_imported_targets
 
 
-class Writings(Step[Row]):
-    """What the three have in common: someone wrote them."""
+class TextStep(Step[Row]):
+    """The common part of the three: the author, and the text it belongs to."""
 
     def __init__(self, source: str, report: Report, *, dump: Dump) -> None:
         super().__init__(source, report)
         self.dump = dump
         self.authors: dict[str, int] = {}
-        self.targets: Mapping[str, Target] = {}
+        self.targets: Mapping[str, ImportedTarget] = {}
 
     def key(self, row: Row) -> str:
         return number(row)
 
     def author_of(self, author: str) -> int:
-        """The user who wrote it. Raises Skip."""
+        """Our id of an author. Raises SkippedRowError."""
         try:
             return self.authors[author]
         except KeyError:
-            raise Skip("its author is missing") from None
+            raise SkippedRowError("its author is missing") from None
 
-    def target_of(self, external_id: str) -> Target:
-        """What it is about. Raises Skip."""
+    def target_of(self, external_id: str) -> ImportedTarget:
+        """The question or answer that a row belongs to. Raises SkippedRowError."""
         try:
             return self.targets[external_id]
         except KeyError:
-            raise Skip("its post is missing") from None
+            raise SkippedRowError("its post is missing") from None
 
 
-class Questions(Writings):
-    """Posts; whatever is neither question nor answer is counted here."""
+class Questions(TextStep):
+    """Questions become posts. A row that is neither question nor answer is counted here as skipped."""
 
     kind, label = "post", "posts"
 
@@ -56,11 +56,11 @@ class Questions(Writings):
 
     def build(self, row: Row) -> Post:
         if (post_type := value(row, "PostTypeId")) != QUESTION:
-            raise Skip(f"PostTypeId {post_type or '(none)'}")
+            raise SkippedRowError(f"PostTypeId {post_type or '(none)'}")
         author_id = self.author_of(post_author(row))
         title = " ".join(value(row, "Title").split())
         if not title:
-            raise Skip("no title")
+            raise SkippedRowError("no title")
         times = _times(row)
         if len(title) > Post.TITLE_LENGTH:
             title = f"{title[: Post.TITLE_LENGTH - 1]}…"
@@ -69,8 +69,8 @@ class Questions(Writings):
         return Post(author_id=author_id, title=title, body=body, published_at=times["created_at"], **times)
 
 
-class Answers(Writings):
-    """Comments of posts."""
+class Answers(TextStep):
+    """Answers become comments on posts."""
 
     kind, label = "answer", "answers"
 
@@ -79,7 +79,7 @@ class Answers(Writings):
 
     def look_up(self, rows: dict[str, Row]) -> None:
         self.authors = self.known("user", _authors(rows, post_author))
-        self.targets = targets(self.source, (value(row, "ParentId") for row in rows.values()))
+        self.targets = find_imported_targets(self.source, (value(row, "ParentId") for row in rows.values()))
 
     def build(self, row: Row) -> Comment:
         author_id = self.author_of(post_author(row))
@@ -89,8 +89,8 @@ class Answers(Writings):
         )
 
 
-class Comments(Writings):
-    """Comments of posts, or answers to the comments that the dump's answers became."""
+class Comments(TextStep):
+    """Comments become comments on posts, or replies to the comments that were answers."""
 
     kind, label = "comment", "comments"
 
@@ -99,13 +99,13 @@ class Comments(Writings):
 
     def look_up(self, rows: dict[str, Row]) -> None:
         self.authors = self.known("user", _authors(rows, comment_author))
-        self.targets = targets(self.source, (value(row, "PostId") for row in rows.values()))
+        self.targets = find_imported_targets(self.source, (value(row, "PostId") for row in rows.values()))
 
     def build(self, row: Row) -> Comment:
         author_id = self.author_of(comment_author(row))
         target = self.target_of(value(row, "PostId"))
         parent_id = target.entity_id if target.entity_type == "comment" else None
-        # What people write there is a kind of Markdown already.
+        # The text of a comment is a kind of Markdown already.
         content = _content(text(row, "Text"))
         return Comment(author_id=author_id, post_id=target.post_id, parent_id=parent_id, content=content, **_times(row))
 
@@ -114,13 +114,13 @@ def _authors(rows: Mapping[str, Row], who: Any) -> Iterable[str]:
     for row in rows.values():
         try:
             yield who(row)
-        except Skip:
-            continue  # `build` counts it
+        except SkippedRowError:
+            continue  # `build` counts it as skipped
 
 
 def _content(content: str) -> str:
     if not content:
-        raise Skip("no text")
+        raise SkippedRowError("no text")
     return content
 
 

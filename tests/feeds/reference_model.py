@@ -1,4 +1,4 @@
-"""Model: what feeds promise, as plain sets and dictionaries that know nothing of databases, queues or subscribers."""
+"""Reference model: the promises of feeds as plain sets and dictionaries, without database, queue or subscriber."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class Model:
     posts: dict[int, ModelPost] = field(default_factory=dict)
     comments: dict[int, ModelComment] = field(default_factory=dict)
     votes: dict[tuple[int, Key], str] = field(default_factory=dict)
-    #: What each person did to the number of comments of a post.
+    #: By (user, post): how many comments the user added to the post, less those deleted.
     said: Counter[tuple[int, int]] = field(default_factory=Counter)
-    #: The same and the votes, as far as they have been delivered to the subscribers that count.
+    #: By (user, entity): the votes and comments that the subscribers have counted.
     counted: defaultdict[tuple[int, Key], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     deleters: dict[int, int] = field(default_factory=dict)
 
-    # Who may do what
+    # Permissions
 
     def apart(self, one: int, *others: int) -> bool:
         return any((one, other) in self.blocks or (other, one) in self.blocks for other in others)
@@ -68,7 +68,7 @@ class Model:
     def moderates(self, user: int, post: ModelPost) -> bool:
         return post.circle is not None and self.owners[post.circle] == user
 
-    # What people do
+    # Actions
 
     def block(self, user: int, other: int) -> None:
         self.blocks.add((user, other))
@@ -88,10 +88,10 @@ class Model:
         self.deleters[comment_id] = user
         self.said[user, comment.post] -= 1
 
-    # What is counted when
+    # Counting
 
     def count(self, topic: str, data: dict) -> None:
-        """A vote or a comment reached the subscriber that counts it."""
+        """An event of a vote or comment was delivered to the subscriber that counts it."""
         if topic.startswith("vote."):
             numbers = self.counted[data["user_id"], (data["entity_type"], data["entity_id"])]
             if topic != "vote.created":
@@ -104,13 +104,13 @@ class Model:
             self.counted[self.deleters[data["comment_id"]], ("post", data["post_id"])]["comments"] -= 1
 
     def numbers(self, key: Key) -> tuple[int, int, int]:
-        """(upvotes, downvotes, comments) when all is delivered."""
+        """(upvotes, downvotes, comments) after all events are delivered."""
         ways = Counter(way for (_, on), way in self.votes.items() if on == key)
         comments = [one for one in self.comments.values() if key == ("post", one.post) and not one.deleted]
         return ways["up"], ways["down"], len(comments)
 
     def numbers_for(self, viewer: int, key: Key) -> tuple[int, int, int]:
-        """The same as the viewer sees it now: one's own deeds at once, those of others when they are counted."""
+        """The numbers that the viewer sees now: own actions at once, those of others when they are counted."""
         sums = [0, 0, 0]
         for (user, on), counted in self.counted.items():
             if on == key and user != viewer:
@@ -129,7 +129,7 @@ class Model:
         order = log10(abs(score)) if score else 0.0
         return (order if score > 0 else -order) + (published_at.timestamp() - 1134028003) / 45000
 
-    # What people read
+    # Reading
 
     def shown(self, viewer: int) -> set[int]:
         """The posts in the lists."""
@@ -138,7 +138,7 @@ class Model:
         }
 
     def home(self, viewer: int) -> list[int]:
-        """The feed when all is delivered, newest first."""
+        """The feed after all events are delivered, newest first."""
         wanted = [
             (post.published_at, post_id)
             for post_id in self.shown(viewer)

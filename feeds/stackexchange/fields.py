@@ -1,4 +1,4 @@
-"""Values: what the fields of a dump's row say, or why the row cannot be taken."""
+"""Fields: the values of a row of a dump, or the reason why the row is skipped."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from feeds.stackexchange.dump import Row
 from feeds.text.cleaning import NOT_TEXT
 
 NUMBER = re.compile(r"-?\d{1,18}")
-#: People whom a dump names without a number (their accounts are gone) are known by this and their name.
-NAMED = "name:"
+#: The external id of an author without an id (a deleted account) is this and the display name.
+NAME_PREFIX = "name:"
 
 
-class Skip(Exception):
-    """A row that is not taken; `reason` is counted."""
+class SkippedRowError(Exception):
+    """The row is not imported. reason: counted in the report."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -22,52 +22,55 @@ class Skip(Exception):
 
 
 def value(row: Row, column: str) -> str:
-    """A field, empty if the row does not have it; without what no database and no reader takes."""
+    """A field without the characters of NOT_TEXT and outer white space; empty if the row does not have it."""
     return NOT_TEXT.sub("", row.get(column) or "").strip()
 
 
 def text(row: Row, column: str) -> str:
-    """A field of many lines; line ends are as on Unix."""
+    """A field of many lines, with \\n as line end."""
     return value(row, column).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def number(row: Row) -> str:
-    """The row's own id. Raises Skip."""
+    """The row's id. Raises SkippedRowError."""
     found = value(row, "Id")
     if not found:
-        raise Skip("no Id")
+        raise SkippedRowError("no Id")
     return found
 
 
 def moment(row: Row, column: str = "CreationDate") -> dt.datetime:
-    """A date; a dump's are UTC. Raises Skip."""
+    """A date, in UTC unless it says otherwise. Raises SkippedRowError."""
     try:
         found = dt.datetime.fromisoformat(value(row, column).removesuffix(" UTC"))
     except ValueError:
-        raise Skip(f"{column} is not a date") from None
+        raise SkippedRowError(f"{column} is not a date") from None
     return found if found.tzinfo else found.replace(tzinfo=dt.UTC)
 
 
 def author(row: Row, *, number: str, name: str) -> str:
-    """Who wrote a row: by number or, if the account is gone and the name was kept, by name. Raises Skip."""
+    """The author of a row: the id or, if the account was deleted, NAME_PREFIX and name. Raises SkippedRowError.
+
+    number, name: the columns with the id and the display name.
+    """
     if found := value(row, number):
         return found
     if found := value(row, name):
-        return f"{NAMED}{found[:200]}"
-    raise Skip("no author")
+        return f"{NAME_PREFIX}{found[:200]}"
+    raise SkippedRowError("no author")
 
 
 def post_author(row: Row) -> str:
-    """Who wrote a question or an answer. Raises Skip."""
+    """The author of a question or an answer. Raises SkippedRowError."""
     return author(row, number="OwnerUserId", name="OwnerDisplayName")
 
 
 def comment_author(row: Row) -> str:
-    """Who wrote a comment. Raises Skip."""
+    """The author of a comment. Raises SkippedRowError."""
     return author(row, number="UserId", name="UserDisplayName")
 
 
 def by_number(external_id: str) -> tuple[bool, int, str]:
-    """The order of ids: numbers by size, then all others."""
+    """A sort key for ids: numbers by size, then all others."""
     is_number = NUMBER.fullmatch(external_id) is not None
     return not is_number, int(external_id) if is_number else 0, external_id
