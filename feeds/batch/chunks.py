@@ -7,9 +7,10 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, TypeVar
 
-from django.db import OperationalError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import QuerySet
 
+from events.db import retry_deadlocks
 from events.pool import get_pool
 from feeds.batch.concurrency import checked_jobs
 from feeds.batch.progress import Advance, ChunkProgress
@@ -18,10 +19,6 @@ T = TypeVar("T")
 
 #: Rows in a chunk: one transaction.
 ROWS_PER_CHUNK = 200
-#: Times a chunk that lost a deadlock against the site is tried again, at once.
-DEADLOCK_RETRIES = 10
-#: SQLSTATE of a deadlock and of a serialization failure.
-DEADLOCKS = {"40P01", "40001"}
 
 
 class StoppedEarlyError(BaseException):
@@ -106,12 +103,8 @@ def _run_here(work: Callable[[list[int]], T], ids: list[int]) -> Future[T]:
 
 
 def _in_transaction(work: Callable[[list[int]], T], ids: list[int]) -> T:
-    retries = DEADLOCK_RETRIES
-    while True:
-        try:
-            with transaction.atomic():
-                return work(ids)
-        except OperationalError as error:
-            retries -= 1
-            if retries < 0 or getattr(error.__cause__, "sqlstate", None) not in DEADLOCKS:
-                raise
+    def transact() -> T:
+        with transaction.atomic():
+            return work(ids)
+
+    return retry_deadlocks(transact)

@@ -4,9 +4,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from events.management.terminal import progress_bar
 from feeds.home_feed.rebuild import rebuild_feeds
 from feeds.home_feed.recipients import seen_lately
-from feeds.management.progress import bar
 from feeds.management.resumable import add_arguments, resumable, whole_number
 from feeds.models import User
 
@@ -25,6 +25,6 @@ class Command(BaseCommand):
             raise CommandError(f"Not every name belongs to a user. Known users among them: {known}")
         after = after or 0
         number = users.filter(pk__gt=after).count()
-        with resumable(), bar("Rebuilding", total=number) as advance:
+        with resumable(), progress_bar("Rebuilding", total=number) as advance:
             rebuild_feeds(users, jobs=jobs, after=after, advance=advance)
         self.stdout.write(self.style.SUCCESS(f"{number} feeds are up to date."))

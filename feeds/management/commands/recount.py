@@ -4,9 +4,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from events.management.terminal import progress_bar
 from feeds.batch.chunks import StoppedEarlyError
 from feeds.counts.recount import START, Drift, Position, recount, total
-from feeds.management.progress import bar
 from feeds.management.resumable import add_arguments, resumable
 
 
@@ -29,7 +29,7 @@ class Command(BaseCommand):
         after = after or START
         with resumable():
             try:
-                with bar("Recounting", total=total(after=after)) as advance:
+                with progress_bar("Recounting", total=total(after=after)) as advance:
                     drifts = recount(repair=not dry_run, settle=settle, jobs=jobs, after=after, advance=advance)
             except StoppedEarlyError as stop:
                 self._report(stop.results)

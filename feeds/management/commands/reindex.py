@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from feeds.management.progress import bar
+from events.management.terminal import progress_bar
 from feeds.management.resumable import add_arguments, resumable, whole_number
 from feeds.models import Post
 from feeds.search.reindex import reindex
@@ -19,6 +19,6 @@ class Command(BaseCommand):
     def handle(self, *args: Any, jobs: int | None, after: int | None, **options: Any) -> None:
         after = after or 0
         number = Post.objects.filter(pk__gt=after).count()
-        with resumable(), bar("Indexing", total=number) as advance:
+        with resumable(), progress_bar("Indexing", total=number) as advance:
             documents = reindex(jobs=jobs, after=after, advance=advance)
         self.stdout.write(self.style.SUCCESS(f"{documents} posts indexed."))
