@@ -10,12 +10,11 @@ row 40". Now D gets four votes: row 41 of the history says "D was 6", and D is a
     changed, rank before row 41 below 8:   D 6
 It shows C and D, although D is at 10 by now and would be above B: no post is skipped and none comes twice.
 
-On PostgreSQL "changed since" means: by a transaction that had not committed when the first page was read. A row's
-number
-alone does not say that: a slow transaction takes number 39, commits after number 40 was seen, and has changed something
-that the reader had not seen. So a snapshot also holds the transactions in progress, as pg_current_snapshot() gives
-them. The reader's own transaction is never among them: what it wrote, it saw. SQLite has one writer, so the number is
-enough.
+On PostgreSQL "changed since" means: by a transaction that had not committed when the first page was read. The number
+of a row alone does not say that: a slow transaction takes number 39, commits after number 40 was seen, and has changed
+something that the reader had not seen. So a snapshot also holds the transactions in progress, as pg_current_snapshot()
+gives them. The reader's own transaction is never among them: the reader saw what it wrote. SQLite has one writer, so
+the number is enough.
 """
 
 from __future__ import annotations

@@ -33,7 +33,8 @@ def test_broken_connections_lose_nothing(case: Case, messages: int, publishers: 
                 case.candidate.break_connections()
                 barrier.open.set()
             else:
-                stopping = other.submit(worker.stop)  # it waits for the message in hand
+                stopping = other.submit(worker.stop)  # it waits for the messages in hand
+                case.eventually(worker.broker.stopping.is_set)  # and takes no more
                 barrier.open.set()
                 stopping.result(PATIENCE)
                 worker = case.open_worker()
