@@ -1,0 +1,50 @@
+"""The pages for readers: every path and every name in them exists.
+
+A page names a file as `path/to/file.py`, a folder as `path/to/`, and what a file defines as `path/to/file.py::name`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+ROOT = Path(settings.BASE_DIR)
+PAGES = sorted(
+    page
+    for pattern in ("*.md", "docs/*.md", "events/pool/README.md")
+    for page in ROOT.glob(pattern)
+    if page.name != "CHANGELOG.md"
+)
+#: Code in a line or a block.
+CODE = re.compile(r"^```.*?^```|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+#: A path below a folder of this repository, perhaps with a name that the file defines.
+PATH = re.compile(
+    r"(?<![\w./-])((?:airy|benchmarks|docs|events|examples|feeds|notifications|tests)/[\w./-]*[\w/])(?:::(\w+))?"
+)
+LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)[^)]*\)")
+
+
+def test_every_page_is_read() -> None:
+    assert {"README.md", "README.zh.md", "CONTRIBUTING.md", "docs/architecture.md"} <= {
+        str(page.relative_to(ROOT)) for page in PAGES
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_a_page_names_exists(page: Path) -> None:
+    text = page.read_text()
+    named = {found for code in CODE.findall(text) for found in PATH.findall(code)}
+    missing = [f"{path}::{name}" if name else path for path, name in sorted(named) if not defines(ROOT / path, name)]
+    missing += [link for link in LINK.findall(text) if not (page.parent / link).exists()]
+    assert not missing, f"{page.name} names what does not exist: {missing}"
+
+
+def defines(path: Path, name: str) -> bool:
+    """Whether a file or folder exists and, given a name, defines it: a function, a class, a constant or a field."""
+    if not name:
+        return path.exists()
+    definition = rf"^\s*(?:async def|def|class) {name}\b|^\s*{name}\s*[:=]"
+    return path.is_file() and re.search(definition, path.read_text(), re.MULTILINE) is not None
