@@ -15,7 +15,7 @@ from tests.support.factories import CommentFactory
 
 APPS = ("airy", "events", "feeds", "notifications")
 CALLS = {"_", "gettext", "gettext_lazy", "ngettext", "ngettext_lazy"}
-CURE = "manage.py makemessages -l zh_Hans --no-obsolete, translate, manage.py compilemessages"
+CURE = "make messages, translate in airy/locale, make messages again"
 
 
 def strings_of_python(path: Path) -> Iterator[str]:
