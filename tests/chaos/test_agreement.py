@@ -161,7 +161,7 @@ def disturb(acts: int) -> None:
     deliver(times=2)
 
 
-@pytest.mark.parametrize("acts", [25, pytest.param(800, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("acts", [25, pytest.param(800, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
 @pytest.mark.django_db(transaction=True)
 def test_log_tables_and_counts_agree_after_writing_through_every_door(acts: int) -> None:
     disturb(acts)

@@ -72,9 +72,8 @@ def writing(emitted: list[int]) -> Iterator[None]:
         raise errors[0]
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("command", ["up", "rundramatiq"])
-@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
 def test_kills_at_random_moments_lose_nothing_and_double_nothing(
     manage: Manage, eventually: Callable[..., None], command: str, kills: int
 ) -> None:

@@ -63,10 +63,12 @@ def settle(system: System) -> None:
     system.until(lambda: still_open(system) == 0, what="every delivery has its outcome", within=300)
 
 
-@pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
     ("faults", "rate", "events"),
-    [(len(FAULTS), 20, 300), pytest.param(34, 120, 20_000, marks=pytest.mark.slow)],
+    [
+        pytest.param(len(FAULTS), 20, 300, marks=pytest.mark.timeout(900)),
+        pytest.param(34, 120, 20_000, marks=[pytest.mark.slow, pytest.mark.timeout(3600)]),
+    ],
 )
 def test_no_fault_loses_or_doubles_an_effect(system: System, faults: int, rate: float, events: int) -> None:
     kinds = schedule(faults)

@@ -23,9 +23,9 @@ from tests.support.effects import SUBSCRIBERS
 MOST_RUNS = 3
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
-    ("total", "killers"), [(62, (20, 21)), pytest.param(203, (20, 21, 150), marks=pytest.mark.slow)]
+    ("total", "killers"),
+    [(62, (20, 21)), pytest.param(203, (20, 21, 150), marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
 )
 def test_several_killers_end_as_dead_letters_and_all_neighbours_are_done(
     manage: Manage, eventually: Callable[..., None], tmp_path: Path, total: int, killers: tuple[int, ...]

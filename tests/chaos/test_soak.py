@@ -59,8 +59,7 @@ class Member:
 
 
 @pytest.mark.home
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("seconds", [5, pytest.param(600, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [5, pytest.param(600, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
 def test_eight_programs_at_once_meet_no_locked_database(
     manage: Manage, eventually: Callable[..., None], seconds: int
 ) -> None:

@@ -96,7 +96,7 @@ def test_the_list_draws_each_pool_and_says_who_is_silent_and_whose_relay_is_acti
     assert '<td class="field-relay">standby</td>' in row_of(page, 2)
     assert '<td class="field-relay">—</td>' in row_of(page, 3)
     since = timezone.localtime(dead.beat_at).strftime("%Y-%m-%d %H:%M:%S")
-    assert f"silent since {since}" in row_of(page, 3)
+    assert f"no heartbeat since {since}" in row_of(page, 3)
 
 
 @pytest.mark.django_db

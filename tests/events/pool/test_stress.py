@@ -304,9 +304,8 @@ def fast_switching() -> Iterator[None]:
     sys.setswitchinterval(default)
 
 
-@pytest.mark.timeout(1200)
 @pytest.mark.usefixtures("fast_switching")
-@pytest.mark.parametrize("seconds", [2, pytest.param(600, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [2, pytest.param(600, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
 def test_no_task_is_lost_run_twice_or_counted_wrongly(
     seconds: int, eventually: Eventually, caplog: pytest.LogCaptureFixture
 ) -> None:

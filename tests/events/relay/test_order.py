@@ -216,8 +216,7 @@ def test_two_who_both_take_themselves_for_the_active_relay_double_but_do_not_inv
     assert not OutboxMessage.objects.exists()
 
 
-@pytest.mark.parametrize("events", [500, pytest.param(6_000, marks=pytest.mark.slow)])
-@pytest.mark.timeout(900)
+@pytest.mark.parametrize("events", [500, pytest.param(6_000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
 def test_nothing_is_lost_or_inverted_while_relays_are_killed_and_unseated(
     manage: Manage, observer: Observer, eventually: Eventually, events: int
 ) -> None:
