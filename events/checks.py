@@ -14,13 +14,24 @@ from .subscription import subscriptions
 
 
 def check_broker(**kwargs: Any) -> list[CheckMessage]:
-    """The broker delivers events."""
+    """The broker delivers events, and has every method of the contract."""
     broker = dramatiq.get_broker()
+    name = type(broker).__name__
     if isinstance(broker, EventBroker):
-        return []
+        contract = [
+            one for one in vars(EventBroker) if getattr(getattr(type(broker), one), "__isabstractmethod__", False)
+        ]
+        return [
+            Error(
+                f"{name} has no method {method}().",
+                hint="Implement it as events/brokers/contract.py describes it.",
+                id="events.E002",
+            )
+            for method in contract
+        ]
     return [
         Error(
-            f"{type(broker).__name__} cannot carry events.",
+            f"{name} cannot carry events.",
             hint='Set DRAMATIQ_BROKER["BROKER"] to "events.brokers.rabbitmq.RabbitmqBroker" or the embedded one.',
             id="events.E001",
         )

@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from pathlib import Path
 
-import dramatiq
-import pika
 import psycopg
 import pytest
-from django.conf import settings
 from django.db import connection
 from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
 
 from events.brokers.redelivered import turn
 from events.relay.leader import RELAY_LOCK
+from tests.conformance.fixtures import eventually, manage, vhost  # noqa: F401 - fixtures
+from tests.conformance.processes import database_url
 from tests.conformance.results import pytest_terminal_summary  # noqa: F401 - a hook
 from tests.environment import MISSING, REQUIRED, SERVICES
 from tests.support.empty_tables import empty_tables
 from tests.support.lanes import in_lanes
-from tests.support.worker_command import worker_command
 
 TransactionTestCase._fixture_teardown = empty_tables
 SESSIONS_OF_RELAYS = """
@@ -86,105 +78,6 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
             )
 
 
-@pytest.fixture
-def eventually() -> Callable[..., None]:
-    """Wait until a condition holds: `eventually(lambda: …, within=20)`; fails when time is up."""
-
-    def wait(condition: Callable[[], object], *, within: float = 20.0) -> None:
-        deadline = time.monotonic() + within
-        while not condition():
-            if time.monotonic() > deadline:
-                pytest.fail(f"not within {within} s")
-            time.sleep(0.02)
-
-    return wait
-
-
-def _lives(pid: str) -> bool:
-    try:
-        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False  # it has just ended, and its parent knows
-
-
-def database_url() -> str:
-    """DATABASE_URL of the test database, for another process."""
-    config = connection.settings_dict
-    if connection.vendor == "sqlite":
-        return f"sqlite:///{config['NAME']}"
-    return f"{SERVICES['postgres']}/{config['NAME']}"
-
-
-class Manage:
-    """Starts processes on the test database, such as `manage.py`; each has a group of its own, so that a kill ends its
-    children, too."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._started: list[subprocess.Popen] = []
-        self._orphaned: dict[int, float] = {}
-
-    def __call__(self, *arguments: str, **environment: str) -> subprocess.Popen:
-        return self.start(sys.executable, "manage.py", *arguments, **environment)
-
-    def start(self, *command: str, **environment: str) -> subprocess.Popen:
-        """Any command, in the project's folder."""
-        with (self._folder / "manage.log").open("ab") as log:
-            process = subprocess.Popen(
-                command,
-                cwd=settings.BASE_DIR,
-                env=os.environ | {"DATABASE_URL": database_url(), "AIRY_TEST_CHILD": "on"} | environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self._started.append(process)
-        return process
-
-    def worker(self, *, processes: int = 1, threads: int = 4, **environment: str) -> subprocess.Popen:
-        """A worker, started as `manage.py rundramatiq` starts it, without the first start of Django."""
-        command = worker_command("--processes", str(processes), "--threads", str(threads))
-        return self.start(*command, **environment)
-
-    def log(self) -> str:
-        """What the processes wrote."""
-        log = self._folder / "manage.log"
-        return log.read_text(errors="replace") if log.exists() else ""
-
-    def has_ended(self, process: subprocess.Popen) -> bool:
-        """Whether a worker is to be started again: it ended, or its child did ten seconds ago and it did not notice.
-
-        Dramatiq's parent process waits until its child is up. If the child is killed at that moment, the parent waits
-        for a lock for ever, and takes no signal.
-        """
-        if process.poll() is not None:
-            return True
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        if children and not any(map(_lives, children)):
-            return time.monotonic() > self._orphaned.setdefault(process.pid, time.monotonic()) + 10
-        self._orphaned.pop(process.pid, None)
-        return False
-
-    @staticmethod
-    def kill(process: subprocess.Popen) -> None:
-        """SIGKILL to the process and all its children, at once."""
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(30)
-
-    def stop(self) -> None:
-        """SIGTERM to all; a process that does not end within 45 s is killed, and the test fails."""
-        running = [process for process in self._started if process.poll() is None]
-        for process in running:
-            process.terminate()
-        for process in running:
-            try:
-                process.wait(45)
-            except subprocess.TimeoutExpired:
-                self.kill(process)
-                pytest.fail(f"{process.args} did not end on SIGTERM:\n{self.log()[-3000:]}")
-
-
 @pytest.fixture(autouse=True)
 def no_turn_is_left_taken(eventually: Callable[..., None]) -> Iterator[None]:
     """A redelivered message must be settled: this process handles no other one until then."""
@@ -199,42 +92,3 @@ def no_relay_is_left(request: pytest.FixtureRequest, eventually: Callable[..., N
     if connection.vendor == "postgresql" and "transactional_db" in request.fixturenames:
         with psycopg.connect(database_url(), autocommit=True) as session:
             eventually(lambda: not session.execute(SESSIONS_OF_RELAYS, RELAY_LOCK).fetchall())
-
-
-@pytest.fixture
-def manage(transactional_db: None, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manage]:
-    """`manage.py` in other processes, on committed data."""
-    if settings.AIRY_BROKER == "rabbitmq":
-        request.getfixturevalue("vhost")
-    started = Manage(tmp_path)
-    try:
-        yield started
-    finally:
-        print(started.log()[-5000:])  # noqa: T201 - beside what failed
-        started.stop()
-        if settings.AIRY_BROKER == "rabbitmq":
-            remove_queues()
-
-
-def remove_queues() -> None:
-    """Remove this run's queues: an event of one test must not reach the next. Workers declare them anew."""
-    broker = dramatiq.get_broker()
-    with pika.BlockingConnection(broker.parameters) as connection:
-        channel = connection.channel()
-        for queue in broker.subscriptions:
-            channel.queue_delete(queue)
-
-
-@pytest.fixture(scope="session")
-def vhost() -> Iterator[str]:
-    """This run's own RabbitMQ vhost, removed at the end."""
-    name = settings.MQ_VHOST
-    rabbitmqctl("add_vhost", name)
-    rabbitmqctl("set_permissions", "-p", name, settings.MQ_USER, ".*", ".*", ".*")
-    yield name
-    rabbitmqctl("delete_vhost", name)
-
-
-def rabbitmqctl(*arguments: str) -> str:
-    """Run rabbitmqctl; raises CalledProcessError with its words."""
-    return subprocess.run(("rabbitmqctl", "-q", *arguments), check=True, capture_output=True, text=True).stdout

@@ -1,5 +1,6 @@
 """The architecture: imports go down only; files stay readable; the pieces we build on are there."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -52,3 +53,11 @@ def test_what_we_use_of_dramatiq_is_there() -> None:
     assert callable(ConsumerThread.requeue_messages)
     assert compute_backoff(0, factor=10, max_backoff=100)[0] == 1
     assert callable(raise_thread_exception)
+
+
+def test_the_conformance_suite_needs_no_other_tests() -> None:
+    """Another project copies the folder, and adds its broker."""
+    imports = re.compile(r"^\s*(?:from|import) (tests\b[\w.]*)", re.MULTILINE)
+    suite = ROOT / "tests" / "conformance"
+    needed = {module for path in suite.rglob("*.py") for module in imports.findall(path.read_text())}
+    assert {module for module in needed if not module.startswith("tests.conformance")} == set()

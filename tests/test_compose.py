@@ -16,7 +16,7 @@ import yaml
 from django.conf import settings
 
 from events.models import Process
-from tests.conftest import Manage
+from tests.conformance.processes import Manage
 
 COMPOSE: dict[str, Any] = yaml.safe_load((Path(settings.BASE_DIR) / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]

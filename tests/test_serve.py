@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from tests.conftest import Manage
+from tests.conformance.processes import Manage
 
 
 @pytest.mark.parametrize("command", ["up", "runserver"])

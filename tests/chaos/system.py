@@ -18,9 +18,9 @@ from events.relay.leader import RELAY_LOCK
 from tests.chaos import breakpoints
 from tests.chaos.load.crash_points import FOLDER, counted, crash_point
 from tests.chaos.load.topics import TOPIC_OF
+from tests.conformance.worker_command import worker_command
 from tests.support.servers.postgres import Cluster, running_cluster
 from tests.support.servers.rabbitmq import Node, running_node
-from tests.support.worker_command import worker_command
 
 
 class System:

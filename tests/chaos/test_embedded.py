@@ -16,7 +16,7 @@ from django.db import connection, connections, transaction
 
 from events.bus import emit
 from events.models import Delivery
-from tests.conftest import Manage
+from tests.conformance.processes import Manage
 from tests.effects.events import Rang
 from tests.effects.models import Effect
 from tests.support.effects import SUBSCRIBERS

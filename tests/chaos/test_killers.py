@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from events.bus import emit_many
 from events.models import Delivery, OutboxMessage
 from tests.chaos.load.crash_points import FOLDER, counted
-from tests.conftest import Manage
+from tests.conformance.processes import Manage
 from tests.effects.events import Rang
 from tests.effects.models import Effect
 from tests.support.effects import SUBSCRIBERS

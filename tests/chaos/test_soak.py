@@ -13,7 +13,7 @@ import pytest
 from django.conf import settings
 
 from events.models import OutboxMessage
-from tests.conftest import Manage
+from tests.conformance.processes import Manage
 from tests.support import agreement
 from tests.support.api_client import Program
 from tests.support.remote_client import RemoteClient

@@ -19,7 +19,7 @@ from events.brokers.embedded import EmbeddedBroker
 from events.brokers.rabbitmq import RabbitmqBroker
 from tests.conformance.directory_broker import DirectoryBroker
 from tests.conformance.features import Features
-from tests.conftest import rabbitmqctl
+from tests.conformance.rabbitmq import rabbitmqctl
 
 #: AMQP's code for what is not there.
 QUEUE_MISSING = 404

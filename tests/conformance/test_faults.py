@@ -12,8 +12,8 @@ from events.subscription import subscriptions
 from tests.conformance.case import PATIENCE, Case
 from tests.conformance.events import Noted, Painted, Witnessed
 from tests.conformance.models import Mark
+from tests.conformance.processes import Manage
 from tests.conformance.sizes import full, small
-from tests.conftest import Manage
 
 
 @pytest.mark.parametrize(("messages", "publishers"), [small(300, 6), full(10_000, 30)])

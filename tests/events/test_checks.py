@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 
 import pytest
 from dramatiq.brokers.stub import StubBroker
 
+from events.brokers.contract import EventBroker
 from events.brokers.embedded import EmbeddedBroker
 from events.brokers.rabbitmq import RabbitmqBroker
 from events.checks import check_broker, check_time_limits
@@ -17,6 +19,17 @@ def test_a_broker_that_carries_no_events_is_an_error(monkeypatch: pytest.MonkeyP
     assert check_broker() == []
     monkeypatch.setattr("dramatiq.get_broker", StubBroker)
     assert [one.id for one in check_broker()] == ["events.E001"]
+
+
+def test_a_method_that_a_broker_of_ones_own_lacks_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unfinished(EventBroker):
+        def idle(self, queues: Iterable[str]) -> set[str]:
+            return set()
+
+    monkeypatch.setattr("dramatiq.get_broker", Unfinished)
+    assert [one.msg for one in check_broker()] == [
+        f"Unfinished has no method {name}()." for name in ("courier", "consume")
+    ]
 
 
 def test_a_run_that_rabbitmq_would_not_wait_for_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:

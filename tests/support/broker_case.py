@@ -22,7 +22,7 @@ from events.inbox.time_limit import DeliveryTimeLimit
 from events.subscription import Subscription, subscriptions
 from events.worker.actors import declare_actor
 from events.worker.shutdown import OrderlyShutdown
-from tests.conftest import rabbitmqctl
+from tests.conformance.rabbitmq import rabbitmqctl
 from tests.effects.events import Rang
 from tests.support.own_subscribers import own_subscribers
 

@@ -30,7 +30,7 @@ from events.models import Attempt, Delivery, OutboxMessage
 from events.pool import get_pool
 from events.subscription import Subscription
 from events.worker.shutdown import OrderlyShutdown
-from tests.conftest import Manage, database_url
+from tests.conformance.processes import Manage, database_url
 from tests.effects.events import Rang
 from tests.effects.models import Effect
 from tests.support.broker_case import only, our_broker, waiting_messages, working

@@ -12,7 +12,8 @@ from django.db import transaction
 
 from events.bus import emit, emit_many
 from events.models import Delivery, OutboxMessage, Process, StoredEvent
-from tests.conftest import Manage, rabbitmqctl
+from tests.conformance.processes import Manage
+from tests.conformance.rabbitmq import rabbitmqctl
 from tests.effects.events import Rang
 from tests.effects.models import Effect
 from tests.support.effects import all_done, assert_one_effect_each, ring

@@ -15,7 +15,7 @@ from events.brokers.contract import Outgoing
 from events.brokers.publish_outbox import PublishingCourier
 from events.brokers.rabbitmq import RabbitmqBroker
 from events.models import Delivery, OutboxMessage
-from tests.conftest import rabbitmqctl, remove_queues
+from tests.conformance.rabbitmq import rabbitmqctl, remove_queues
 from tests.effects.models import Account
 from tests.support.effects import ring
 

@@ -21,7 +21,7 @@ from dramatiq.middleware import Retries
 from events.brokers.amqp.publisher import PublishError
 from events.bus import emit
 from events.models import Delivery, OutboxMessage
-from tests.conftest import rabbitmqctl
+from tests.conformance.rabbitmq import rabbitmqctl
 from tests.effects.events import Rang
 from tests.support.broker_case import close_connections, only, our_broker, waiting_messages, working
 from tests.support.logs import captured_logs

@@ -9,7 +9,7 @@ import pytest
 from django.db import DataError, OperationalError, connection, transaction
 
 from events.db.prepared import call
-from tests.conftest import database_url
+from tests.conformance.processes import database_url
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 

@@ -17,7 +17,7 @@ from events.inbox.retry import record_failures
 from events.inbox.time_limit import DeliveryTimeLimit
 from events.models import Delivery, OutboxMessage, StoredEvent
 from events.subscription import Subscription
-from tests.conftest import database_url
+from tests.conformance.processes import database_url
 from tests.effects.events import Rang
 from tests.effects.models import Account, Effect
 from tests.support.broker_case import only

@@ -17,7 +17,7 @@ from events.brokers.hand_over_outbox import MAILBOX_CAPACITY, EmbeddedCourier
 from events.bus import emit
 from events.models import Delivery, OutboxMessage, StoredEvent
 from events.subscription import subscriptions
-from tests.conftest import remove_queues
+from tests.conformance.rabbitmq import remove_queues
 from tests.effects.events import Rang
 from tests.support.effects import ring
 

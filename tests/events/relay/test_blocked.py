@@ -18,7 +18,7 @@ from events.brokers.rabbitmq import RabbitmqBroker
 from events.bus import emit, emit_many
 from events.models import Delivery, OutboxMessage
 from events.subscription import subscriptions
-from tests.conftest import Manage
+from tests.conformance.processes import Manage
 from tests.effects.events import Rang
 from tests.effects.models import Effect
 from tests.support.effects import all_done, ring

@@ -19,7 +19,7 @@ from django.db import connection, connections, transaction
 
 from events.models import OutboxMessage, Process, StoredEvent
 from events.relay.leader import RELAY_LOCK
-from tests.conftest import Manage
+from tests.conformance.processes import Manage
 from tests.effects.models import Account
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.postgres]

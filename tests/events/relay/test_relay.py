@@ -20,7 +20,8 @@ from events.models import Delivery, OutboxMessage
 from events.outbox.notify import WAKE_LOCK
 from events.relay.relay import Relay, leadership_and_listener
 from events.relay.session import PostgresSession
-from tests.conftest import Manage, remove_queues
+from tests.conformance.processes import Manage
+from tests.conformance.rabbitmq import remove_queues
 from tests.effects.events import Rang
 from tests.effects.models import Effect
 from tests.events.relay.test_order import seated, unseat

@@ -27,7 +27,8 @@ from events.repair.stable_offset import StableOffset
 from events.subscription import subscriptions
 from events.testing import deliver
 from events.worker.services import WorkerServices
-from tests.conftest import Manage, rabbitmqctl, remove_queues
+from tests.conformance.processes import Manage
+from tests.conformance.rabbitmq import rabbitmqctl, remove_queues
 from tests.effects.events import Rang
 from tests.effects.models import Effect
 from tests.support.effects import SUBSCRIBERS, all_done, assert_one_effect_each, ring

@@ -18,7 +18,7 @@ from django.utils.html import strip_tags
 from events.bus import emit_many
 from events.models import Delivery, OutboxMessage, Process
 from events.subscription import queue_of
-from tests.conftest import Manage, database_url
+from tests.conformance.processes import Manage, database_url
 from tests.effects.events import Knocked
 from tests.effects.models import Stay
 from tests.effects.subscribers import GATE

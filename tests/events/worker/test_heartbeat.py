@@ -15,7 +15,7 @@ from events.models import Process
 from events.pool import TaskPool
 from events.worker import heartbeat
 from events.worker.heartbeat import arrive, beat, leave
-from tests.conftest import Manage
+from tests.conformance.processes import Manage
 
 Eventually = Callable[..., None]
 

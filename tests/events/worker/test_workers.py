@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from events.bus import emit
 from events.models import Attempt, Delivery, OutboxMessage, Process, Subscription
-from tests.conftest import Manage
+from tests.conformance.processes import Manage
 from tests.effects.events import Rang
 from tests.effects.models import Effect
 from tests.support.effects import all_done, assert_one_effect_each, ring

@@ -15,7 +15,7 @@ from events.testing import emitted
 from feeds.events import FanoutContinued
 from feeds.home_feed.recipients import RECIPIENTS_PER_CHUNK
 from feeds.models import FeedEntry, Follow, User
-from tests.conftest import Manage, database_url
+from tests.conformance.processes import Manage, database_url
 from tests.support.factories import PostFactory, UserFactory
 
 FAN_OUT = "feeds.fan_out_post"

@@ -13,7 +13,7 @@ from django.utils import timezone
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from tests.conftest import Manage
+from tests.conformance.processes import Manage
 from tests.support.factories import CommentFactory, PostFactory
 
 

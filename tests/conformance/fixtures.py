@@ -1,0 +1,52 @@
+"""Fixtures of the suite that other tests use, too."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from tests.conformance.processes import Manage
+from tests.conformance.rabbitmq import rabbitmqctl, remove_queues
+
+
+@pytest.fixture
+def eventually() -> Callable[..., None]:
+    """Wait until a condition holds: `eventually(lambda: …, within=20)`; fails when time is up."""
+
+    def wait(condition: Callable[[], object], *, within: float = 20.0) -> None:
+        deadline = time.monotonic() + within
+        while not condition():
+            if time.monotonic() > deadline:
+                pytest.fail(f"not within {within} s")
+            time.sleep(0.02)
+
+    return wait
+
+
+@pytest.fixture
+def manage(transactional_db: None, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manage]:
+    """`manage.py` in other processes, on committed data."""
+    if settings.AIRY_BROKER == "rabbitmq":
+        request.getfixturevalue("vhost")
+    started = Manage(tmp_path)
+    try:
+        yield started
+    finally:
+        print(started.log()[-5000:])  # noqa: T201 - beside what failed
+        started.stop()
+        if settings.AIRY_BROKER == "rabbitmq":
+            remove_queues()
+
+
+@pytest.fixture(scope="session")
+def vhost() -> Iterator[str]:
+    """This run's own RabbitMQ vhost, removed at the end."""
+    name = settings.MQ_VHOST
+    rabbitmqctl("add_vhost", name)
+    rabbitmqctl("set_permissions", "-p", name, settings.MQ_USER, ".*", ".*", ".*")
+    yield name
+    rabbitmqctl("delete_vhost", name)

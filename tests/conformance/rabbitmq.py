@@ -1,0 +1,22 @@
+"""RabbitMQ: the server of a run, through rabbitmqctl and through a connection."""
+
+from __future__ import annotations
+
+import subprocess
+
+import dramatiq
+import pika
+
+
+def rabbitmqctl(*arguments: str) -> str:
+    """Run rabbitmqctl; raises CalledProcessError with its words."""
+    return subprocess.run(("rabbitmqctl", "-q", *arguments), check=True, capture_output=True, text=True).stdout
+
+
+def remove_queues() -> None:
+    """Remove this run's queues: an event of one test must not reach the next. Workers declare them anew."""
+    broker = dramatiq.get_broker()
+    with pika.BlockingConnection(broker.parameters) as connection:
+        channel = connection.channel()
+        for queue in broker.subscriptions:
+            channel.queue_delete(queue)
