@@ -154,7 +154,7 @@ def test_a_message_that_kills_its_worker_each_time_ends_as_a_dead_letter(case: C
 
 def test_of_two_worker_processes_one_is_killed_and_the_other_finishes(case: Case, workers: Manage) -> None:
     case.requires("competing", "persistent")
-    environment = case.candidate.environment(case.place) | {"AIRY_TEST_DELIVERY_LOG": str(case.delivery_log)}
+    environment = case.candidate.environment(case.namespace) | {"AIRY_TEST_DELIVERY_LOG": str(case.delivery_log)}
     first, _ = [workers.worker(threads=2, **environment) for _ in range(2)]
     case.eventually(lambda: Process.objects.alive().filter(kind="worker").count() == 2)
     count = 400
