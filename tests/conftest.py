@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import dramatiq
@@ -228,11 +228,19 @@ def remove_queues() -> None:
 @pytest.fixture(scope="session")
 def vhost() -> Iterator[str]:
     """This run's own RabbitMQ vhost, removed at the end."""
-    name = settings.MQ_VHOST
+    with new_vhost(settings.MQ_VHOST) as name:
+        yield name
+
+
+@contextmanager
+def new_vhost(name: str) -> Iterator[str]:
+    """A RabbitMQ vhost, removed on leaving."""
     rabbitmqctl("add_vhost", name)
-    rabbitmqctl("set_permissions", "-p", name, settings.MQ_USER, ".*", ".*", ".*")
-    yield name
-    rabbitmqctl("delete_vhost", name)
+    try:
+        rabbitmqctl("set_permissions", "-p", name, settings.MQ_USER, ".*", ".*", ".*")
+        yield name
+    finally:
+        rabbitmqctl("delete_vhost", name)
 
 
 def rabbitmqctl(*arguments: str) -> str:
