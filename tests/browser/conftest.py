@@ -1,6 +1,7 @@
 """Browsers: Airy as people run it, in a process and a database of its own, and Chromium windows on it.
 
-On services the site uses them, too: its own PostgreSQL database, this run's vhost of RabbitMQ, Redis.
+On services the site uses them, too: a PostgreSQL database, a RabbitMQ vhost and a Redis prefix of its own. In the
+vhost of the other tests it would take their messages.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 from playwright import sync_api as playwright
 
+from tests.conformance.rabbitmq import new_vhost
 from tests.environment import CHROMIUM, MISSING, RUN, SERVICES, WORKER
 
 QUIET = (
@@ -57,7 +59,7 @@ def database() -> Iterator[str]:
 class Site:
     """`manage.py up` on a port of its own."""
 
-    def __init__(self, folder: Path, database: str) -> None:
+    def __init__(self, folder: Path, database: str, vhost: str) -> None:
         with closing(socket.socket()) as probe:
             probe.bind(("127.0.0.1", 0))
             self._port = probe.getsockname()[1]
@@ -69,6 +71,8 @@ class Site:
             "ALLOWED_HOSTS": "127.0.0.1",
             "RATE_LIMITS": "off",
             "LOG_LEVEL": "WARNING",
+            "MQ_VHOST": vhost or "/",
+            "REDIS_PREFIX": f"{settings.REDIS_PREFIX}-site",
         }
         self.manage("migrate", "--verbosity", "0")
 
@@ -110,14 +114,16 @@ class Site:
 
 
 @pytest.fixture(scope="session")
-def site(database: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Site]:
+def site(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Airy, running."""
-    if settings.AIRY_BROKER == "rabbitmq":
-        request.getfixturevalue("vhost")
-    running = Site(tmp_path_factory.mktemp("site"), database)
-    running.start()
-    yield running
-    running.stop()
+    with ExitStack() as stack:
+        vhost = ""
+        if settings.AIRY_BROKER == "rabbitmq":
+            vhost = stack.enter_context(new_vhost(f"{settings.MQ_VHOST}-site"))
+        running = Site(tmp_path_factory.mktemp("site"), database, vhost)
+        running.start()
+        yield running
+        running.stop()
 
 
 @pytest.fixture(scope="package")

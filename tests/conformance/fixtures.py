@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings
 
 from tests.conformance.processes import Manage
-from tests.conformance.rabbitmq import rabbitmqctl, remove_queues
+from tests.conformance.rabbitmq import new_vhost, remove_queues
 
 
 @pytest.fixture
@@ -45,8 +45,5 @@ def manage(transactional_db: None, request: pytest.FixtureRequest, tmp_path: Pat
 @pytest.fixture(scope="session")
 def vhost() -> Iterator[str]:
     """This run's own RabbitMQ vhost, removed at the end."""
-    name = settings.MQ_VHOST
-    rabbitmqctl("add_vhost", name)
-    rabbitmqctl("set_permissions", "-p", name, settings.MQ_USER, ".*", ".*", ".*")
-    yield name
-    rabbitmqctl("delete_vhost", name)
+    with new_vhost(settings.MQ_VHOST) as name:
+        yield name

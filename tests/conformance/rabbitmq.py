@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import dramatiq
 import pika
+from django.conf import settings
 
 
 def rabbitmqctl(*arguments: str) -> str:
@@ -20,3 +23,14 @@ def remove_queues() -> None:
         channel = connection.channel()
         for queue in broker.subscriptions:
             channel.queue_delete(queue)
+
+
+@contextmanager
+def new_vhost(name: str) -> Iterator[str]:
+    """A RabbitMQ vhost, removed on leaving."""
+    rabbitmqctl("add_vhost", name)
+    try:
+        rabbitmqctl("set_permissions", "-p", name, settings.MQ_USER, ".*", ".*", ".*")
+        yield name
+    finally:
+        rabbitmqctl("delete_vhost", name)
