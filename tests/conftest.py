@@ -13,13 +13,12 @@ from pytest_django import DjangoDbBlocker
 
 from events.brokers.redelivered import turn
 from events.relay.leader import RELAY_LOCK
-from tests.conformance.fixtures import eventually, manage, vhost  # noqa: F401 - fixtures
 from tests.conformance.processes import database_url
-from tests.conformance.results import pytest_terminal_summary  # noqa: F401 - a hook
 from tests.environment import MISSING, REQUIRED, SERVICES
 from tests.support.empty_tables import empty_tables
 from tests.support.lanes import in_lanes
 
+pytest_plugins = ["tests.conformance.plugin"]
 TransactionTestCase._fixture_teardown = empty_tables
 SESSIONS_OF_RELAYS = """
     SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objid = %s

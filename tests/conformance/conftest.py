@@ -10,8 +10,6 @@ import pytest
 
 from tests.conformance.candidates import CANDIDATES, Candidate
 from tests.conformance.case import Case
-from tests.conformance.fixtures import eventually, manage, vhost  # noqa: F401 - fixtures
-from tests.conformance.results import pytest_terminal_summary  # noqa: F401 - a hook
 
 
 @pytest.fixture(params=[pytest.param(one, id=one.name, marks=one.needs) for one in CANDIDATES])

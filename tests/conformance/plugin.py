@@ -1,4 +1,7 @@
-"""Fixtures of the suite that other tests use, too."""
+"""Plugin: the fixtures of the suite that other tests use, too, and its table of results.
+
+A project that copies the suite names this module in `pytest_plugins` of its conftest.py.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from django.conf import settings
 
 from tests.conformance.processes import Manage
 from tests.conformance.rabbitmq import new_vhost, remove_queues
+from tests.conformance.results import pytest_terminal_summary  # noqa: F401 - a hook
 
 
 @pytest.fixture
