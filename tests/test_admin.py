@@ -8,6 +8,8 @@ from django.test import Client
 
 from feeds.models import User
 
+pytestmark = pytest.mark.home
+
 #: Our models. Feed entries have a composite key: they are shown on the page of their user.
 OURS = [
     model

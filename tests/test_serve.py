@@ -11,6 +11,8 @@ from django.conf import settings
 
 from tests.conformance.processes import Manage
 
+pytestmark = pytest.mark.home
+
 
 @pytest.mark.parametrize("command", ["up", "runserver"])
 def test_a_taken_port_is_named_without_a_traceback(manage: Manage, command: str) -> None:

@@ -45,6 +45,7 @@ def test_a_post_rings_the_followers_bell_and_waits_behind_a_button(alice: Page, 
     expect(offer).to_be_hidden()
 
 
+@pytest.mark.home
 def test_an_answer_rings_the_bell_of_who_is_answered(alice: Page, bob: Page) -> None:
     post = write(alice, "A question")
     mine = comment(bob, post, "My answer")
@@ -61,6 +62,7 @@ def test_an_answer_rings_the_bell_of_who_is_answered(alice: Page, bob: Page) -> 
     expect(bob.get_by_text("Thank you!")).to_be_visible()
 
 
+@pytest.mark.home
 def test_a_half_typed_reply_and_the_place_on_the_page_survive_what_comes(alice: Page, bob: Page) -> None:
     post = write(bob, "A long read", "A paragraph.\n\n" * 80)
     first = comment(alice, post, "First!")
@@ -92,6 +94,7 @@ def test_a_half_typed_reply_and_the_place_on_the_page_survive_what_comes(alice: 
     expect(bob.get_by_label(f"Reply to {alice.name}")).to_have_value("I was just about to say it")
 
 
+@pytest.mark.home
 def test_votes_of_others_change_the_number_in_place(alice: Page, bob: Page) -> None:
     follow(bob, alice.name)
     post = write(alice, "Vote on this")
@@ -104,6 +107,7 @@ def test_votes_of_others_change_the_number_in_place(alice: Page, bob: Page) -> N
     expect(bob.locator(f"#post-{post} [data-comments]")).to_have_text("1")
 
 
+@pytest.mark.home
 def test_a_vote_of_ones_own_shows_without_a_new_page(alice: Page) -> None:
     post = write(alice, "Vote on this")
     alice.goto(f"/posts/{post}")
@@ -122,6 +126,7 @@ def test_a_vote_of_ones_own_shows_without_a_new_page(alice: Page) -> None:
     assert alice.evaluate("window.same")
 
 
+@pytest.mark.home
 def test_reading_in_one_tab_clears_the_bell_in_the_other(alice: Page, bob: Page) -> None:
     settled(alice, "/circles")
     follow(bob, alice.name)
@@ -155,6 +160,7 @@ def test_an_open_page_goes_on_after_the_server_was_restarted(alice: Page, bob: P
     assert alice.evaluate("told") == ["follow", "comment"]
 
 
+@pytest.mark.home
 def test_the_bell_asks_where_no_socket_gets_through(alice: Page, bob: Page) -> None:
     settled(alice, "/circles")
     alice.context.route_web_socket(re.compile("/ws/"), lambda route: route.close())

@@ -32,7 +32,7 @@ from tests.support.factories import (
 )
 from tests.support.ways_to_write import change_in_admin, delete_in_admin, delete_selected_in_admin, staff_client
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.home]
 
 MODELS = [model for model in apps.get_app_config("feeds").get_models() if model is not FeedEntry]
 NOT_ADDED = {ApiToken, EarlierCounts, EntityCounts, PulledPost, SearchDocument, Uncounted}

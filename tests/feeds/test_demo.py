@@ -11,7 +11,7 @@ from notifications.models import Notification
 from tests.support import agreement
 from tests.support.factories import UserFactory
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.home]
 
 MODELS = (User, Circle, Post, Comment, Vote, Follow, StoredEvent)
 

@@ -16,7 +16,7 @@ from events.testing import deliver
 from tests.effects.events import Rang
 from tests.effects.models import Effect
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.home]
 
 
 @pytest.fixture

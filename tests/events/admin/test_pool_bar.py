@@ -11,6 +11,8 @@ from django.utils import timezone, translation
 from events.admin.pool_bar import BAR_WIDTH, LEAST_WIDTH, figures, pool_bar, share, taken_width
 from events.models import Process
 
+pytestmark = pytest.mark.home
+
 ADDRESS = "/admin/events/process/"
 
 

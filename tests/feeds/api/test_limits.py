@@ -13,7 +13,7 @@ from feeds.limits import Limit
 from tests.support.api_client import PASSWORD, Program, says, signed_up
 from tests.support.factories import UserFactory
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.home]
 
 
 @pytest.fixture(autouse=True)

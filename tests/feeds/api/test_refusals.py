@@ -21,7 +21,7 @@ from feeds.models import Post
 from tests.support.api_client import Program, says
 from tests.support.factories import CircleFactory, CommentFactory, PostFactory, UserFactory
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.home]
 
 VALUES = [
     None, True, 0, -1, 1.5, 2**63, 2**70, float("inf"), float("nan"), "", " ", "\0", "\ud800", "🙂" * 1_000,

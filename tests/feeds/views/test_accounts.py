@@ -10,7 +10,7 @@ from feeds.models import User
 from tests.support.browsers import Window, shown, window
 from tests.support.factories import BlockFactory, MuteFactory, UserFactory
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.home]
 
 PASSWORD = "correct horse battery"
 

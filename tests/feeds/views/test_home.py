@@ -15,7 +15,7 @@ from tests.support.factories import (
     VoteFactory,
 )
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.home]
 
 
 def test_a_stranger_sees_what_is_hot():

@@ -13,7 +13,7 @@ from tests.support.factories import (
     UserFactory,
 )
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.home]
 
 
 def test_a_person_is_shown_with_their_posts():

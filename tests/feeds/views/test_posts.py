@@ -6,7 +6,7 @@ from feeds.models import Post
 from tests.support.browsers import Window, shown, window
 from tests.support.factories import CircleFactory, MembershipFactory, PostFactory, UserFactory
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.home]
 
 
 def test_a_post_is_shown_with_its_markdown_and_without_its_html():

@@ -11,7 +11,7 @@ from feeds.limits import Limit
 from tests.support.browsers import Window, shown, window
 from tests.support.factories import PostFactory
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.home]
 
 
 def test_an_unknown_address_is_not_found_in_our_dress():

@@ -7,7 +7,7 @@ from feeds.models import Vote
 from tests.support.browsers import Window, shown, window
 from tests.support.factories import CommentFactory, PostFactory, VoteFactory
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.home]
 
 
 def test_a_vote_shows_at_once_and_leads_back_to_where_one_was():
