@@ -37,7 +37,7 @@ class FieldMessage:
 
 WHOLE_NUMBER = FieldMessage(gettext_lazy("This must be a whole number."))
 TRUE_OR_FALSE = FieldMessage(gettext_lazy("This must be true or false."))
-NUMBER = FieldMessage(gettext_lazy("This must be a number."))
+NOT_A_NUMBER = FieldMessage(gettext_lazy("This must be a number."))
 OBJECT = FieldMessage(gettext_lazy("This must be an object."))
 #: The message for each type of pydantic's errors.
 FIELD_MESSAGES = {
@@ -55,9 +55,9 @@ FIELD_MESSAGES = {
     "int_parsing": WHOLE_NUMBER,
     "int_from_float": WHOLE_NUMBER,
     "int_parsing_size": WHOLE_NUMBER,
-    "float_type": NUMBER,
-    "float_parsing": NUMBER,
-    "finite_number": NUMBER,
+    "float_type": NOT_A_NUMBER,
+    "float_parsing": NOT_A_NUMBER,
+    "finite_number": NOT_A_NUMBER,
     "bool_type": TRUE_OR_FALSE,
     "bool_parsing": TRUE_OR_FALSE,
     "list_type": FieldMessage(gettext_lazy("This must be a list.")),

@@ -40,7 +40,7 @@ MAX_NAME_LENGTH = 200
 subscriptions: dict[str, Subscription] = {}
 
 
-class RetryAfter(Exception):
+class RetryAfter(Exception):  # noqa: N818 - a signal, no error
     """A subscriber raises it: try again after `seconds` (a number or a timedelta). It counts as an attempt.
 
     Raises ValueError unless that is from 0 to a year.
@@ -55,7 +55,7 @@ class RetryAfter(Exception):
         self.seconds = seconds
 
 
-class PermanentFailure(Exception):
+class PermanentFailure(Exception):  # noqa: N818 - a signal, no error
     """A subscriber raises it: no retry can help, make the event a dead letter."""
 
 

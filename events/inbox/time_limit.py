@@ -16,7 +16,7 @@ from dramatiq.middleware import Middleware, TimeLimitExceeded
 from dramatiq.threading import raise_thread_exception
 
 #: Seconds between two checks of all limits.
-INTERVAL = 1.0
+CHECK_INTERVAL = 1.0
 
 
 class DeliveryTimeLimit(Middleware):
@@ -46,7 +46,7 @@ class DeliveryTimeLimit(Middleware):
 
     def _enforce(self) -> None:
         while True:
-            time.sleep(INTERVAL)
+            time.sleep(CHECK_INTERVAL)
             now = time.monotonic()
             with self._lock:
                 for thread in [thread for thread, deadline in self._deadlines.items() if deadline <= now]:

@@ -35,12 +35,12 @@ VALID_FOR = dt.timedelta(days=1)
 #: The most transactions in progress that a snapshot names, since a statement takes a limited number of parameters.
 #: Those after them count as not committed.
 MAX_IN_PROGRESS = 1_000
-NUMBER = r"\d{1,18}"
+NUMBER_PATTERN = r"\d{1,18}"
 #: A snapshot in a cursor: moment:last_row or, on PostgreSQL, moment:last_row:xmin:xmax:in_progress.
 CURSOR_PATTERN = re.compile(
-    f"(?P<moment>{NUMBER}):(?P<last_row>{NUMBER})"
-    f"(?::(?P<xmin>{NUMBER}):(?P<xmax>{NUMBER}):"
-    f"(?P<in_progress>(?:{NUMBER}(?:,{NUMBER}){{0,{MAX_IN_PROGRESS - 1}}})?))?",
+    f"(?P<moment>{NUMBER_PATTERN}):(?P<last_row>{NUMBER_PATTERN})"
+    f"(?::(?P<xmin>{NUMBER_PATTERN}):(?P<xmax>{NUMBER_PATTERN}):"
+    f"(?P<in_progress>(?:{NUMBER_PATTERN}(?:,{NUMBER_PATTERN}){{0,{MAX_IN_PROGRESS - 1}}})?))?",
     re.ASCII,
 )
 

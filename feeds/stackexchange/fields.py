@@ -8,7 +8,7 @@ import re
 from feeds.stackexchange.dump import Row
 from feeds.text.cleaning import NOT_TEXT
 
-NUMBER = re.compile(r"-?\d{1,18}")
+SIGNED_NUMBER = re.compile(r"-?\d{1,18}")
 #: The external id of an author without an id (a deleted account) is this and the display name.
 NAME_PREFIX = "name:"
 
@@ -72,5 +72,5 @@ def comment_author(row: Row) -> str:
 
 def by_number(external_id: str) -> tuple[bool, int, str]:
     """A sort key for ids: numbers by size, then all others."""
-    is_number = NUMBER.fullmatch(external_id) is not None
+    is_number = SIGNED_NUMBER.fullmatch(external_id) is not None
     return not is_number, int(external_id) if is_number else 0, external_id

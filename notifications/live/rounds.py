@@ -23,7 +23,7 @@ from notifications.push.registry import Socket, open_sockets
 logger = structlog.get_logger("notifications.sockets")
 
 #: Seconds between two rounds, plus or minus a fifth: hints may be lost.
-INTERVAL = 30.0
+ROUND_INTERVAL = 30.0
 #: Seconds between two rounds with an in-process layer: hints of a worker in another process never arrive.
 LOCAL_INTERVAL = 2.0
 #: Seconds after which a socket's session is checked again.
@@ -68,7 +68,7 @@ async def is_signed_in(socket: Socket) -> bool:
 
 async def _repeat() -> None:
     while open_sockets.loop is not None:
-        await asyncio.sleep(LOCAL_INTERVAL if is_local() else INTERVAL * random.uniform(0.8, 1.2))
+        await asyncio.sleep(LOCAL_INTERVAL if is_local() else ROUND_INTERVAL * random.uniform(0.8, 1.2))
         try:
             await make_round()
         except DatabaseError as error:

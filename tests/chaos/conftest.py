@@ -11,7 +11,7 @@ import pytest
 from tests.chaos.system import System
 from tests.chaos.system import system as new_system
 from tests.environment import REQUIRED
-from tests.support.servers.process import ServerMissing
+from tests.support.servers.process import ServerMissingError
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def system() -> Iterator[System]:
         try:
             with new_system(Path(folder)) as made:
                 yield made
-        except ServerMissing as missing:
+        except ServerMissingError as missing:
             if {"postgres", "rabbitmq"} & REQUIRED:
                 pytest.fail(f"AIRY_REQUIRE names postgres or rabbitmq, but {missing}", pytrace=False)
             pytest.skip(f"needs servers of its own: {missing}")

@@ -215,7 +215,7 @@ class System:
 
 @contextmanager
 def system(folder: Path) -> Iterator[System]:
-    """Servers of the suite's own, migrated, with no breakpoint set. Raises ServerMissing."""
+    """Servers of the suite's own, migrated, with no breakpoint set. Raises ServerMissingError."""
     with running_cluster(folder / "cluster") as cluster, running_node(folder / "node") as node:
         made = System(folder, cluster, node)
         try:

@@ -103,7 +103,7 @@ def test_a_worker_stopped_during_a_message_finishes_it(case: Case) -> None:
     assert sum(attempt.number for attempt in Attempt.objects.all()) == 0
 
 
-class SlowText(Exception):
+class SlowTextError(Exception):
     """An error whose text is asked for while its failure is being recorded; the telling waits."""
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ class SlowText(Exception):
 
 
 def test_a_worker_stopped_while_it_records_a_failure_records_it(case: Case) -> None:
-    error = SlowText()
+    error = SlowTextError()
 
     def fail_once(event: Noted) -> None:
         if event.meta.attempt == 1:

@@ -70,8 +70,8 @@ def main(number: int, rate: float, folder: Path) -> None:
                             priority=dice.choice((0, 0, 0, 0, 0, 5)),
                         )
                     if dice.random() < 0.05:
-                        raise Unwanted
-            except Unwanted:
+                        raise UnwantedError
+            except UnwantedError:
                 continue
             except DatabaseError:
                 # The database is away or the outcome unknown: these numbers are not used again.
@@ -86,7 +86,7 @@ def main(number: int, rate: float, folder: Path) -> None:
                 started = time.monotonic() - position / rate  # no rush after an outage
 
 
-class Unwanted(Exception):
+class UnwantedError(Exception):
     """A transaction that is rolled back: its events never were."""
 
 

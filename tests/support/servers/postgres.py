@@ -13,19 +13,19 @@ from typing import Any
 import psycopg
 
 from tests.support.servers.ports import free_port
-from tests.support.servers.process import ServerMissing
+from tests.support.servers.process import ServerMissingError
 
 DATABASE = "airy"
 
 
 def programs() -> Path:
-    """The folder of PostgreSQL's server programs. Raises ServerMissing."""
+    """The folder of PostgreSQL's server programs. Raises ServerMissingError."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     on_path = shutil.which("initdb")
     if not found and not on_path:
-        raise ServerMissing("no initdb on this machine")
+        raise ServerMissingError("no initdb on this machine")
     if os.geteuid() == 0 and not shutil.which("runuser"):
-        raise ServerMissing("PostgreSQL does not run as root, and there is no runuser")
+        raise ServerMissingError("PostgreSQL does not run as root, and there is no runuser")
     return found[-1].parent if found else Path(on_path or "").resolve().parent
 
 
@@ -110,7 +110,7 @@ class Cluster:
 
 @contextmanager
 def running_cluster(folder: Path) -> Iterator[Cluster]:
-    """A started cluster with an empty database, ended on leaving. Raises ServerMissing."""
+    """A started cluster with an empty database, ended on leaving. Raises ServerMissingError."""
     cluster = Cluster(folder)
     cluster.start()
     try:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 
-class ServerMissing(Exception):
+class ServerMissingError(Exception):
     """The programs of a server are not on this machine."""
 
 

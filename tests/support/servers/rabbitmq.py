@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.servers.ports import answers, free_port
-from tests.support.servers.process import ServerMissing, ServerProcess
+from tests.support.servers.process import ServerMissingError, ServerProcess
 
 
 def programs() -> Path:
     """The folder of RabbitMQ's own scripts: a distribution's wrappers change the user and the home.
 
-    Raises ServerMissing.
+    Raises ServerMissingError.
     """
     wrapper = shutil.which("rabbitmq-server")
     candidates = sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin"))
@@ -27,7 +27,7 @@ def programs() -> Path:
     for folder in candidates:
         if (folder / "rabbitmq-server").exists() and (folder / "rabbitmqctl").exists():
             return folder
-    raise ServerMissing("no rabbitmq-server on this machine")
+    raise ServerMissingError("no rabbitmq-server on this machine")
 
 
 class Node:
@@ -127,7 +127,7 @@ class Node:
 
 @contextmanager
 def running_node(folder: Path, *, configuration: str = "[].") -> Iterator[Node]:
-    """A started node, ended on leaving. Raises ServerMissing."""
+    """A started node, ended on leaving. Raises ServerMissingError."""
     node = Node(folder, configuration=configuration)
     try:
         node.start()
