@@ -5,14 +5,16 @@ BIN := .venv/bin
 help:  ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
-.venv/run: requirements.txt
+.venv/bin/python:
 	$(PYTHON) -m venv .venv
+
+.venv/run: requirements.txt | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-.venv/test: .venv/run requirements-dev.txt
+.venv/test: requirements.txt requirements-dev.txt | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-	@touch $@
+	@touch .venv/run $@
 
 run: .venv/run  ## Everything in one process with demo data, at http://127.0.0.1:8000 (PORT= for another)
 	@DEBUG=on $(BIN)/python manage.py migrate --verbosity 0
