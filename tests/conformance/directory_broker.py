@@ -238,8 +238,11 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _locked(path: Path) -> Any:
-    file = path.open("w")
+    """A new file, locked before it has its name: another consumer must never see it free while its owner lives."""
+    partial = path.with_suffix(".new")
+    file = partial.open("w")
     fcntl.flock(file, fcntl.LOCK_EX)
+    partial.rename(path)
     return file
 
 
