@@ -208,10 +208,9 @@ def _may_be_in_broker(name: str) -> Callable[[str, int], bool]:
     """Whether the broker may have a message of the event with this topic and sequence number: it may have what is newer
     than the subscription. An in-process broker has nothing that is not in the outbox."""
     broker = dramatiq.get_broker()
-    row = models.Subscription.objects.filter(name=name).first()
-    if row is None or (isinstance(broker, EventBroker) and broker.in_process):
-        return lambda topic, sequence: False
-    return EventFilter(row)
+    in_process = isinstance(broker, EventBroker) and broker.in_process
+    row = None if in_process else models.Subscription.objects.filter(name=name).first()
+    return EventFilter(row) if row else lambda topic, sequence: False
 
 
 def _plan(subscription: Subscription, chunk: Sequence[StoredEvent], in_broker: Callable[[str, int], bool]) -> _Plan:
