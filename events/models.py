@@ -2,15 +2,18 @@
 
 from .inbox.models import Attempt, DeadLetter, Delivery
 from .outbox.models import OutboxMessage, StoredEvent
+from .relay.models import RelayTerm
 from .repair.models import Straggler, Subscription
-from .worker.models import Process
+from .worker.models import Installation, Process
 
 __all__ = [
     "Attempt",
     "DeadLetter",
     "Delivery",
+    "Installation",
     "OutboxMessage",
     "Process",
+    "RelayTerm",
     "StoredEvent",
     "Straggler",
     "Subscription",

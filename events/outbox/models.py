@@ -78,6 +78,8 @@ class OutboxMessage(models.Model):
     attempt = models.PositiveSmallIntegerField(_("attempt"), default=1)
     priority = models.PositiveSmallIntegerField(_("priority"), default=0)
     claimed = models.BooleanField(_("claimed"), default=False)
+    #: Characters of the event's data, for passes that are bounded in bytes; 0: not known.
+    size = models.PositiveIntegerField(_("size"), default=0, db_default=0)
 
     objects = OutboxQuerySet.as_manager()
 

@@ -1,4 +1,6 @@
-"""The table of the worker room: processes and their heartbeats."""
+"""The tables of the worker room: processes and their heartbeats, and the installation that they belong to."""
+
+import uuid
 
 from django.db import models
 from django.utils import timezone
@@ -26,3 +28,19 @@ class Process(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.pid}@{self.host}"
+
+
+class Installation(models.Model):
+    """The one row that says which installation this database belongs to. A broker is marked with it, so that a second
+    installation does not take the first one's messages."""
+
+    #: The only key there is.
+    key = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    installation_id = models.UUIDField(_("installation"), default=uuid.uuid4, editable=False)
+
+    class Meta:
+        verbose_name = _("installation")
+        verbose_name_plural = _("installations")
+
+    def __str__(self) -> str:
+        return str(self.installation_id)
