@@ -34,19 +34,22 @@ class System:
         #: On if the test does not wait the minutes after which the system takes a late delivery for a lost one.
         self.in_a_hurry = False
         self._commands: dict[str, tuple[str, ...]] = {}
+        #: The folder of the code that a process runs, if it is not this code.
+        self._codes: dict[str, Path] = {}
         self._running: dict[str, subprocess.Popen] = {}
 
     # Processes ------------------------------------------------------------------------------------------------------
 
-    def keep(self, name: str, *command: str) -> None:
-        """Start a Python command and keep it running."""
+    def keep(self, name: str, *command: str, code: Path | None = None) -> None:
+        """Start a Python command and keep it running. code: the folder of other code than this, to run it with."""
         self._commands[name] = command
+        if code:
+            self._codes[name] = code
         self._start(name)
 
-    def run(self, name: str, *command: str, within: float = 240.0) -> None:
+    def run(self, name: str, *command: str, within: float = 240.0, code: Path | None = None) -> None:
         """Run a Python command to its end. Raises AssertionError with the logs unless it ends well."""
-        self._commands[name] = command
-        self._start(name)
+        self.keep(name, *command, code=code)
         del self._commands[name]
         self.until(lambda: self.ended(name), what=f"{name} ends", within=within)
         assert self._running.pop(name).returncode == 0, self.logs()
@@ -116,7 +119,7 @@ class System:
         with (self.folder / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
                 (sys.executable, *self._commands[name]),
-                cwd=settings.BASE_DIR,
+                cwd=self._codes.get(name, settings.BASE_DIR),
                 env=os.environ | environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -214,12 +217,13 @@ class System:
 
 
 @contextmanager
-def system(folder: Path) -> Iterator[System]:
-    """Servers of the suite's own, migrated, with no breakpoint set. Raises ServerMissingError."""
+def system(folder: Path, *, code: Path | None = None) -> Iterator[System]:
+    """Servers of the suite's own, with no breakpoint set, migrated by this code or by the one in the folder `code`.
+    Raises ServerMissingError."""
     with running_cluster(folder / "cluster") as cluster, running_node(folder / "node") as node:
         made = System(folder, cluster, node)
         try:
-            made.run("migrate", "manage.py", "migrate", "--run-syncdb", "--verbosity", "0")
+            made.run("migrate", "manage.py", "migrate", "--run-syncdb", "--verbosity", "0", code=code)
             breakpoints.install(cluster)
             only = "WHERE subscriber = 'load.own_transactions'"
             cluster.ask(f"CREATE UNIQUE INDEX chaos_own_transactions ON effects_effect (number) {only}")
