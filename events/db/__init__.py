@@ -1,10 +1,13 @@
-"""Where PostgreSQL and SQLite differ; statements that are planned once; the one retry of deadlocks.
+"""Where PostgreSQL and SQLite differ; statements that are planned once; the one retry of deadlocks; what an outage is,
+and how a session that failed is closed for good.
 
 Promise: callers write one statement, and it means the same on both databases.
 Runs in: any process. Writes: nothing of its own. A public door: other apps use it for their own tables.
 """
 
 from .deadlocks import retry_deadlocks
+from .discard import discard
+from .outages import is_outage
 from .prepared import prepared_cursor
 
-__all__ = ["prepared_cursor", "retry_deadlocks"]
+__all__ = ["discard", "is_outage", "prepared_cursor", "retry_deadlocks"]
