@@ -12,11 +12,9 @@ from pydantic import StringConstraints, TypeAdapter, ValidationError
 from pydantic_core import to_json
 from typing_extensions import TypedDict
 
-from .event import Event, Meta, event_class
+from .event import VERSIONS, Event, Meta, event_class
 
 CONTENT_TYPE = "application/cloudevents+json"
-#: The versions of a schema that the log can store.
-VERSIONS = range(1, 2**15)
 
 
 class Wire(TypedDict, total=False):

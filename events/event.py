@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-import decimal
 import re
 import string
-import types
 import typing
 import uuid
-from typing import Any, ClassVar, Literal, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema
 
-PLAIN_TYPES = (int, str, bool, float, types.NoneType, uuid.UUID, dt.datetime, dt.date, decimal.Decimal)
+from .plain import require_plain, with_cure, with_fixed_offsets
+
 RESERVED_NAMES = ("topic", "version", "meta", "subject", "subject_text")
+
+#: The versions of a schema that the log can store.
+VERSIONS = range(1, 2**15)
 
 TOPIC = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
 
@@ -43,8 +46,9 @@ class Event(BaseModel):
             post_id: int
 
     Fields are keyword-only, strictly typed and plain (numbers, strings, dates, UUIDs, literals, tuples of these), so
-    every version of the code and every language reads them alike. `subject` is a format string over the fields. A class
-    without a topic is a common ancestor and cannot be emitted.
+    every version of the code and every language reads them alike. A time keeps its offset from UTC, not the name of its
+    zone. `subject` is a format string over the fields. A class without a topic is a common ancestor and cannot be
+    emitted.
 
     Raises TypeError at declaration when the topic is taken or a field is not plain.
     """
@@ -62,15 +66,36 @@ class Event(BaseModel):
     def __init_subclass__(cls, *, topic: str = "", version: int = 1, subject: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
 
+    if not typing.TYPE_CHECKING:
+
+        def __init__(self, /, **data: Any) -> None:
+            try:
+                self.__pydantic_validator__.validate_python(data, self_instance=self)
+            except ValidationError as error:
+                raise with_cure(error) from None
+
+        # Pydantic must not call it where it reads JSON.
+        __init__.__pydantic_base_init__ = True
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return typing.cast(CoreSchema, with_fixed_offsets(handler(source)))
+
     @classmethod
     def __pydantic_init_subclass__(cls, *, topic: str = "", version: int = 1, subject: str = "", **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
         cls.topic, cls.version = topic, version
         cls.subject_format = subject or cls.subject_format
+        if type(version) is not int or version not in VERSIONS:
+            raise TypeError(
+                f"{cls.__name__}: version={version!r}: it must be a whole number from {VERSIONS[0]} to {VERSIONS[-1]:,}"
+            )
+        if cls.model_config.get("extra") == "allow":
+            raise TypeError(f"{cls.__name__}: extra='allow': a subscriber does not see such values; declare each field")
         for name in cls.model_fields:
             if name in RESERVED_NAMES:
                 raise TypeError(f"{cls.__name__}.{name}: this name is reserved for the event itself; rename the field")
-            _require_plain(cls, name, cls.model_fields[name].annotation)
+            require_plain(cls, name, cls.model_fields[name].annotation)
         for _, named, _, _ in string.Formatter().parse(cls.subject_format):
             if named is not None and named not in cls.model_fields:
                 raise TypeError(
@@ -124,19 +149,3 @@ def _enter_in_catalogue(cls: type[Event]) -> None:
             f"{known.__module__}.{known.__name__}; use another topic or the next version"
         )
     versions[cls.version] = cls
-
-
-def _require_plain(cls: type, name: str, annotation: Any) -> None:
-    if annotation in PLAIN_TYPES or annotation is Ellipsis:
-        return
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is Literal:
-        return
-    if origin in (tuple, typing.Union, types.UnionType) and arguments:
-        for argument in arguments:
-            _require_plain(cls, name, argument)
-        return
-    raise TypeError(
-        f"{cls.__name__}.{name}: {annotation} is not a plain type; an event carries IDs and values "
-        "(int, str, bool, float, dates, UUID, Decimal, Literal, and tuples of these, not lists or models)"
-    )

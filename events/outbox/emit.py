@@ -15,9 +15,8 @@ from uuid_utils.compat import uuid7
 from ..event import Event, Meta
 from .log import LogLine
 from .models import StoredEvent
+from .round_trip import as_json, subject_of
 
-#: Characters of an event as JSON, at most. RabbitMQ 4 refuses messages over 16 MiB, every time.
-MAX_CHARACTERS = 4_000_000
 #: The event that a subscriber handles in this context. It is the cause of every event that is emitted meanwhile.
 current_event: ContextVar[Meta | None] = ContextVar("events_current_event", default=None)
 _suppressed: ContextVar[str] = ContextVar("events_suppressed", default="")
@@ -36,7 +35,8 @@ def emit(
     cause: the received event that led to this one; by default the event that is handled now.
 
     Raises EmitOutsideTransactionError outside of `transaction.atomic()`; a test's own wrapping transaction does not
-    count.
+    count. Raises ValueError for an event that no subscriber could read back equal: NaN, text that is no text, a value
+    that a field of several types reads as another type; the message names the field and what to write instead.
     """
     return emit_many((event,), priority=priority, delay=delay, cause=cause)[0]
 
@@ -98,19 +98,14 @@ def _line(event: Event, cause: Meta | None, now: dt.datetime, reason: str, ours:
         raise TypeError(f"emit() takes an event, an instance of a subclass of Event, not {event!r}")
     if not event.topic:
         raise TypeError(f"{type(event).__name__} has no topic: declare class {type(event).__name__}(Event, topic=…)")
-    data = event.model_dump_json()
-    if len(data) > MAX_CHARACTERS:
-        raise ValueError(
-            f"{event.topic} has {len(data):,} characters; the limit is {MAX_CHARACTERS:,}. "
-            "Keep large data in a table or a file, and emit its key."
-        )
+    data = as_json(event)
     event_id = uuid7()
     return LogLine(
         event_id=event_id,
         topic=event.topic,
         version=event.version,
         source=ours,
-        subject=event.subject_text,
+        subject=subject_of(event),
         time=now,
         data=data,
         correlation_id=cause.correlation_id if cause else event_id,
