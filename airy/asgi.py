@@ -3,6 +3,7 @@
 import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "airy.settings")
+os.environ.setdefault("PGAPPNAME", "airy web")  # `manage.py up` has named its sessions already
 
 from django.core.asgi import get_asgi_application
 

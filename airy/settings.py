@@ -64,6 +64,8 @@ def read_flag(name: str, default: bool) -> bool:
 
 DEBUG = read_flag("DEBUG", False)
 DATABASE_URL = read("DATABASE_URL", str, f"sqlite:///{VAR_DIR / 'airy.sqlite3'}")
+#: Past a pooler of transactions (PgBouncer) that DATABASE_URL names: for the relay's own session.
+DATABASE_DIRECT_URL = read("DATABASE_DIRECT_URL", str, "", schemes=("postgres", "postgresql"))
 MQ_HOST = read("MQ_HOST", str, "")
 AIRY_BROKER = read("AIRY_BROKER", str, "rabbitmq" if MQ_HOST else "embedded", choices=("embedded", "rabbitmq"))
 MQ_HOST = MQ_HOST or "localhost"
@@ -157,14 +159,30 @@ TEMPLATES = [
 ]
 
 
+#: What libpq is told about the network, in seconds: a peer that is silent is given up after 10 + 3 * 5 = 25 of them,
+#: whether a statement waits for its answer or is not yet received, and a new session after 10.
+NETWORK = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,  # milliseconds
+}
+
+
 def database() -> dict[str, Any]:
-    """DATABASES["default"]: PostgreSQL with psycopg's pool, or SQLite with `airy.sqlite`."""
+    """DATABASES["default"]: PostgreSQL with `airy.postgresql` and psycopg's pool, or SQLite with `airy.sqlite`."""
     url = urlparse(DATABASE_URL)
     if url.scheme not in {"postgres", "postgresql", "sqlite"} or not url.path.strip("/"):
         raise ImproperlyConfigured(
             "DATABASE_URL must be postgres://user:password@host:5432/name or sqlite:////path/to/file"
         )
     config = dict(env.db_url_config(DATABASE_URL))
+    if DATABASE_DIRECT_URL and (url.scheme == "sqlite" or not urlparse(DATABASE_DIRECT_URL).path.strip("/")):
+        raise ImproperlyConfigured(
+            "DATABASE_DIRECT_URL must be postgres://user:password@host:5432/name, the database of DATABASE_URL without"
+            " the pooler between; leave it out without a pooler"
+        )
     if config["ENGINE"] == "django.db.backends.sqlite3":
         Path(config["NAME"]).parent.mkdir(parents=True, exist_ok=True)
         return config | {
@@ -177,9 +195,18 @@ def database() -> dict[str, Any]:
             },
         }
     pool = {"min_size": 0, "max_size": read("DATABASE_POOL_SIZE", int, 40, minimum=4), "timeout": 30}
+    given = config.get("OPTIONS", {})
     # Just-in-time compilation pays off for analyses; for a short statement on large tables it may take minutes.
-    options = {"pool": pool, "prepare_threshold": 0, "options": "-c jit=off"}
-    return config | {"CONN_MAX_AGE": 0, "OPTIONS": options}
+    start = {"options": f"-c jit=off {given.pop('options', '')}".strip(), "prepare_threshold": 0}
+    if DATABASE_DIRECT_URL:  # a pooler of transactions between: it takes no options, and mixes up prepared statements
+        start = {}
+        config["DISABLE_SERVER_SIDE_CURSORS"] = True
+    return config | {
+        "ENGINE": "airy.postgresql",
+        "CONN_MAX_AGE": 0,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"pool": pool} | start | NETWORK | given,
+    }
 
 
 DATABASES = {"default": database()}

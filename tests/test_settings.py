@@ -1,9 +1,11 @@
 """Settings: a malformed value stops the start with its name and the cure."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -26,6 +28,8 @@ def start(**environment: str) -> subprocess.CompletedProcess[str]:
         ("AIRY_BROKER", "kafak", "one of embedded, rabbitmq"),
         ("DATABASE_URL", "mysql://here/airy", "postgres://user:password@host:5432/name"),
         ("DATABASE_URL", "postgres://", "postgres://user:password@host:5432/name"),
+        ("DATABASE_DIRECT_URL", "here", "postgres://host:port"),
+        ("DATABASE_DIRECT_URL", "postgres://here/airy", "leave it out without a pooler"),
         ("DEBUG", "maybe", "on or off"),
         ("MQ_PORT", "99999", "at most 65535"),
         ("REDIS_URL", "here", "redis://host:port"),
@@ -59,3 +63,29 @@ def test_naming_a_broker_host_chooses_rabbitmq() -> None:
 def test_workers_that_cannot_push_to_the_web_are_named() -> None:
     assert "notifications.W001" in start(MQ_HOST="rabbit.example").stderr
     assert "notifications.W001" not in start(MQ_HOST="rabbit.example", REDIS_URL="redis://redis.example:6379").stderr
+
+
+def options_of(**environment: str) -> dict[str, Any]:
+    code = "import json, airy.settings as s; print(json.dumps(s.DATABASES['default']))"
+    command = (sys.executable, "-c", code)
+    environment = {"PATH": os.environ["PATH"], "SECRET_KEY": "x"} | environment
+    said = subprocess.run(
+        command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    return dict(json.loads(said))
+
+
+def test_options_of_the_database_s_url_are_kept_and_go_before_our_own() -> None:
+    url = "postgres://airy@db.example/airy?sslmode=require&connect_timeout=3&options=-csearch_path%3Dshop"
+    options = options_of(DATABASE_URL=url)["OPTIONS"]
+    assert options["sslmode"] == "require"
+    assert options["connect_timeout"] == 3
+    assert options["options"] == "-c jit=off -csearch_path=shop"
+    assert options["keepalives_idle"] + options["keepalives_interval"] * options["keepalives_count"] <= 30
+    assert options["tcp_user_timeout"] <= 30_000
+
+
+def test_a_pooler_of_transactions_gets_no_options_and_no_prepared_statements() -> None:
+    database = options_of(DATABASE_URL="postgres://pooler/airy", DATABASE_DIRECT_URL="postgres://db/airy")
+    assert not {"options", "prepare_threshold"} & database["OPTIONS"].keys()
+    assert database["DISABLE_SERVER_SIDE_CURSORS"] is True

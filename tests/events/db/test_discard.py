@@ -99,6 +99,7 @@ def test_the_default_database_works_after_it() -> None:
 
 
 @pytest.mark.home
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="a PRAGMA is SQLite's")
 def test_what_a_session_of_sqlite_was_told_is_gone() -> None:
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA query_only = ON")
