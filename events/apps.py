@@ -18,6 +18,7 @@ class EventsConfig(AppConfig):
         from .checks import check_broker, check_database, check_time_limits
         from .inbox.retry import RetryOrDeadLetter
         from .inbox.time_limit import DeliveryTimeLimit
+        from .loading import load_without_events
         from .subscription import listeners, subscriptions
         from .worker.actors import declare_actor
         from .worker.services import HostServices
@@ -33,6 +34,7 @@ class EventsConfig(AppConfig):
         register(check_broker)
         register(check_database)
         register(check_time_limits)
+        load_without_events()
         post_migrate.connect(_announce, sender=self)
 
 

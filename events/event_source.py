@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any, Self
 
 from django.db import models, router, transaction
+
+from .loading import loading
 
 
 class EventSource:
@@ -14,6 +17,8 @@ class EventSource:
     the shell and in the admin. `previous` is the row before the change. It is read again under the row's lock: when two
     stale instances are saved at the same time, the second sees what the first wrote. It is None for a new row, and in
     delete() for a row that is already deleted.
+
+    A row that is saved with raw=True, as `loaddata` does, emits nothing, whatever its receivers do.
     """
 
     previous: Self | None = None
@@ -24,6 +29,10 @@ class EventSource:
         with transaction.atomic(using=using):
             self.previous = None if self._state.adding and self.pk is None else self._locked_row(using)  # type: ignore[assignment]
             super().save(*args, using=using, **kwargs)  # type: ignore[misc]
+
+    def save_base(self, raw: bool = False, *args: Any, **kwargs: Any) -> None:
+        with loading() if raw else nullcontext():
+            super().save_base(raw, *args, **kwargs)  # type: ignore[misc]
 
     def delete(self, using: str | None = None, keep_parents: bool = False) -> Any:
         assert isinstance(self, models.Model)

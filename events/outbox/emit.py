@@ -13,9 +13,13 @@ from django.db import connections, router
 from uuid_utils.compat import uuid7
 
 from ..event import Event, Meta
+from ..loading import is_loading
+from ..logger import get_logger
 from .log import LogLine
 from .models import StoredEvent
 from .round_trip import as_json, subject_of
+
+log = get_logger("events.emit")
 
 #: The event that a subscriber handles in this context. It is the cause of every event that is emitted meanwhile.
 current_event: ContextVar[Meta | None] = ContextVar("events_current_event", default=None)
@@ -54,8 +58,14 @@ def emit_many(
     priority, delay: as in `emit`. cause: one event for all, as in `emit`; or a sequence with one per event, as a batch
     subscriber has them.
 
+    While a fixture is loaded (`raw=True` in Django's signals) nothing is emitted: the ids are those of no event.
+
     Raises as `emit` does, and ValueError for a priority or delay out of range.
     """
+    if is_loading.get():
+        events = list(events)
+        log.debug("not emitted while a fixture is loaded", events=len(events))
+        return [uuid7() for _ in events]
     _require_transaction()
     if type(priority) is not int or not 0 <= priority <= 9:
         raise ValueError(f"priority must be a whole number from 0 (normal) to 9 (first); it is {priority!r}")

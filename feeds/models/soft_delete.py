@@ -33,7 +33,7 @@ class SoftDeleted(EventSource, models.Model):
             self.keep_first_values(self.previous)
         if update_fields:
             update_fields = frozenset({*update_fields, "updated_at"})
-        super().save_base(*args, update_fields=update_fields, **kwargs)  # type: ignore[misc]
+        super().save_base(*args, update_fields=update_fields, **kwargs)
 
     def delete(self, using: str | None = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
         """Set `deleted_at`, which hides the row for good."""
