@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import os
+import socket
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -9,12 +12,16 @@ from typing import Any
 import pika
 
 from ..subscription import Subscription
+from .amqp.calls import briefly
 from .amqp.channel import ConsumerChannel
 from .amqp.connection import CONNECTION_ERRORS
 from .amqp.consumer import RabbitmqConsumer
+from .amqp.declare import declare
 from .amqp.prefetch import prefetch_for
 from .amqp.publisher import RabbitmqPublisher
-from .amqp.queues import RabbitmqTopology, declare, size_of
+from .amqp.questions import Questions, Sizes
+from .amqp.queues import RabbitmqTopology, sizes_of
+from .amqp.refusals import in_words
 from .contract import Courier, EventBroker
 
 #: Levels of priority of a classic queue.
@@ -54,6 +61,7 @@ class RabbitmqBroker(EventBroker):
             stack_timeout=10,
             client_properties={"connection_name": "airy"},
         )
+        self._questions = Questions()
         self.topology = RabbitmqTopology(self)
 
     @property
@@ -61,10 +69,17 @@ class RabbitmqBroker(EventBroker):
         """The arguments every queue is declared with. Quorum queues have no priorities before RabbitMQ 4.3."""
         return {"x-queue-type": "quorum"} if self.queue_type == "quorum" else {"x-max-priority": MAX_PRIORITY}
 
-    def courier(self, go_on: Callable[[], bool] = lambda: True) -> Courier:
-        from .publish_outbox import PublishingCourier  # Django makes the broker before it has models.
+    def parameters_for(self, role: str) -> pika.ConnectionParameters:
+        """The parameters of a connection whose name says the role, the host and the process."""
+        parameters = copy.copy(self.parameters)
+        parameters.client_properties = {"connection_name": f"airy {role} {socket.gethostname()}:{os.getpid()}"}
+        return parameters
 
-        return PublishingCourier(RabbitmqPublisher(self, go_on=go_on))
+    def courier(self, go_on: Callable[[], bool] = lambda: True) -> Courier:
+        from .amqp.courier import AnsweringCourier  # Django makes the broker before it has models.
+
+        publisher = RabbitmqPublisher(self, go_on=go_on)
+        return AnsweringCourier(publisher, questions=self._questions)
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> RabbitmqConsumer:
         subscription = self.subscriptions[queue_name]
@@ -74,14 +89,19 @@ class RabbitmqBroker(EventBroker):
     def idle(self, queues: Iterable[str]) -> set[str]:
         """The queues without a ready message, and those that do not exist. AMQP does not report messages that a worker
         holds without an acknowledgement."""
-        try:
-            with pika.BlockingConnection(self.parameters) as connection:
-                sizes = {queue: size_of(connection, queue) for queue in queues}
-        except CONNECTION_ERRORS as error:
-            raise ConnectionError(f"RabbitMQ at {self.parameters.host}: {error!r}") from error
+        sizes = self._questions.ask(queues) if self._questions.are_answered else self._ask_directly(queues)
         return {queue for queue, size in sizes.items() if size is None or not size.messages}
 
+    def _ask_directly(self, queues: Iterable[str]) -> Sizes:
+        parameters = self.parameters_for("reconcile")
+        try:
+            with briefly(parameters) as calls:
+                return sizes_of(calls, queues)
+        except CONNECTION_ERRORS as error:
+            raise ConnectionError(in_words(error, parameters)) from error
+
     def _connect(self, subscription: Subscription, *, prefetch: int) -> ConsumerChannel:
-        with pika.BlockingConnection(self.parameters) as connection:
-            declare(connection.channel(), self, [subscription])
-        return ConsumerChannel(self.parameters, subscription, prefetch=prefetch_for(subscription, prefetch))
+        parameters = self.parameters_for("worker")
+        with briefly(parameters) as calls:
+            declare(calls.channel(), self, [subscription])
+        return ConsumerChannel(parameters, subscription, prefetch=prefetch_for(subscription, prefetch))

@@ -1,12 +1,13 @@
-"""Reconcile: delivers again what the broker lost.
+"""Reconcile: delivers again what is missing, or so late that it may be lost.
 
-An event that a subscriber should have had is lost if all of this holds:
+An event that a subscriber should have had is missing if all of this holds:
 
 1. it has no final outcome there (inbox), and no row in the outbox;
 2. its turn has passed for a minute (PATIENCE): a later event of the same priority was done by that subscriber, or
    the subscriber's queue is empty.
 
-Then it is written to the outbox again ("healed"). If it was merely late, the inbox turns both into one effect.
+Then it is written to the outbox again ("healed"). A broker does not tell what a worker holds without an outcome, so
+what is healed may be merely late: the log says "missing or late", and the inbox turns both into one effect.
 `missing.py` checks one subscriber; this file makes one pass over all of them.
 """
 
@@ -52,7 +53,7 @@ class Reconciler:
         healed = self._run_pass()
         for one in healed:
             log.warning(
-                "healed what the broker lost",
+                "healed what was missing or late",
                 subscriber=one.subscriber,
                 events=one.count,
                 first=str(one.first),

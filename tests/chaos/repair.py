@@ -11,7 +11,7 @@ from tests.chaos.system import System
 #: Whether the system repairs this by itself: the suite waits for it, or starts it early.
 REPAIRS_ITSELF = importlib.util.find_spec("events.repair.reconcile") is not None
 #: The system's log line after a repair; its field `events` is their number.
-REPAIRED = "healed what the broker lost"
+REPAIRED = "healed what was missing or late"
 #: Seconds that a delivery must be missing before the command takes it for lost, where a test cannot wait.
 SHORT_PATIENCE = "2"
 

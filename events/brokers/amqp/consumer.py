@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from dramatiq.broker import MessageProxy
 from dramatiq.common import compute_backoff
 
 from ...logger import get_logger
 from ...subscription import Subscription
-from ..contract import RECONNECT_BACKOFF, EventBroker, EventConsumer, MessageGroup
+from ..contract import RECONNECT_BACKOFF, EventConsumer, MessageGroup
 from .channel import ConsumerChannel
 from .connection import CONNECTION_ERRORS
+from .refusals import in_words
+
+if TYPE_CHECKING:
+    from ..rabbitmq import RabbitmqBroker
 
 log = get_logger("events.rabbitmq")
 
@@ -25,9 +30,15 @@ class RabbitmqConsumer(EventConsumer):
     traceback."""
 
     def __init__(
-        self, broker: EventBroker, subscription: Subscription, *, connect: Callable[[], ConsumerChannel], timeout: float
+        self,
+        broker: RabbitmqBroker,
+        subscription: Subscription,
+        *,
+        connect: Callable[[], ConsumerChannel],
+        timeout: float,
     ) -> None:
         super().__init__(broker)
+        self._parameters = broker.parameters
         self._subscription = subscription
         self._connect = connect
         self._timeout = timeout
@@ -69,7 +80,10 @@ class RabbitmqConsumer(EventConsumer):
         )
         self._connect_at = time.monotonic() + pause / 1000
         log.warning(
-            "no connection to RabbitMQ", queue=self._subscription.queue, error=repr(error), again_in=pause / 1000
+            "no connection to RabbitMQ",
+            queue=self._subscription.queue,
+            error=in_words(error, self._parameters),
+            again_in=pause / 1000,
         )
 
     def ack(self, message: MessageGroup) -> None:  # type: ignore[override]

@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pika
-from pika.exceptions import AMQPError
 
 from ...envelope import CONTENT_TYPE
 from ...logger import get_logger
 from ..contract import Outgoing
-from .connection import ManualConnection
-from .queues import declare
+from .calls import Calls
+from .connection import CONNECTION_ERRORS, ManualConnection
+from .declare import declare
+from .refusals import in_words
 
 if TYPE_CHECKING:
     from ..rabbitmq import RabbitmqBroker
@@ -104,31 +105,36 @@ class RabbitmqPublisher:
         if self.connected:
             return
         self.close()
-        self._declare_everything()
         self._error = None
         self.blocked = ""
         self._connection = ManualConnection(
-            self._broker.parameters,
-            on_open_callback=lambda connection: connection.channel(on_open_callback=self._on_channel),
+            self._broker.parameters_for("relay"),
             on_open_error_callback=lambda connection, error: self._fail(error),
             on_close_callback=lambda connection, error: self._fail(error),
         )
-        self._connection.add_on_connection_blocked_callback(self._on_blocked)
-        self._connection.add_on_connection_unblocked_callback(self._on_unblocked)
-        self._run_until(lambda: self._channel is not None, what="a connection")
+        connection = self._connection
+        connection.add_on_connection_blocked_callback(self._on_blocked)
+        connection.add_on_connection_unblocked_callback(self._on_unblocked)
+        self._run_until(lambda: connection.is_open, what="a connection")
+        self._declare_everything(connection)
+        connection.channel(on_open_callback=self._on_channel)
+        self._run_until(lambda: self._channel is not None, what="a channel")
 
-    def _declare_everything(self) -> None:
+    def _declare_everything(self, connection: ManualConnection) -> None:
         """Declare all queues before the first message is published: a message that finds no queue then has no
         subscriber."""
+        calls = Calls(connection, timeout=self._timeout, go_on=self._go_on)
         try:
-            connection = pika.BlockingConnection(self._broker.parameters)
-            try:
-                declare(connection.channel(), self._broker, list(self._broker.subscriptions.values()))
-            finally:
-                if connection.is_open:
-                    connection.close()
-        except (AMQPError, OSError) as error:
-            raise PublishError(f"cannot declare queues at RabbitMQ: {error!r}") from error
+            declare(calls.channel(), self._broker, list(self._broker.subscriptions.values())).close()
+        except CONNECTION_ERRORS as error:
+            self.close()
+            raise PublishError(in_words(error, self._broker.parameters)) from error
+
+    def calls(self) -> Calls:
+        """Calls over this publisher's connection, which is opened if need be. Raises PublishError."""
+        self._ensure_open()
+        assert self._connection is not None
+        return Calls(self._connection, timeout=self._timeout, go_on=self._go_on)
 
     def _on_channel(self, channel: Any) -> None:
         self._next_tag = 1
@@ -174,6 +180,6 @@ class RabbitmqPublisher:
             if self._error is not None or now >= deadline:
                 error = self._error or f"no {what} within {self._timeout} s"
                 self.close()
-                raise PublishError(f"RabbitMQ at {self._broker.parameters.host}: {error!r}")
+                raise PublishError(in_words(error, self._broker.parameters))
             self._connection.run_once(at_most=min(GO_ON_INTERVAL, deadline - now))
             now = time.monotonic()

@@ -20,8 +20,8 @@ from dramatiq.broker import Broker
 from dramatiq.worker import Worker
 
 from events.brokers.amqp.acks import AckWindow
+from events.brokers.amqp.declare import declare
 from events.brokers.amqp.prefetch import prefetch_for
-from events.brokers.amqp.queues import declare
 from events.brokers.embedded import EmbeddedBroker
 from events.brokers.rabbitmq import RabbitmqBroker
 from events.bus import emit_many

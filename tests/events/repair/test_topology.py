@@ -12,7 +12,8 @@ import pytest
 from django.core.management import CommandError
 from django.db import connection
 
-from events.brokers.amqp.queues import MismatchError, _drops_redelivered, declare
+from events.brokers.amqp.declare import declare, drops_redelivered
+from events.brokers.amqp.refusals import MismatchError
 from events.brokers.rabbitmq import RabbitmqBroker
 from events.models import Subscription
 from events.repair.announce import announce, bindings_of
@@ -130,9 +131,9 @@ def test_a_delivery_limit_is_lifted_only_where_the_server_has_one(channel: Any) 
     properties = channel.connection._impl.server_properties
     assert properties["product"] == "RabbitMQ"
     actual = properties["version"]
-    assert _drops_redelivered(channel) is (int(actual.split(".")[0]) >= 4)
+    assert drops_redelivered(channel) is (int(actual.split(".")[0]) >= 4)
     properties["version"] = "4.1.2"
-    assert _drops_redelivered(channel)
+    assert drops_redelivered(channel)
 
 
 @pytest.mark.rabbitmq
