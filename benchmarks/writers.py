@@ -146,8 +146,9 @@ def always_asleep() -> Iterator[None]:
     from events.outbox.notify import WAKE_CHANNEL, WAKE_LOCK
 
     with psycopg.connect(f"{POSTGRES}/{NAME}", autocommit=True) as session:
-        session.execute(f"LISTEN {WAKE_CHANNEL}")
-        session.execute("SELECT pg_advisory_lock(%s, %s)", WAKE_LOCK)
+        ((oid,),) = session.execute("SELECT 'events_outboxmessage'::regclass::oid").fetchall()
+        session.execute(f"LISTEN {WAKE_CHANNEL}{oid}")
+        session.execute("SELECT pg_advisory_lock(%s)", [WAKE_LOCK | oid])
         yield
 
 

@@ -12,7 +12,7 @@ from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
 
 from events.brokers.redelivered import turn
-from events.relay.leader import RELAY_LOCK
+from events.relay.earlier import RELAY_LOCK
 from tests.conformance.processes import database_url
 from tests.environment import MISSING, REQUIRED, SERVICES
 from tests.support.empty_tables import empty_tables

@@ -39,6 +39,10 @@ GIVE_BACK_PAUSE = 1.0
 RECONNECT_BACKOFF = (500, 15_000)
 
 
+class GivenUpError(ConnectionError):
+    """A courier was told not to go on: its relay is no longer the active one, or is to stop."""
+
+
 class Courier(Protocol):
     """Moves rows of the outbox to the broker. One thread uses it: the active relay's.
 
@@ -164,8 +168,9 @@ class EventBroker(Broker):
 
     @abstractmethod
     def courier(self, go_on: Callable[[], bool] = lambda: True) -> Courier:
-        """A new courier. It calls `go_on` about once a second while the broker keeps it waiting, and gives up when the
-        answer is False."""
+        """A new courier. It calls `go_on` before each publish, and about once a second while the broker keeps it
+        waiting; when the answer is False it gives up, with any ConnectionError. The relay renews its lease in that
+        call, so a courier that never calls it may hold a pass for 3 seconds at most."""
 
     @abstractmethod
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> EventConsumer:

@@ -117,7 +117,7 @@ class EmbeddedBroker(EventBroker):
     def courier(self, go_on: Callable[[], bool] = lambda: True) -> Courier:
         from .hand_over_outbox import EmbeddedCourier  # Django makes the broker before it has models.
 
-        return EmbeddedCourier(self)
+        return EmbeddedCourier(self, go_on=go_on)
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> EmbeddedConsumer:
         mailbox = self.mailboxes[queue_name]

@@ -12,7 +12,7 @@ A row that is claimed, but not by this process, belonged to a process that died:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from django.db import router, transaction
@@ -22,7 +22,7 @@ from ..inbox.retry import UNKNOWN_SUBSCRIBER, dead_letter
 from ..outbox.messages import OutboxRow
 from ..outbox.models import OutboxMessage
 from ..subscription import interested_in, subscriptions
-from .contract import DUE_ROWS_PER_PASS, ROWS_PER_PASS
+from .contract import DUE_ROWS_PER_PASS, ROWS_PER_PASS, GivenUpError
 
 if TYPE_CHECKING:
     from .embedded import EmbeddedBroker
@@ -50,8 +50,9 @@ class Receiver(NamedTuple):
 class EmbeddedCourier:
     """Expands new rows, hands out the rows of each subscriber, and deletes those whose delivery has its outcome."""
 
-    def __init__(self, broker: EmbeddedBroker) -> None:
+    def __init__(self, broker: EmbeddedBroker, *, go_on: Callable[[], bool] = lambda: True) -> None:
         self._broker = broker
+        self._go_on = go_on
         self.seconds_until_due: float | None = None
         self.drained = False
         claimed = {ClaimedRow(*row) for row in OutboxMessage.objects.in_flight()}
@@ -68,6 +69,9 @@ class EmbeddedCourier:
         if self.drained:
             return 0
         with transaction.atomic(using=router.db_for_write(OutboxMessage)):
+            # On SQLite no other relay can begin a term from here on until the commit.
+            if not self._go_on():
+                raise GivenUpError("told not to go on")
             moved = delete_settled(self._broker)
             if some_due:
                 moved += self._take_up_due(DUE_ROWS_PER_PASS if some_new else ROWS_PER_PASS)

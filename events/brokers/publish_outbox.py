@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.db import router, transaction
 
 from ..inbox.retry import UNKNOWN_SUBSCRIBER, dead_letter
@@ -9,7 +11,7 @@ from ..logger import get_logger
 from ..outbox.messages import OutboxRow
 from ..outbox.models import OutboxMessage
 from ..subscription import interested_in, queue_of, subscriptions
-from .contract import DUE_ROWS_PER_PASS, ROWS_PER_PASS, Outgoing, Publisher
+from .contract import DUE_ROWS_PER_PASS, ROWS_PER_PASS, GivenUpError, Outgoing, Publisher
 
 log = get_logger("events.relay")
 
@@ -19,12 +21,16 @@ class PublishingCourier:
 
     Order: no row is skipped because another relay holds it, and no row is deleted before its confirm. So whoever
     publishes a row has published all earlier rows of the same changed row before, or these were confirmed. Two relays
-    may both be active for a moment, until one of them notices that it lost its leadership: then rows are published
-    twice, but none too early.
+    may both be active for a moment, until one of them notices that it lost its lease: then rows are published twice,
+    but none too early.
+
+    go_on: asked before each publish, whatever was waited for until then; False: the relay has lost its lease, or is to
+    stop. What was confirmed is deleted even then: it would be published once more otherwise.
     """
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: Publisher, *, go_on: Callable[[], bool] = lambda: True) -> None:
         self._publisher = publisher
+        self._go_on = go_on
         self.seconds_until_due: float | None = None
         self.drained = False
 
@@ -48,6 +54,8 @@ class PublishingCourier:
     def _publish(self, rows: list[OutboxRow]) -> int:
         if not rows:
             return 0
+        if not self._go_on():
+            raise GivenUpError("told not to go on")
         # No transaction is open while the broker is slow: it would hold rows, and VACUUM, for as long.
         returned = self._publisher.publish([_outgoing(row) for row in rows])
         return self._settle(rows, returned)

@@ -79,7 +79,7 @@ class RabbitmqBroker(EventBroker):
         from .amqp.courier import AnsweringCourier  # Django makes the broker before it has models.
 
         publisher = RabbitmqPublisher(self, go_on=go_on)
-        return AnsweringCourier(publisher, questions=self._questions)
+        return AnsweringCourier(publisher, questions=self._questions, go_on=go_on)
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> RabbitmqConsumer:
         subscription = self.subscriptions[queue_name]

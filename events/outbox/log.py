@@ -15,7 +15,7 @@ from pydantic_core import to_json
 from ..db.dialect import ROWS_PER_STATEMENT, database_now
 from ..db.names import table
 from ..db.prepared import prepared_cursor
-from .notify import NOTIFY_PARAMETERS, NOTIFY_SLEEPING_RELAY, local_notification
+from .notify import local_notification, notify_sleeping_relay
 
 if TYPE_CHECKING:
     from .models import StoredEvent  # noqa: F401 - in a class header
@@ -102,7 +102,7 @@ def _append_on_postgresql(
     else:
         rows, values = (_JSON_ROWS,), [priority, to_json([line._asdict() for line in lines]).decode()]
     with prepared_cursor(connection) as cursor:
-        cursor.execute(_append_statement(tables, rows), [*values, delay, priority, *NOTIFY_PARAMETERS])
+        cursor.execute(_append_statement(tables, rows), [*values, delay, priority])
 
 
 #: From 5 rows on, the rows are passed as one JSON array: psycopg would convert each value in Python, and PostgreSQL
@@ -135,7 +135,7 @@ def _append_statement(tables: Tables, rows: tuple[str, ...]) -> str:
         )
         INSERT INTO {tables.outbox} (event_id, subscriber, due, run, attempt, priority, claimed)
         SELECT event_id, '', statement_timestamp() + %s::interval, 0, 1, %s, false FROM logged WHERE suppressed = ''
-        RETURNING {NOTIFY_SLEEPING_RELAY}
+        RETURNING {notify_sleeping_relay(tables.outbox)}
     """
 
 

@@ -21,7 +21,7 @@ from ..db.dialect import ROWS_PER_STATEMENT, DeliveryKey, adapted
 from ..db.names import table
 from ..db.prepared import prepared_cursor
 from ..envelope import Envelope
-from .notify import NOTIFY_PARAMETERS, NOTIFY_SLEEPING_RELAY, local_notification
+from .notify import local_notification, notify_sleeping_relay
 
 if TYPE_CHECKING:
     from .models import OutboxMessage
@@ -146,9 +146,7 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
         A relay that sleeps wakes to learn the new time."""
         connection, outbox = connections[self.db], table(self.model)
         postgresql = connection.vendor == "postgresql"
-        returning, parameters_after = (
-            (f" RETURNING {NOTIFY_SLEEPING_RELAY}", NOTIFY_PARAMETERS) if postgresql else ("", ())
-        )
+        returning = f" RETURNING {notify_sleeping_relay(outbox)}" if postgresql else ""
         # One statement may write a row only once: of two messages for the same delivery, the later counts.
         by_key = list({DeliveryKey(row.event_id, row.subscriber, row.run): row for row in rows}.items())
         for start in range(0, len(by_key), ROWS_PER_STATEMENT):
@@ -164,7 +162,7 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
                     f" VALUES {values}"
                     " ON CONFLICT (event_id, subscriber, run) WHERE NOT subscriber = ''"
                     f" DO UPDATE SET due = excluded.due, attempt = excluded.attempt, claimed = false{returning}",
-                    [*parameters, *parameters_after],
+                    parameters,
                 )
         if rows and not postgresql:
             transaction.on_commit(local_notification.set, using=connection.alias)

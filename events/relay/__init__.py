@@ -1,7 +1,7 @@
 """From the outbox to the broker.
 
-Promise: one relay is active at a time, the others stand by; new rows are published in the order of commits per changed
-row.
+Promise: one relay is active at a time, for as long as it makes progress, the others stand by; new rows are published in
+the order of commits per changed row.
 Runs in: a thread of each worker process, of `manage.py relay` and of `manage.py up`.
-Writes: nothing itself; the broker's courier deletes the outbox rows that were sent.
+Writes: RelayTerm; the broker's courier deletes the outbox rows that were sent.
 """

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
+from ..db.names import table
+from ..outbox.models import OutboxMessage
 from ..outbox.notify import WAKE_CHANNEL, WAKE_LOCK, local_notification
 from .session import PostgresSession
 
@@ -32,21 +34,24 @@ class PostgresListener:
 
     def __init__(self, session: PostgresSession) -> None:
         self._session = session
+        self._key = 0
 
     def start(self) -> None:
+        (oid,) = self._session.row("SELECT %s::regclass::oid", [table(OutboxMessage)]) or (0,)
+        self._key = WAKE_LOCK | int(oid)
         # Only the leader listens: otherwise each notification would wake the sessions of all who stand by.
-        self._session.subscribe(WAKE_CHANNEL)
+        self._session.subscribe(f"{WAKE_CHANNEL}{oid}")
 
     @contextmanager
     def asleep(self) -> Iterator[bool]:
         """Hold the wake lock. It cannot be had while a transaction that saw the relay awake is still open."""
-        locked = self._session.ask("SELECT pg_try_advisory_lock(%s, %s)", WAKE_LOCK)
+        locked = self._session.ask("SELECT pg_try_advisory_lock(%s)", [self._key])
         self.wait(0)  # Notifications of earlier commits are of no use any more.
         try:
             yield locked
         finally:
             if locked:
-                self._session.ask("SELECT pg_advisory_unlock(%s, %s)", WAKE_LOCK)
+                self._session.ask("SELECT pg_advisory_unlock(%s)", [self._key])
 
     def wait(self, seconds: float) -> None:
         if not self._session.notified:

@@ -1,29 +1,88 @@
-"""Session: the relay's own connection to PostgreSQL. The leader's lock and LISTEN last as long as it does."""
+"""Session: the connection by which a relay holds its lease. On PostgreSQL it is one of the relay's own, which listens,
+too."""
 
 from __future__ import annotations
 
-from typing import Any
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any, Protocol
 
-#: Seconds, and the number of probes, after which PostgreSQL ends the session of a relay whose machine is gone. The lock
-#: is free then.
+from ..db.dialect import database_now
+
+#: Seconds, and the number of probes, after which a session ends whose other side is gone: PostgreSQL ends that of a
+#: relay whose machine is gone, and the relay that of a server whose machine is gone.
 TCP_KEEPALIVES = {"idle": 2, "interval": 1, "count": 2}
+#: Milliseconds that sent data may wait for the other side's kernel.
+TCP_USER_TIMEOUT = 5_000
+#: Seconds that the server gets to answer the first connection.
+CONNECT_TIMEOUT = 5
+#: Seconds without a statement after which PostgreSQL ends the session. A relay that works is never silent for as long;
+#: one that is frozen would keep the locks of its session.
+IDLE_SESSION_TIMEOUT = 10
+#: Seconds that a statement of this session waits for a row that a hung session has locked.
+LOCK_TIMEOUT = 1.0
+
+
+class Session(Protocol):
+    """What the lease needs of a connection. Every statement commits by itself."""
+
+    #: Says in the table of terms which session it is; empty if the relay has none of its own.
+    name: str
+    #: What a query for rows to delete ends with, so that it passes over those that are locked.
+    skip_locked: str
+
+    def at(self, seconds: float) -> tuple[str, Any]:
+        """The time in so many seconds, by the database's clock, as an SQL expression and its parameter."""
+
+    def change(self, sql: str, parameters: Sequence[Any]) -> int:
+        """Run a statement that writes; returns the number of rows. 0, too, if a row was locked for too long."""
+
+    def row(self, sql: str, parameters: Sequence[Any]) -> tuple[Any, ...] | None:
+        """The first row that a query returns."""
+
+    def close(self) -> None:
+        """End it."""
 
 
 class PostgresSession:
     """One autocommit connection, used by the relay's thread only."""
 
+    skip_locked = "FOR UPDATE SKIP LOCKED"
+
     def __init__(self, connection: Any) -> None:
         parameters = connection.get_connection_params()
         self._database = connection.Database
-        self._connection = self._database.connect(**parameters | {"autocommit": True})
+        keepalives = {f"keepalives_{name}": value for name, value in TCP_KEEPALIVES.items()}
+        mortal = {"connect_timeout": CONNECT_TIMEOUT, "tcp_user_timeout": TCP_USER_TIMEOUT, **keepalives}
+        self._connection = self._database.connect(**mortal | parameters | {"autocommit": True})
         #: Whether a notification has arrived since it was last set to False.
         self.notified = False
+        self.name = str(self._connection.info.backend_pid)
         for name, value in TCP_KEEPALIVES.items():
             self._connection.execute(f"SET tcp_keepalives_{name} = {value}")
+        self._connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}s'")
+        # A renewal that a crash of the database takes back was made by a session that ended in it.
+        self._connection.execute("SET synchronous_commit = off")
+        if self._connection.info.server_version >= 140_000:
+            self._connection.execute(f"SET idle_session_timeout = '{IDLE_SESSION_TIMEOUT}s'")
 
-    def ask(self, sql: str, parameters: tuple[int, int]) -> bool:
+    def at(self, seconds: float) -> tuple[str, Any]:
+        # The statement's time is taken before its snapshot: it sees every renewal that was answered before then.
+        return "statement_timestamp() + make_interval(secs => %s)", seconds
+
+    def change(self, sql: str, parameters: Sequence[Any]) -> int:
+        try:
+            return int(self._connection.execute(sql, parameters).rowcount)
+        except self._database.errors.LockNotAvailable:
+            return 0
+
+    def row(self, sql: str, parameters: Sequence[Any]) -> tuple[Any, ...] | None:
+        found: tuple[Any, ...] | None = self._connection.execute(sql, parameters).fetchone()
+        return found
+
+    def ask(self, sql: str, parameters: Sequence[Any]) -> bool:
         """The boolean that a statement returns."""
-        return bool(self._connection.execute(sql, parameters).fetchone()[0])
+        return bool((self.row(sql, parameters) or (False,))[0])
 
     def subscribe(self, channel: str) -> None:
         """LISTEN to a channel."""
@@ -44,3 +103,30 @@ class PostgresSession:
 
     def close(self) -> None:
         self._connection.close()
+
+
+class LocalSession:
+    """Django's connection of the calling thread: SQLite has no other."""
+
+    name = skip_locked = ""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def at(self, seconds: float) -> tuple[str, Any]:
+        time = database_now(self._connection) + dt.timedelta(seconds=seconds)
+        return "%s", self._connection.ops.adapt_datetimefield_value(time)
+
+    def change(self, sql: str, parameters: Sequence[Any]) -> int:
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            return int(cursor.rowcount)
+
+    def row(self, sql: str, parameters: Sequence[Any]) -> tuple[Any, ...] | None:
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            found: tuple[Any, ...] | None = cursor.fetchone()
+            return found
+
+    def close(self) -> None:
+        """Whoever made the connection closes it."""

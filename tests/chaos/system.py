@@ -14,11 +14,11 @@ from pathlib import Path
 import psycopg
 from django.conf import settings
 
-from events.relay.leader import RELAY_LOCK
 from tests.chaos import breakpoints
 from tests.chaos.load.crash_points import FOLDER, counted, crash_point
 from tests.chaos.load.topics import TOPIC_OF
 from tests.conformance.worker_command import worker_command
+from tests.support.seat import SEATED
 from tests.support.servers.postgres import Cluster, running_cluster
 from tests.support.servers.rabbitmq import Node, running_node
 
@@ -159,11 +159,7 @@ class System:
         found: list[str] = []
 
         def seek() -> bool:
-            rows = self.cluster.ask(
-                "SELECT application_name FROM pg_stat_activity JOIN pg_locks USING (pid)"
-                " WHERE locktype = 'advisory' AND granted AND (classid, objid) = (%s, %s)",
-                *RELAY_LOCK,
-            )
+            rows = self.cluster.ask(f"SELECT application_name FROM pg_stat_activity WHERE pid = ({SEATED})")
             found[:] = [name for (name,) in rows if name in self._running]
             return bool(found)
 

@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from events.relay.leader import RELAY_LOCK
+from events.relay.earlier import RELAY_LOCK
 from tests.chaos.audit import audit, committed_by_writers
 from tests.chaos.load.topics import TOPIC_OF
 from tests.chaos.system import System
 from tests.chaos.system import system as new_system
 from tests.chaos.test_faults import settle
+from tests.support.seat import SEATED
 
 pytestmark = [pytest.mark.postgres, pytest.mark.rabbitmq, pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -53,11 +54,14 @@ def writer(system: System, name: str, number: int, code: Path | None) -> None:
 
 
 def relays_in_charge(system: System) -> int:
-    """The sessions that hold the lock which the relays of both releases take."""
-    return system.cluster.value(
-        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND (classid, objid) = (%s, %s)",
+    """The relays that take themselves for the active one: of the previous release the one that has the lock alone, of
+    this one the holder of the last term. The previous release knows no terms."""
+    alone = system.cluster.value(
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND (classid, objid) = (%s, %s)"
+        " AND mode = 'ExclusiveLock'",
         *RELAY_LOCK,
     )
+    return alone + len(system.cluster.ask(SEATED))
 
 
 def test_an_upgrade_under_load_and_its_way_back_lose_and_double_nothing(previous: Path) -> None:

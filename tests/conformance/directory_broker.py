@@ -54,7 +54,7 @@ class DirectoryBroker(EventBroker):
     def courier(self, go_on: Callable[[], bool] = lambda: True) -> Courier:
         from events.brokers.publish_outbox import PublishingCourier  # Django makes the broker before it has models.
 
-        return PublishingCourier(DirectoryPublisher(self))
+        return PublishingCourier(DirectoryPublisher(self), go_on=go_on)
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> DirectoryConsumer:
         return DirectoryConsumer(self, self.subscriptions[queue_name], prefetch=prefetch, timeout=timeout / 1000)

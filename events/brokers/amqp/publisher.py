@@ -10,7 +10,7 @@ import pika
 
 from ...envelope import CONTENT_TYPE
 from ...logger import get_logger
-from ..contract import Outgoing
+from ..contract import GivenUpError, Outgoing
 from .calls import Calls
 from .connection import CONNECTION_ERRORS, ManualConnection
 from .declare import declare
@@ -61,6 +61,8 @@ class RabbitmqPublisher:
         """
         self._ensure_open()
         self._run_until(lambda: not self.blocked, what="room")
+        if not self._go_on():
+            raise GivenUpError("told not to go on")
         self._returned.clear()
         self._refused.clear()
         self._open_tags = set(range(self._next_tag, self._next_tag + len(messages)))

@@ -17,10 +17,10 @@ import pika
 import pytest
 from django.db import connection, connections, transaction
 
-from events.models import OutboxMessage, Process, StoredEvent
-from events.relay.leader import RELAY_LOCK
+from events.models import OutboxMessage, StoredEvent
 from tests.conformance.processes import Manage
 from tests.effects.models import Account
+from tests.support.seat import seated, seated_process, unseat
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.postgres]
 
@@ -256,27 +256,3 @@ def test_nothing_is_lost_or_inverted_while_relays_are_killed_and_unseated(
     lost = events - len({event["id"] for event in published})
     doubled = len(published) - events + lost
     assert (lost, observer.inversions()) == (0, 0), f"of {events}; {doubled} were published twice"
-
-
-def seated() -> list[int]:
-    """The server process of the session that holds the relay's lock."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND (classid, objid) = (%s, %s)"
-            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-            RELAY_LOCK,
-        )
-        return [pid for (pid,) in cursor.fetchall()]
-
-
-def unseat() -> None:
-    """End the session that holds the relay's lock, and no other."""
-    with connection.cursor() as cursor:
-        for pid in seated():
-            cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
-
-
-def seated_process() -> int | None:
-    """The process whose heartbeat says that it is the active relay."""
-    active = Process.objects.alive().filter(figures__relay_active=True)
-    return active.values_list("pid", flat=True).first()

@@ -5,10 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import dramatiq
 import pytest
@@ -17,17 +16,20 @@ from django.db import connection, connections, transaction
 
 from events.bus import emit, emit_many
 from events.models import Delivery, OutboxMessage
-from events.outbox.notify import WAKE_LOCK
-from events.relay.relay import Relay, leadership_and_listener
+from events.relay.earlier import RELAY_LOCK
+from events.relay.relay import Relay, lease_and_listener
 from events.relay.session import PostgresSession
 from tests.conformance.processes import Manage
 from tests.conformance.rabbitmq import remove_queues
 from tests.effects.events import Rang
 from tests.effects.models import Effect
-from tests.events.relay.test_order import seated, unseat
 from tests.support.effects import all_done, ring
+from tests.support.seat import seated, seated_process, unseat
 
 Eventually = Callable[..., None]
+
+
+TAKE_WAKE_LOCK = "SELECT pg_try_advisory_lock(%s)"
 
 
 @contextmanager
@@ -82,27 +84,11 @@ def test_a_relay_whose_session_was_ended_stops_and_stands_by(place: None, eventu
     assert not second.active
 
 
-@pytest.mark.postgres
-def test_a_seat_is_lost_with_its_session_and_its_holder_sees_it_at_once(
-    transactional_db: None, eventually: Eventually
-) -> None:
-    (leader, _), (rival, _) = leadership_and_listener(), leadership_and_listener()
-    assert leader.acquire()
-    assert leader.held()
-    assert not rival.acquire()
-    unseat()
-    eventually(lambda: not leader.held(), within=2)
-    eventually(rival.acquire, within=2)
-    assert rival.held()
-    leader.release()
-    rival.release()
-
-
 def test_an_alarm_raised_while_the_relay_carries_is_there_when_it_would_wait(
     place: None, eventually: Eventually
 ) -> None:
-    leadership, listener = leadership_and_listener()
-    assert leadership.acquire()
+    lease, listener = lease_and_listener("one")
+    assert lease.acquire()
     listener.start()
     ring(1)
     with listener.asleep() as asleep:
@@ -110,7 +96,7 @@ def test_an_alarm_raised_while_the_relay_carries_is_there_when_it_would_wait(
         assert not listener.notified()
         ring(1)
         eventually(listener.notified)
-        assert leadership.held()  # looking at the socket must not swallow what it says
+        assert lease.held()  # looking at the socket must not swallow what it says
         begun = time.monotonic()
         listener.wait(30)
         assert time.monotonic() - begun < 15
@@ -120,12 +106,12 @@ def test_an_alarm_raised_while_the_relay_carries_is_there_when_it_would_wait(
     with listener.asleep() as asleep:
         assert asleep
         assert not listener.notified()  # an alarm of the last sleep is over: what raised it is there to be carried
-    leadership.release()
+    lease.release()
 
 
 @pytest.mark.postgres
 def test_those_who_stand_by_are_not_woken(place: None, eventually: Eventually) -> None:
-    (leader, listener), (rival, other) = leadership_and_listener(), leadership_and_listener()
+    (leader, listener), (rival, other) = lease_and_listener("one"), lease_and_listener("another")
     assert leader.acquire()
     listener.start()
     assert not rival.acquire()
@@ -147,67 +133,50 @@ def test_events_that_come_one_by_one_are_carried_with_the_alarm_left_on(
     place: None, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To turn it off and on again for each would cost five questions to the database and delay the next."""
-    asked: list[tuple[int, int]] = []
+    asked: list[str] = []
     ask = PostgresSession.ask
 
-    def count(session: PostgresSession, sql: str, key: tuple[int, int]) -> bool:
-        asked.append(key)
-        return ask(session, sql, key)
+    def count(session: PostgresSession, sql: str, parameters: Sequence[Any]) -> bool:
+        asked.append(sql)
+        return ask(session, sql, parameters)
 
     monkeypatch.setattr(PostgresSession, "ask", count)
     stop = threading.Event()
     relay = Relay(dramatiq.get_broker(), stop=stop)
     with running(relay, stop=stop):
-        eventually(lambda: WAKE_LOCK in asked)
+        eventually(lambda: asked.count(TAKE_WAKE_LOCK))
         for _ in range(20):
             ring(1)
             eventually(lambda: not OutboxMessage.objects.filter(subscriber="").exists())
-        assert asked.count(WAKE_LOCK) <= 20  # twice for each event otherwise
+        assert asked.count(TAKE_WAKE_LOCK) <= 10  # once for each event otherwise
 
 
 def test_a_relay_goes_on_after_however_many_errors(monkeypatch: pytest.MonkeyPatch, eventually: Eventually) -> None:
     """A night without a database is thousands."""
     turns = 0
 
-    def nothing_answers() -> NoReturn:
+    def nothing_answers(relay: str, *, seconds: float) -> NoReturn:
         nonlocal turns
         turns += 1
         raise ConnectionError("nothing answers")
 
-    monkeypatch.setattr("events.relay.relay.RECONNECT_BACKOFF", (1, 1))
-    monkeypatch.setattr("events.relay.relay.leadership_and_listener", nothing_answers)
+    monkeypatch.setattr("events.relay.relay.RELAY_BACKOFF", (1, 1))
+    monkeypatch.setattr("events.relay.relay.lease_and_listener", nothing_answers)
     stop = threading.Event()
     with running(Relay(dramatiq.get_broker(), stop=stop), stop=stop):
         eventually(lambda: turns > 1_200, within=60)
 
 
-def test_a_seat_is_lost_when_its_lock_file_was_removed(transactional_db: None) -> None:
-    if connection.vendor != "sqlite":
-        pytest.skip("the lock is a file beside SQLite alone")
-    (leader, _), (rival, _) = leadership_and_listener(), leadership_and_listener()
-    assert leader.acquire()
-    assert not rival.acquire()
-    Path(f"{connection.settings_dict['NAME']}.relay").unlink()
-    assert not leader.held()
-    assert rival.acquire()
-    assert rival.held()
-    leader.release()
-    rival.release()
-
-
 @pytest.mark.postgres
 def test_a_killed_relay_is_followed_within_five_seconds(manage: Manage, eventually: Eventually) -> None:
     relays = [manage("relay"), manage("relay")]
-    eventually(seated, within=60)
-    with connection.cursor() as cursor:  # both sessions are there: one sits, one asks for the seat
-        eventually(lambda: cursor.execute(LISTENERS) or cursor.fetchone()[0] == 2, within=60)
-        (first,) = seated()
-        cursor.execute("SELECT application_name, client_port FROM pg_stat_activity WHERE pid = %s", [first])
-        port = cursor.fetchone()[1]
-    active = next(process for process in relays if _has_port(process.pid, port))
-    manage.kill(active)
+    with connection.cursor() as cursor:  # both sessions are there: one carries, one stands by
+        eventually(lambda: cursor.execute(SESSIONS, RELAY_LOCK) or cursor.fetchone()[0] == 2, within=60)
+    eventually(seated_process, within=20)
+    first = seated_process()
+    manage.kill(next(process for process in relays if process.pid == first))
     killed = time.monotonic()
-    eventually(lambda: seated() not in ([], [first]), within=5)
+    eventually(lambda: seated_process() not in (None, first), within=5)
     assert time.monotonic() - killed < 5
     with transaction.atomic():
         emit(Rang(number=1))
@@ -215,21 +184,10 @@ def test_a_killed_relay_is_followed_within_five_seconds(manage: Manage, eventual
 
 
 #: The sessions of relays, active and standing by.
-LISTENERS = (
-    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-    " AND (query LIKE 'SELECT pg_%advisory%' OR query LIKE 'LISTEN%') AND pid <> pg_backend_pid()"
+SESSIONS = (
+    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND (classid, objid) = (%s, %s)"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
-
-
-def _has_port(pid: int, port: int) -> bool:
-    """Whether a process has a TCP connection from this local port."""
-    inodes = {
-        line.split()[9]
-        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
-        if line.split()[1].endswith(f":{port:04X}")
-    }
-    links = (link.readlink() for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink())
-    return any(str(link) == f"socket:[{inode}]" for link in links for inode in inodes)
 
 
 def test_a_delay_is_kept_to_within_a_second_and_nothing_comes_early(manage: Manage, eventually: Eventually) -> None:
@@ -264,8 +222,8 @@ def test_a_delay_survives_the_end_of_every_process(manage: Manage, eventually: E
 
 def test_a_retry_comes_when_its_backoff_is_over_not_at_the_next_poll(place: None, eventually: Eventually) -> None:
     """What a failure schedules wakes a sleeping relay, as an event does."""
-    leadership, listener = leadership_and_listener()
-    assert leadership.acquire()
+    lease, listener = lease_and_listener("one")
+    assert lease.acquire()
     listener.start()
     ring(1)
     (row,) = OutboxMessage.objects.all()
@@ -284,7 +242,7 @@ def test_a_retry_comes_when_its_backoff_is_over_not_at_the_next_poll(place: None
             OutboxMessage.objects.schedule([retry])
         sleeper.join(10 if connection.vendor == "postgresql" else 1)
         assert woken
-    leadership.release()
+    lease.release()
     connections.close_all()
 
 
