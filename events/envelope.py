@@ -12,7 +12,7 @@ from pydantic import StringConstraints, TypeAdapter, ValidationError
 from pydantic_core import to_json
 from typing_extensions import TypedDict
 
-from .event import VERSIONS, Event, Meta, event_class
+from .event import VERSIONS, Event, Meta, catalogue, event_class
 
 CONTENT_TYPE = "application/cloudevents+json"
 
@@ -38,6 +38,14 @@ WIRE = TypeAdapter(Wire)
 
 class UndecodableError(ValueError):
     """Bytes that are no CloudEvent, or data that do not fit the class of the topic."""
+
+
+class UnknownTopicError(UndecodableError):
+    """No event class is declared here for the topic."""
+
+
+class NewerVersionError(Exception):
+    """An event of a version that is newer than every class of its topic here."""
 
 
 class Envelope(NamedTuple):
@@ -113,14 +121,19 @@ class Envelope(NamedTuple):
         return json.dumps(self.data, ensure_ascii=False)
 
     def event(self, *, attempt: int, run: int) -> Event:
-        """The typed event. Unknown fields are ignored: a newer writer may have added them.
+        """The typed event. Unknown fields are ignored: a writer may have added them without a new version.
 
-        Raises UndecodableError when the topic has no class or the data do not fit it.
+        Raises UndecodableError when the topic has no class or the data do not fit it, and NewerVersionError.
         """
         cls = event_class(self.topic, version=self.version)
         if cls is None:
-            raise UndecodableError(
+            raise UnknownTopicError(
                 f"no event class is declared for topic {self.topic!r}: declare one, or narrow the subscriber's pattern"
+            )
+        if self.version > max(catalogue[self.topic]):
+            raise NewerVersionError(
+                f"{self.topic} has version {self.version}; the newest that this code knows is "
+                f"{max(catalogue[self.topic])}: deploy the code that declares it"
             )
         try:
             event = cls.model_validate_json(to_json(self.data), extra="ignore")

@@ -134,8 +134,8 @@ class Event(BaseModel):
 
 
 def event_class(topic: str, *, version: int) -> type[Event] | None:
-    """The class that reads a topic: of this version, or else of the newest declared version (a newer writer may only
-    have added fields). None for an undeclared topic."""
+    """The class that reads a topic: of this version, or else of the newest declared version. None for an undeclared
+    topic."""
     versions = catalogue.get(topic)
     return None if not versions else versions.get(version) or versions[max(versions)]
 

@@ -4,7 +4,8 @@
 |-----------------|--------|-------------------------------------------|----------------------------------------|
 | (no row)        |        | no outcome yet                            | runs                                   |
 | retrying        | ''     | an attempt has begun, its outcome is open | runs; if redelivered, as a new attempt |
-| retrying        | text   | an attempt has failed, its retry is owed  | runs if its attempt is higher          |
+| retrying        | text   | an attempt has failed, its retry is owed; | runs if its attempt is higher          |
+|                 |        | or none could begin yet (`postpone.py`)   |                                        |
 | done            |        | the effect is committed                   | is acknowledged and skipped            |
 | dead, discarded | text   | given up                                  | is acknowledged and skipped            |
 
@@ -13,6 +14,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -115,6 +117,22 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         delivery.body = body if dead else None
         delivery.save(update_fields=["reason", "body"])
         return delivery
+
+    def postponed_since(self, key: DeliveryKey, *, attempt: int, reason: str, now: dt.datetime) -> dt.datetime | None:
+        """Record that an attempt could not begin, in the caller's transaction; returns since when it could not for this
+        reason, or None if the delivery is final."""
+        # An attempt counts once it has begun: a copy that the broker marks as redelivered must run, too.
+        state = {"attempts": attempt - 1, "reason": reason[:500]}
+        row, is_new = self.get_or_create(**key._asdict(), defaults={"state": "retrying", "at": now, **state})
+        if is_new:
+            return now
+        row = self.select_for_update().get(pk=row.pk)
+        if row.state != "retrying":
+            return None
+        row.at = row.at if row.reason == state["reason"] else now
+        row.attempts, row.reason = attempt - 1, reason[:500]
+        row.save(update_fields=["attempts", "reason", "at"])
+        return row.at
 
     def _write(
         self, keys: Sequence[DeliveryKey], state: str, attempts: dict[DeliveryKey, int], time_limit: int | None = None

@@ -26,7 +26,9 @@ from ..outbox.messages import OutboxRow
 from ..outbox.models import OutboxMessage, StoredEvent
 from ..subscription import PermanentFailure, RetryAfter, Subscription
 from .delivery import DeliveryFailedError, ExhaustedError, Failure, StillRunningError, key_of
+from .message import ReceivedMessage
 from .models import Attempt, Delivery
+from .postpone import postpone, waits_for_newer_code
 
 log = get_logger("events.delivery")
 
@@ -117,7 +119,10 @@ def dead_letter(rows: Sequence[OutboxRow], *, reason: str) -> None:
 def _record_failure(subscription: Subscription, failure: Failure, now: dt.datetime) -> OutboxMessage | None:
     """Record one failure; returns the outbox row of its retry, or None without a retry."""
     message, error = failure.message, failure.error
-    dead = isinstance(error, NO_RETRY) or failure.attempt > subscription.max_retries
+    newer = waits_for_newer_code(error, message)
+    if newer and (row := _postponed(subscription, message, error, now)):
+        return row
+    dead = newer or isinstance(error, NO_RETRY) or failure.attempt > subscription.max_retries
     reason = _storable(traceback.format_exception_only(error)).strip()
     delivery = Delivery.objects.record_failure(
         key_of(subscription, message), attempts=failure.attempt, dead=dead, reason=reason, body=message.encoded
@@ -153,6 +158,18 @@ def _record_failure(subscription: Subscription, failure: Failure, now: dt.dateti
         priority=message.priority,
         claimed=False,
     )
+
+
+def _postponed(
+    subscription: Subscription, message: ReceivedMessage, error: BaseException, now: dt.datetime
+) -> OutboxMessage | None:
+    row = postpone(key_of(subscription, message), message, reason=str(error), now=now)
+    if row is not None and message.envelope is not None:
+        StoredEvent.objects.import_foreign([_line(message.envelope)])
+        log.warning(
+            "waits for newer code", event_id=str(message.event_id), subscriber=subscription.name, reason=str(error)
+        )
+    return row
 
 
 def _storable(lines: list[str]) -> str:

@@ -102,7 +102,7 @@ def requeue(chosen: QuerySet[Any], *, advance: Advance | None = None) -> tuple[i
         )
         known_dead = [one for one in dead if one.event_id in known]
         now = database_now(connections[router.db_for_write(Delivery)])
-        Delivery.objects.filter(pk__in=[one.pk for one in known_dead]).update(state="retrying", attempts=0)
+        Delivery.objects.filter(pk__in=[one.pk for one in known_dead]).update(state="retrying", attempts=0, at=now)
         OutboxMessage.objects.schedule(
             [
                 OutboxMessage(
