@@ -110,8 +110,8 @@ SECRET_KEY = secret_key()
 # Django -------------------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
+    "events",  # before django_dramatiq, whose `rundramatiq` it replaces
     "django_dramatiq",
-    "events",
     "feeds",
     "notifications",
     "airy",

@@ -6,6 +6,7 @@ from typing import Any
 
 import dramatiq
 from django.core.checks import CheckMessage, Error, Warning
+from django.core.management import get_commands
 from django.db import connections, router
 
 from .brokers.contract import EventBroker
@@ -34,6 +35,22 @@ def check_broker(**kwargs: Any) -> list[CheckMessage]:
             f"{name} cannot carry events.",
             hint='Set DRAMATIQ_BROKER["BROKER"] to "events.brokers.rabbitmq.RabbitmqBroker" or the embedded one.',
             id="events.E001",
+        )
+    ]
+
+
+def check_command(**kwargs: Any) -> list[CheckMessage]:
+    """Where the broker is at a server, `manage.py rundramatiq` is ours: Django takes the command of the first app that
+    has one of this name."""
+    broker, ours = dramatiq.get_broker(), __package__
+    if not isinstance(broker, EventBroker) or broker.in_process or get_commands().get("rundramatiq") == ours:
+        return []
+    return [
+        Warning(
+            "`manage.py rundramatiq` is not that of events: a worker that dies ends the others, and the relay stops"
+            " while a subscriber holds the interpreter.",
+            hint=f'Put "{ours}" before "django_dramatiq" in INSTALLED_APPS.',
+            id="events.W004",
         )
     ]
 

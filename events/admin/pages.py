@@ -21,7 +21,7 @@ from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django_dramatiq.models import Task
+from django_dramatiq.admin import Task
 
 from ..inbox.models import Attempt, DeadLetter, Delivery
 from ..outbox.models import OutboxMessage, StoredEvent

@@ -1,4 +1,4 @@
-"""What one worker process starts, and how it ends.
+"""The processes of workers and relay: what each starts, who starts it again, and how it ends.
 
 Promise: however a process ends, its messages are finished, given back, or delivered again by the next process.
 Runs in: every process of `rundramatiq`, `manage.py relay` and `manage.py up`.

@@ -10,6 +10,7 @@ from ..inbox.delivery import DeliveryFailedError, StillRunningError, process, un
 from ..inbox.message import ReceivedMessage
 from ..inbox.time_limit import DeliveryTimeLimit
 from ..subscription import Subscription
+from .busy import running
 
 
 def declare_actor(broker: Broker, subscription: Subscription) -> None:
@@ -20,7 +21,8 @@ def declare_actor(broker: Broker, subscription: Subscription) -> None:
     guard = limit.guard if limit else unlimited
 
     def consume(*messages: ReceivedMessage) -> None:
-        process(subscription, messages, guard=guard)
+        with running(subscription.name):
+            process(subscription, messages, guard=guard)
 
     broker.subscribe(subscription)
     Actor(

@@ -1,4 +1,4 @@
-"""Services: what runs beside the workers of a process: the relay, the heartbeat and, where the relay is active,
+"""Services: what runs beside the workers of a process: the heartbeat and, where it has a relay, the relay and
 reconcile."""
 
 from __future__ import annotations
@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
+from typing import Any
 
 from django.db import Error, close_old_connections, connections
 from dramatiq.broker import Broker
@@ -18,6 +19,7 @@ from ..pool import get_pool
 from ..relay.relay import Relay
 from ..repair.announce import announce
 from ..repair.reconcile import Reconciler
+from .busy import busy_figures
 from .heartbeat import arrive, beat, leave
 
 log = get_logger("events.relay")
@@ -27,22 +29,24 @@ HEARTBEAT_INTERVAL = 5.0
 #: Seconds between two searches for what the broker lost.
 RECONCILE_INTERVAL = 30.0
 #: Seconds that tasks in the pool get to finish when the worker ends.
-POOL_GRACE = 10.0
+POOL_GRACE = 5.0
 
 
 class WorkerServices:
-    """Three threads of a process: relay, heartbeat, reconcile."""
+    """The threads of a process beside its workers: a heartbeat; unless the relay runs elsewhere, relay and
+    reconcile."""
 
-    def __init__(self, broker: EventBroker, *, kind: str = "worker") -> None:
+    def __init__(self, broker: EventBroker, *, kind: str = "worker", threads: int = 0, relay: bool = True) -> None:
+        """threads: of the worker, for the heartbeat to say how many of them are busy."""
         self._stop = threading.Event()
         self._kind = kind
         self._broker = broker
-        self._relay = Relay(broker, stop=self._stop)
-        self._threads = [
-            threading.Thread(target=self._relay.run, name="relay", daemon=True),
-            threading.Thread(target=self._beat, name="heartbeat", daemon=True),
-            threading.Thread(target=self._reconcile, name="reconcile", daemon=True),
-        ]
+        self._worker_threads = threads
+        self._relay = Relay(broker, stop=self._stop) if relay else None
+        targets = {"heartbeat": self._beat}
+        if self._relay:
+            targets |= {"relay": self._relay.run, "reconcile": self._reconcile}
+        self._threads = [threading.Thread(target=target, name=name, daemon=True) for name, target in targets.items()]
 
     def start(self) -> None:
         """Start the threads; the heartbeat announces this process's subscribers first."""
@@ -65,7 +69,7 @@ class WorkerServices:
                     announce()
                     arrive(self._kind)
                     announced = True
-                beat(self._kind, relay_active=self._relay.active)
+                beat(self._kind, **self._figures())
             except Exception as error:  # noqa: BLE001 - a heartbeat that cannot be written is missed: that is the alarm
                 log.warning("heartbeat missed", error=repr(error))
             if self._stop.wait(HEARTBEAT_INTERVAL):
@@ -74,11 +78,15 @@ class WorkerServices:
                 connections.close_all()
                 return
 
+    def _figures(self) -> dict[str, Any]:
+        figures = {"relay_active": self._relay.active} if self._relay else {}
+        return figures | (busy_figures(self._worker_threads) if self._worker_threads else {})
+
     def _reconcile(self) -> None:
         reconciler = None
         while not self._stop.wait(RECONCILE_INTERVAL):
             try:
-                if not self._relay.active:
+                if not (self._relay and self._relay.active):
                     reconciler = None
                     connections.close_all()
                     continue
@@ -94,11 +102,13 @@ class HostServices(Middleware):
     """Starts the services with a worker process, and closes the task pool after it."""
 
     def __init__(self) -> None:
+        #: Whether a relay runs in this process, too. A supervisor gives it a process of its own.
+        self.relay = True
         self._services: WorkerServices | None = None
 
     def after_worker_boot(self, broker: Broker, worker: Worker) -> None:
         if isinstance(broker, EventBroker):
-            self._services = WorkerServices(broker)
+            self._services = WorkerServices(broker, threads=worker.worker_threads, relay=self.relay)
             self._services.start()
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
@@ -110,6 +120,11 @@ class HostServices(Middleware):
         get_pool().close(timeout=POOL_GRACE)
         if isinstance(broker, EventBroker):
             broker.release_unstarted()
-        for connection in connections.all(initialized_only=True):
-            if getattr(connection, "pool", None):
-                connection.close_pool()  # type: ignore[attr-defined]
+        close_pools()
+
+
+def close_pools() -> None:
+    """Close psycopg's pools."""
+    for connection in connections.all(initialized_only=True):
+        if getattr(connection, "pool", None):
+            connection.close_pool()  # type: ignore[attr-defined]

@@ -17,7 +17,6 @@ from django.conf import settings
 from tests.chaos import breakpoints
 from tests.chaos.load.crash_points import FOLDER, counted, crash_point
 from tests.chaos.load.topics import TOPIC_OF
-from tests.conformance.worker_command import worker_command
 from tests.support.seat import SEATED
 from tests.support.servers.postgres import Cluster, running_cluster
 from tests.support.servers.rabbitmq import Node, running_node
@@ -55,10 +54,10 @@ class System:
         assert self._running.pop(name).returncode == 0, self.logs()
 
     def worker(self, name: str, *, processes: int = 1, threads: int = 4) -> None:
-        """Keep a worker running, as `manage.py rundramatiq` starts it."""
+        """Keep workers running, and a relay beside them."""
         sizes = ("--processes", str(processes), "--threads", str(threads))
         queues = [f"airy.{name}" for name in TOPIC_OF]
-        self.keep(name, *worker_command(*sizes, also=("tests.chaos.load.subscribers",)), "--queues", *queues)
+        self.keep(name, "manage.py", "rundramatiq", *sizes, "--queues", *queues)
 
     def kill(self, name: str) -> None:
         """SIGKILL to a process and its children, at once."""

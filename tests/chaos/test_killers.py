@@ -37,16 +37,10 @@ def test_several_killers_end_as_dead_letters_and_all_neighbours_are_done(
         relay = manage("relay")
         eventually(lambda: not OutboxMessage.objects.exists(), within=60)
         manage.kill(relay)
-    restarts = 0
-    workers = [start(manage, tmp_path) for _ in range(2 if connection.vendor == "postgresql" else 1)]
+    for _ in range(2 if connection.vendor == "postgresql" else 1):
+        manage.worker(**{FOLDER: str(tmp_path)})
 
     def settled() -> bool:
-        nonlocal restarts
-        for number, worker in enumerate(workers):
-            if manage.has_ended(worker):  # what a supervisor does
-                manage.kill(worker)
-                workers[number] = start(manage, tmp_path)
-                restarts += 1
         final = Delivery.objects.filter(subscriber__startswith="effects.").exclude(state="retrying").count()
         return final == total * len(SUBSCRIBERS) and not OutboxMessage.objects.exists()
 
@@ -63,11 +57,7 @@ def test_several_killers_end_as_dead_letters_and_all_neighbours_are_done(
         effects = Counter(Effect.objects.filter(subscriber=name).values_list("number", flat=True))
         expected = set(range(total)) - (set(killers) if name == "moody" else set())
         assert effects == Counter(expected), name
-    print(f"killers' runs: {runs}, restarts: {restarts}")  # noqa: T201
-
-
-def start(manage: Manage, folder: Path):
-    return manage.worker(**{FOLDER: str(folder)})
+    print(f"killers' runs: {runs}")  # noqa: T201
 
 
 def number_of(delivery: Delivery) -> int:

@@ -6,22 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 from django.db import connection
-
-from tests.conformance.worker_command import worker_command
-
-
-def _lives(pid: str) -> bool:
-    try:
-        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False  # it has just ended, and its parent knows
 
 
 def database_url() -> str:
@@ -40,7 +30,6 @@ class Manage:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._started: list[subprocess.Popen] = []
-        self._orphaned: dict[int, float] = {}
 
     def __call__(self, *arguments: str, **environment: str) -> subprocess.Popen:
         return self.start(sys.executable, "manage.py", *arguments, **environment)
@@ -60,28 +49,13 @@ class Manage:
         return process
 
     def worker(self, *, processes: int = 1, threads: int = 4, **environment: str) -> subprocess.Popen:
-        """A worker, started as `manage.py rundramatiq` starts it, without the first start of Django."""
-        command = worker_command("--processes", str(processes), "--threads", str(threads))
-        return self.start(*command, **environment)
+        """Workers, and the relay beside them."""
+        return self("rundramatiq", "--processes", str(processes), "--threads", str(threads), **environment)
 
     def log(self) -> str:
         """What the processes wrote."""
         log = self._folder / "manage.log"
         return log.read_text(errors="replace") if log.exists() else ""
-
-    def has_ended(self, process: subprocess.Popen) -> bool:
-        """Whether a worker is to be started again: it ended, or its child did ten seconds ago and it did not notice.
-
-        Dramatiq's parent process waits until its child is up. If the child is killed at that moment, the parent waits
-        for a lock for ever, and takes no signal.
-        """
-        if process.poll() is not None:
-            return True
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        if children and not any(map(_lives, children)):
-            return time.monotonic() > self._orphaned.setdefault(process.pid, time.monotonic()) + 10
-        self._orphaned.pop(process.pid, None)
-        return False
 
     @staticmethod
     def kill(process: subprocess.Popen) -> None:

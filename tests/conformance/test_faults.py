@@ -118,18 +118,11 @@ def workers(case: Case, manage: Manage) -> Iterator[Manage]:
 
 
 def supervise(case: Case, workers: Manage, *, until: Callable[[], bool]) -> None:
-    """Start a new worker whenever one has ended, until what is hoped for has come and nothing is owed any more."""
+    """Run a worker, which is started again whenever it ends, until what is hoped for has come and nothing is owed any
+    more."""
     environment = case.candidate.environment(case.namespace) | {"AIRY_TEST_DELIVERY_LOG": str(case.delivery_log)}
-    worker = workers.worker(**environment)
-
-    def done() -> bool:
-        nonlocal worker
-        if workers.has_ended(worker):  # what a supervisor does
-            workers.kill(worker)
-            worker = workers.worker(**environment)
-        return until() and not OutboxMessage.objects.exists()
-
-    case.eventually(done, within=240)
+    workers.worker(**environment)
+    case.eventually(lambda: until() and not OutboxMessage.objects.exists(), within=240)
 
 
 def all_final() -> bool:

@@ -1,6 +1,7 @@
 """Subscribers of every kind; each leaves one Effect per event."""
 
 import os
+import re
 import signal
 
 from django.db import connection
@@ -27,6 +28,9 @@ def moody(event: Rang) -> None:
     if event.mood == "killer":
         count_up(f"killer_{event.number}", 1)
         os.kill(os.getpid(), signal.SIGKILL)
+    if event.mood == "stuck":
+        count_up("stuck", 1)
+        re.match(r"(a+)+$", "a" * 40 + "!")  # takes hours, and holds the interpreter's lock
 
 
 @subscriber("bell.*", batch=200, max_retries=2, min_backoff=50, max_backoff=200)

@@ -11,7 +11,7 @@ from dramatiq.brokers.stub import StubBroker
 from events.brokers.contract import EventBroker
 from events.brokers.embedded import EmbeddedBroker
 from events.brokers.rabbitmq import RabbitmqBroker
-from events.checks import check_broker, check_time_limits
+from events.checks import check_broker, check_command, check_time_limits
 from tests.support.broker_case import only
 
 
@@ -30,6 +30,18 @@ def test_a_method_that_a_broker_of_ones_own_lacks_is_an_error_that_names_it(monk
     assert [one.msg for one in check_broker()] == [
         f"Unfinished has no method {name}()." for name in ("courier", "consume")
     ]
+
+
+def test_a_project_whose_rundramatiq_is_not_ours_is_warned_where_the_broker_is_at_a_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dramatiq.get_broker", RabbitmqBroker)
+    assert check_command() == []
+    monkeypatch.setattr("events.checks.get_commands", lambda: {"rundramatiq": "django_dramatiq"})
+    (warning,) = check_command()
+    assert 'Put "events" before "django_dramatiq"' in str(warning.hint)
+    monkeypatch.setattr("dramatiq.get_broker", EmbeddedBroker)
+    assert check_command() == []
 
 
 def test_a_run_that_rabbitmq_would_not_wait_for_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:

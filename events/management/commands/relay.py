@@ -1,7 +1,6 @@
-"""`manage.py relay`: the relay alone, for workers that run without one or a place of its own."""
+"""`manage.py relay`: the relay alone, in a place of its own."""
 
 import signal
-import threading
 from typing import Any
 
 import dramatiq
@@ -9,7 +8,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
 from ...brokers.contract import EventBroker
-from ...worker.services import WorkerServices
+from ...worker.signals import Signals
+from ...worker.tasks import run_relay
 
 
 class Command(BaseCommand):
@@ -23,11 +23,7 @@ class Command(BaseCommand):
             raise CommandError(
                 "The embedded broker needs no separate relay. Run `manage.py rundramatiq` or `manage.py up`."
             )
-        stop = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stop.set())
-        services = WorkerServices(broker, kind="relay")
-        services.start()
+        signals = Signals(signal.SIGINT, signal.SIGTERM)
         self.stdout.write(_("The relay is running. Press Ctrl+C to stop."))
-        stop.wait()
-        services.stop()
+        self.stdout.flush()
+        run_relay(signals, broker)

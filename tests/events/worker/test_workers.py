@@ -62,16 +62,8 @@ def test_a_message_that_kills_its_worker_ends_as_a_dead_letter_and_its_neighbour
         emit(Rang(number=20, mood="killer"))
     ring(20, start=21)
 
-    worker = manage.worker()
-
-    def settled() -> bool:
-        nonlocal worker
-        if manage.has_ended(worker):  # what a supervisor does
-            manage.kill(worker)
-            worker = manage.worker()
-        return all_done(41)
-
-    eventually(settled, within=120)
+    manage.worker()
+    eventually(lambda: all_done(41), within=120)
     dead = Delivery.objects.get(state="dead")
     assert dead.subscriber == "effects.moody"
     assert "kills its worker" in dead.reason
