@@ -47,8 +47,8 @@ def deliver(*, times: int = 1) -> int:
 
 def take() -> dict[str, list[ReceivedMessage]]:
     """Take everything that is due out of the outbox, by subscriber: for `run`, in any order and any number of times."""
-    with transaction.atomic():
-        now = database_now(connections[router.db_for_read(OutboxMessage)])
+    with transaction.atomic(using=router.db_for_write(OutboxMessage)):
+        now = database_now(connections[router.db_for_write(OutboxMessage)])
         rows = OutboxMessage.objects.order_by("-priority", "id").as_rows()
         taken = [row for row in rows if row.subscriber or row.due is None or row.due <= now]
         if any(row.subscriber and row.due is not None for row in taken):

@@ -4,11 +4,12 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from ..db.primary import PrimaryModel
 from ..outbox.models import StoredEvent
 from .records import DeliveryQuerySet
 
 
-class Delivery(models.Model):
+class Delivery(PrimaryModel):
     """The inbox: the state of one event at one subscriber in one run, written in the transaction of the effect.
 
     `run` is 0, or the number of the replay. `records.py` has the table of states.
@@ -29,7 +30,7 @@ class Delivery(models.Model):
     reason = models.CharField(_("reason"), max_length=500, blank=True, default="")
     body = models.BinaryField(_("bytes"), null=True)
 
-    objects = DeliveryQuerySet.as_manager()
+    objects = DeliveryQuerySet.as_manager()  # type: ignore[misc]
 
     class Meta:
         verbose_name = _("delivery")
@@ -57,7 +58,7 @@ class DeadLetter(Delivery):
         verbose_name_plural = _("dead letters")
 
 
-class Attempt(models.Model):
+class Attempt(PrimaryModel):
     """A failed attempt of a delivery."""
 
     delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="failures", verbose_name=_("delivery"))

@@ -19,17 +19,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from django.db import connections, models, transaction
+from django.db import connections, transaction
 
 from ..db.dialect import ROWS_PER_STATEMENT, DeliveryKey, adapted, as_uuid, host_now
 from ..db.names import function, table
 from ..db.prepared import call
+from ..db.primary import PrimaryQuerySet
 
 if TYPE_CHECKING:
     from .models import Delivery
 
 
-class DeliveryQuerySet(models.QuerySet["Delivery"]):
+class DeliveryQuerySet(PrimaryQuerySet["Delivery"]):
     """The inbox."""
 
     def record_done(

@@ -15,6 +15,7 @@ from pydantic_core import to_json
 from ..db.dialect import ROWS_PER_STATEMENT, database_now
 from ..db.names import table
 from ..db.prepared import prepared_cursor
+from ..db.primary import PrimaryQuerySet
 from .notify import local_notification, notify_sleeping_relay
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Tables(NamedTuple):
     outbox: str
 
 
-class StoredEventQuerySet(models.QuerySet["StoredEvent"]):
+class StoredEventQuerySet(PrimaryQuerySet["StoredEvent"]):
     """The log."""
 
     def append(self, lines: Sequence[LogLine], *, priority: int = 0, delay: dt.timedelta | None = None) -> None:

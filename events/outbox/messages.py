@@ -20,6 +20,7 @@ from django.db.models.functions import Now
 from ..db.dialect import ROWS_PER_STATEMENT, DeliveryKey, adapted
 from ..db.names import table
 from ..db.prepared import prepared_cursor
+from ..db.primary import PrimaryQuerySet
 from ..envelope import Envelope
 from .notify import local_notification, notify_sleeping_relay
 
@@ -54,7 +55,7 @@ class OutboxRow(NamedTuple):
         return self.envelope.id
 
 
-class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
+class OutboxQuerySet(PrimaryQuerySet["OutboxMessage"]):
     """The outbox."""
 
     def new(self) -> OutboxQuerySet:

@@ -4,12 +4,13 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from ..db.primary import PrimaryModel
 from ..envelope import Envelope
 from .log import StoredEventQuerySet
 from .messages import OutboxQuerySet
 
 
-class StoredEvent(models.Model):
+class StoredEvent(PrimaryModel):
     """An event in the append-only log."""
 
     sequence = models.BigAutoField(_("sequence"), primary_key=True)
@@ -26,7 +27,7 @@ class StoredEvent(models.Model):
     suppressed = models.CharField(_("suppressed because"), max_length=200, blank=True)
     priority = models.PositiveSmallIntegerField(_("priority"), default=0, db_default=0)
 
-    objects = StoredEventQuerySet.as_manager()
+    objects = StoredEventQuerySet.as_manager()  # type: ignore[misc]
 
     class Meta:
         verbose_name = _("event")
@@ -57,7 +58,7 @@ class StoredEvent(models.Model):
         )
 
 
-class OutboxMessage(models.Model):
+class OutboxMessage(PrimaryModel):
     """A delivery that is still to be sent: new (`due` is NULL), or waiting for its time.
 
     `subscriber` is blank for "every subscriber of the topic". Only the embedded broker sets `claimed`, while the row is
@@ -81,7 +82,7 @@ class OutboxMessage(models.Model):
     #: Characters of the event's data, for passes that are bounded in bytes; 0: not known.
     size = models.PositiveIntegerField(_("size"), default=0, db_default=0)
 
-    objects = OutboxQuerySet.as_manager()
+    objects = OutboxQuerySet.as_manager()  # type: ignore[misc]
 
     class Meta:
         verbose_name = _("outbox message")

@@ -3,8 +3,10 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from ..db.primary import PrimaryModel
 
-class RelayTerm(models.Model):
+
+class RelayTerm(PrimaryModel):
     """The leadership of one relay, from its beginning until it expires. The highest number is the term that counts.
 
     A relay that carries renews its own term. A standby begins the next term once the last one has expired; it writes a

@@ -4,10 +4,11 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from ..db.primary import PrimaryModel
 from .watchlist import StragglerQuerySet
 
 
-class Subscription(models.Model):
+class Subscription(PrimaryModel):
     """A subscription as the workers announced it. (What the code declares is `events.subscription.Subscription`.)
 
     since: the end of the log when it was first announced. bindings: each pattern that was announced and not unbound
@@ -31,7 +32,7 @@ class Subscription(models.Model):
         return self.name
 
 
-class Straggler(models.Model):
+class Straggler(PrimaryModel):
     """A row of the watchlist: a delivery without an outcome whose turn has passed. Reconcile watches it until it has
     one.
 
@@ -47,7 +48,7 @@ class Straggler(models.Model):
     checked_at = models.DateTimeField(_("last checked"))
     healed = models.PositiveSmallIntegerField(_("times healed"), default=0)
 
-    objects = StragglerQuerySet.as_manager()
+    objects = StragglerQuerySet.as_manager()  # type: ignore[misc]
 
     class Meta:
         verbose_name = _("straggler")

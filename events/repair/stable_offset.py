@@ -35,7 +35,7 @@ class StableOffset:
 
     def advance(self) -> int:
         """The stable offset, as far as it is known yet."""
-        connection = connections[router.db_for_read(StoredEvent)]
+        connection = connections[router.db_for_write(StoredEvent)]
         if connection.vendor != "postgresql":
             return StoredEvent.objects.newest()
         if self._noted:
@@ -52,6 +52,6 @@ class StableOffset:
             self._noted, self._offset = None, newest
 
     def _writers(self) -> set[str]:
-        with connections[router.db_for_read(StoredEvent)].cursor() as cursor:
+        with connections[router.db_for_write(StoredEvent)].cursor() as cursor:
             cursor.execute(WRITERS, [table(StoredEvent)])
             return {transaction for (transaction,) in cursor.fetchall()}

@@ -6,9 +6,8 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from django.db import models
-
 from ..db.dialect import DeliveryKey
+from ..db.primary import PrimaryQuerySet
 
 if TYPE_CHECKING:
     from .models import Straggler  # noqa: F401 - in a class header
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 NEVER = dt.datetime.fromtimestamp(0, dt.UTC)
 
 
-class StragglerQuerySet(models.QuerySet["Straggler"]):
+class StragglerQuerySet(PrimaryQuerySet["Straggler"]):
     """The watchlist."""
 
     def watch(self, keys: Iterable[DeliveryKey], *, after: int, now: dt.datetime) -> None:

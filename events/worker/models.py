@@ -6,10 +6,11 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from ..db.primary import PrimaryModel
 from .processes import ProcessQuerySet
 
 
-class Process(models.Model):
+class Process(PrimaryModel):
     """The heartbeat of a worker or relay."""
 
     kind = models.CharField(_("kind"), max_length=20)
@@ -19,7 +20,7 @@ class Process(models.Model):
     beat_at = models.DateTimeField(_("last beat"), default=timezone.now)
     figures = models.JSONField(_("figures"), default=dict)
 
-    objects = ProcessQuerySet.as_manager()
+    objects = ProcessQuerySet.as_manager()  # type: ignore[misc]
 
     class Meta:
         verbose_name = _("process")
@@ -30,7 +31,7 @@ class Process(models.Model):
         return f"{self.kind} {self.pid}@{self.host}"
 
 
-class Installation(models.Model):
+class Installation(PrimaryModel):
     """The one row that says which installation this database belongs to. A broker is marked with it, so that a second
     installation does not take the first one's messages."""
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+
+from ..db.primary import PrimaryQuerySet
 
 if TYPE_CHECKING:
     from .models import Process  # noqa: F401 - in a class header
 
 
-class ProcessQuerySet(models.QuerySet["Process"]):
+class ProcessQuerySet(PrimaryQuerySet["Process"]):
     """Workers and relays."""
 
     #: After 15 s without a heartbeat a process counts as dead.

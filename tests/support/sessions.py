@@ -41,5 +41,6 @@ def another_connection(alias: str = "other", **settings: Any) -> Iterator[Any]:
         yield other
     finally:
         other.close()
-        other.close_pool()
+        if other.vendor == "postgresql":
+            other.close_pool()
         del connections[alias]
