@@ -83,6 +83,9 @@ def _processes() -> Iterator[Metric]:
     for kind, number in sorted(Counter(process.kind for process in alive).items()):
         processes.add_metric([kind], number)
     yield processes
+    for name, meaning in (("threads", "Threads of workers"), ("busy", "Threads of workers that run a delivery")):
+        number = sum(process.figures.get(name, 0) for process in alive)
+        yield GaugeMetricFamily(f"airy_worker_threads{'_busy' if name == 'busy' else ''}", meaning, number)
     pools = [(process.kind, process.figures.get("pool", {})) for process in alive if not _is_this(process)]
     yield from _pools([("this", asdict(get_pool().stats())), *pools])
 

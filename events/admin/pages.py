@@ -263,10 +263,10 @@ class ProcessAdmin(ReadOnlyAdmin):
     """Workers and relays: whether they are alive, and the figures of their last heartbeat. The pages reload by
     themselves."""
 
-    list_display = ["name", "state", "relay", "pool", "beat_at"]
+    list_display = ["name", "state", "relay", "busy", "pool", "beat_at"]
     ordering = ["-beat_at"]
-    fields = ["kind", "host", "pid", "state", "relay", "pool", "totals", "started_at", "beat_at"]
-    readonly_fields = ["state", "relay", "pool", "totals"]
+    fields = ["kind", "host", "pid", "state", "relay", "busy", "runs", "pool", "totals", "started_at", "beat_at"]
+    readonly_fields = ["state", "relay", "busy", "runs", "pool", "totals"]
 
     #: Seconds between two reloads, the same as between two heartbeats.
     REFRESH = 5
@@ -304,6 +304,16 @@ class ProcessAdmin(ReadOnlyAdmin):
         if process.silent or "relay_active" not in process.figures:
             return "—"
         return str(_("active") if process.figures["relay_active"] else _("standby"))
+
+    @admin.display(description=_("busy threads"))
+    def busy(self, process: Process) -> str:
+        busy, threads = process.figures.get("busy"), process.figures.get("threads")
+        return str(_("%(busy)s of %(threads)s") % {"busy": busy, "threads": threads}) if threads else "—"
+
+    @admin.display(description=_("runs at the moment"))
+    def runs(self, process: Process) -> SafeString:
+        rows = ((run["subscriber"], run["since"]) for run in process.figures.get("runs", ()))
+        return format_html_join("", "<div>{} · {}</div>", rows) or SafeString("—")
 
     @admin.display(description=_("task pool"))
     def pool(self, process: Any) -> SafeString:

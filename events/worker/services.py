@@ -14,6 +14,7 @@ from dramatiq.middleware import Middleware
 from dramatiq.worker import Worker
 
 from ..brokers.contract import EventBroker
+from ..db import discard
 from ..logger import get_logger
 from ..pool import get_pool
 from ..relay.relay import Relay
@@ -26,6 +27,8 @@ log = get_logger("events.relay")
 
 #: Seconds between heartbeats.
 HEARTBEAT_INTERVAL = 5.0
+#: Seconds from a heartbeat that was missed to the next one.
+SOON = 1.0
 #: Seconds between two searches for what the broker lost.
 RECONCILE_INTERVAL = 30.0
 #: Seconds that tasks in the pool get to finish when the worker ends.
@@ -70,9 +73,13 @@ class WorkerServices:
                     arrive(self._kind)
                     announced = True
                 beat(self._kind, **self._figures())
+                pause = HEARTBEAT_INTERVAL
             except Exception as error:  # noqa: BLE001 - a heartbeat that cannot be written is missed: that is the alarm
-                log.warning("heartbeat missed", error=repr(error))
-            if self._stop.wait(HEARTBEAT_INTERVAL):
+                log.warning("heartbeat missed", error=repr(error), again_in=SOON)
+                for connection in connections.all(initialized_only=True):
+                    discard(connection)
+                pause = SOON
+            if self._stop.wait(pause):
                 with suppress(Error):
                     leave(self._kind)
                 connections.close_all()

@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ..db import name_sessions
 from ..logger import get_logger
 from .guard import Guard, end_with_parent
 from .signals import HANDLED, Signals, block, unblock
@@ -139,7 +140,7 @@ class Supervisor:
             try:
                 self._signals.close()
                 self._guard.close()
-                code = live(child.task, parent=supervisor)
+                code = live(child.name, child.task, parent=supervisor)
             finally:
                 os._exit(code)
 
@@ -185,8 +186,9 @@ class Supervisor:
         return pids
 
 
-def live(task: Task, *, parent: int) -> int:
+def live(name: str, task: Task, *, parent: int) -> int:
     """Do the task of a process that was just made, with the signals blocked; returns its exit code."""
+    name_sessions(f"{name.split()[0]} {os.getpid()}")
     signals = Signals(signal.SIGTERM, signal.SIGHUP)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the supervisor, too, and it passes it on
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

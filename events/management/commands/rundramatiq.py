@@ -59,7 +59,7 @@ class Command(rundramatiq.Command):  # type: ignore[misc]
             supervisor=int(supervisor or os.getpid()),
         )
         if child:
-            sys.exit(live(to_do[child], parent=int(supervisor)))
+            sys.exit(live(child, to_do[child], parent=int(supervisor)))
         connections.close_all()
         close_pools()
         # Threads do not come along in a fork, and what they have locked stays locked. macOS bears no fork at all.

@@ -120,6 +120,19 @@ def test_a_process_page_shows_what_became_of_its_tasks(operator: Client) -> None
 
 
 @pytest.mark.django_db
+def test_a_worker_shows_its_busy_threads_and_what_they_run(operator: Client) -> None:
+    shown = process(1)
+    process(2)
+    runs = [{"subscriber": "shop.<b>", "since": "2026-01-01T00:00:00+00:00"}]
+    Process.objects.filter(pk=shown.pk).update(figures=shown.figures | {"threads": 8, "busy": 1, "runs": runs})
+    page = operator.get(ADDRESS).content.decode()
+    assert '<td class="field-busy">1 of 8</td>' in row_of(page, 1)
+    assert '<td class="field-busy">—</td>' in row_of(page, 2)
+    page = operator.get(f"{ADDRESS}{shown.pk}/change/").content.decode()
+    assert "shop.&lt;b&gt; · 2026-01-01T00:00:00+00:00" in page
+
+
+@pytest.mark.django_db
 def test_the_list_takes_as_many_statements_for_one_process_as_for_forty(
     operator: Client, django_assert_max_num_queries
 ) -> None:

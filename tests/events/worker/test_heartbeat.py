@@ -4,9 +4,12 @@ import datetime as dt
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable
 from dataclasses import asdict
 
+import dramatiq
+import psycopg
 import pytest
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -14,8 +17,11 @@ from django.utils import timezone
 from events.models import Process
 from events.pool import TaskPool
 from events.worker import heartbeat
+from events.worker.busy import busy_figures, running
 from events.worker.heartbeat import arrive, beat, leave
-from tests.conformance.processes import Manage
+from tests.conformance.processes import Manage, database_url
+from tests.support.effects import all_done, ring
+from tests.support.sessions import end_all_sessions
 
 Eventually = Callable[..., None]
 
@@ -91,12 +97,55 @@ def test_silent_is_who_missed_three_beats_by_the_databases_clock() -> None:
 def test_a_worker_stopped_in_order_leaves_no_row_and_one_that_is_killed_does(
     manage: Manage, eventually: Eventually
 ) -> None:
+    """The relay's process, which a broker at a server has, is like a worker here."""
+    kinds = 1 if dramatiq.get_broker().in_process else 2
     killed = manage.worker()
-    eventually(lambda: Process.objects.count() == 1, within=60)
+    eventually(lambda: Process.objects.count() == kinds, within=60)
     manage.kill(killed)
-    assert Process.objects.count() == 1
+    assert Process.objects.count() == kinds
     ended = manage.worker()
-    eventually(lambda: Process.objects.count() == 2, within=60)
+    eventually(lambda: Process.objects.count() == 2 * kinds, within=60)
     ended.send_signal(signal.SIGTERM)
     assert ended.wait(60) == 0
-    assert Process.objects.count() == 1
+    assert Process.objects.count() == kinds
+
+
+def test_a_worker_says_how_many_threads_are_busy_and_what_they_run() -> None:
+    assert busy_figures(8) == {"threads": 8, "busy": 0, "runs": []}
+    entered, released = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with running("shop.reserve_stock"):
+            entered.set()
+            released.wait(30)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        assert entered.wait(30)
+        found = busy_figures(8)
+    finally:
+        released.set()
+        thread.join()
+    assert (found["busy"], found["runs"][0]["subscriber"]) == (1, "shop.reserve_stock")
+    assert dt.datetime.fromisoformat(found["runs"][0]["since"]) <= timezone.now()
+    assert busy_figures(8)["busy"] == 0
+
+
+@pytest.mark.postgres
+@pytest.mark.rabbitmq
+def test_the_next_beat_after_a_restart_of_the_database_is_written(manage: Manage, eventually: Eventually) -> None:
+    """Though each thread of the worker has left a session in the pool that is stale now."""
+    manage.worker(threads=8, LOG_LEVEL="WARNING")
+    eventually(lambda: Process.objects.count() == 2, within=60)
+    ring(100)
+    eventually(lambda: all_done(100), within=60)
+    names = set(Process.objects.values_list("kind", "pid"))
+    with psycopg.connect(database_url()) as session:
+        named = session.execute("SELECT application_name FROM pg_stat_activity WHERE datname = current_database()")
+        assert {f"airy {kind} {pid}" for kind, pid in names} <= {name for (name,) in named}
+    assert end_all_sessions() > 4
+    since = timezone.now()
+    eventually(lambda: Process.objects.filter(beat_at__gt=since).count() == 2, within=12)
+    assert manage.log().count("heartbeat missed") <= 2
+    assert set(Process.objects.values_list("kind", "pid")) == names
