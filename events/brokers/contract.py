@@ -29,6 +29,8 @@ from ..subscription import Subscription
 
 #: Outbox rows that a courier moves in one call, at most.
 ROWS_PER_PASS = 500
+#: Bytes of their events, at most; one event that is larger is moved alone. New and due rows count by themselves.
+BYTES_PER_PASS = 8 * 1024 * 1024
 #: Rows among them whose due time has come, at most, while new rows wait, too.
 DUE_ROWS_PER_PASS = 100
 #: Full groups of one subscriber that are handed out or wait in a process, at most.
@@ -75,21 +77,48 @@ class Outgoing(NamedTuple):
     headers: dict[str, Any] | None = None
 
 
+class Answers(NamedTuple):
+    """What the broker answered, each message by its `message_id`.
+
+    | answer       | meaning                                                 | is it published?                  |
+    |--------------|---------------------------------------------------------|-----------------------------------|
+    | `confirmed`  | the broker has it for certain, in every queue it is for | yes                               |
+    | `returned`   | no queue wants it                                       | no                                |
+    | `refused`    | at least one queue did not take it                      | perhaps: other queues may have it |
+    | `forbidden`  | it is not taken as things are; why, with the cure       | no                                |
+    | `unanswered` | not yet; the answer may come with a later call          | perhaps                           |
+    | (none)       | the connection ended before the answer                  | perhaps                           |
+
+    error: what ended the call before its time. missing: queues of ours that do not exist and could not be made, each
+    with the reason, when that was found out; then no message of the call was published.
+    """
+
+    confirmed: set[str]
+    returned: set[str] = set()
+    refused: set[str] = set()
+    forbidden: dict[str, str] = {}
+    unanswered: set[str] = set()
+    error: ConnectionError | None = None
+    missing: dict[str, str] = {}
+
+
 class Publisher(Protocol):
-    """Publishes messages, each confirmed: what PublishingCourier needs of a broker."""
+    """Publishes messages, each answered for by itself: what PublishingCourier needs of a broker."""
 
-    def publish(self, messages: Sequence[Outgoing]) -> set[str]:
-        """Publish messages and wait until the broker has them for certain; returns the ids of those that no queue
-        took.
+    def publish(self, messages: Sequence[Outgoing]) -> Answers:
+        """Publish messages and wait until the broker has answered for them; returns the answers for these messages and
+        those that came meanwhile for earlier ones. A message without an answer must not hold up the others for long:
+        it is returned as unanswered, as long as the answer may still come.
 
-        Raises ConnectionError if not every message was confirmed: each of them may have been published or not.
+        Raises ConnectionError if nothing was published.
         """
 
     def keep_alive(self) -> None:
         """Keep the connection alive; returns at once."""
 
     def close(self) -> None:
-        """Close the connection. The next `publish` opens it again, and declares all queues before."""
+        """Close the connection; no answers come any more. The next `publish` opens it again, and declares all queues
+        before."""
 
 
 class TopologyError(RuntimeError):

@@ -36,6 +36,11 @@ log = get_logger("events.delivery")
 UNKNOWN_SUBSCRIBER = (
     "no subscriber has this name: if it was renamed, set its old name with name= and requeue; otherwise discard"
 )
+#: The reason of a dead letter whose event is lost.
+NO_EVENT = (
+    "its event is not in the log: the outbox was restored or loaded without it. If the event comes back, requeue; "
+    "otherwise discard"
+)
 #: Errors that no retry can mend.
 NO_RETRY = (PermanentFailure, UndecodableError, ExhaustedError)
 #: Milliseconds before a failure is recorded again: the first pause, the longest pause.
@@ -113,6 +118,22 @@ def dead_letter(rows: Sequence[OutboxRow], *, reason: str) -> None:
         key = DeliveryKey(row.event_id, row.subscriber, row.run)
         Delivery.objects.record_failure(key, attempts=row.attempt, dead=True, reason=reason, body=row.envelope.encode())
         log.error("dead letter", event_id=str(row.event_id), subscriber=row.subscriber, error=reason)
+    OutboxMessage.objects.filter(pk__in=[row.pk for row in rows]).delete()
+
+
+def bury(rows: Sequence[OutboxMessage]) -> None:
+    """Remove outbox rows whose event is not in the log, in the caller's transaction. One for a subscriber becomes a
+    dead letter; of one for every subscriber nobody knows whom it was for."""
+    for row in rows:
+        if row.subscriber:
+            key = DeliveryKey(row.event_id, row.subscriber, row.run)
+            Delivery.objects.record_failure(key, attempts=row.attempt, dead=True, reason=NO_EVENT, body=b"")
+        log.error(
+            "outbox row without an event: " + ("dead letter" if row.subscriber else "deleted"),
+            event_id=str(row.event_id),
+            subscriber=row.subscriber,
+            row=row.pk,
+        )
     OutboxMessage.objects.filter(pk__in=[row.pk for row in rows]).delete()
 
 

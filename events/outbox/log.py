@@ -132,10 +132,12 @@ def _append_statement(tables: Tables, rows: tuple[str, ...]) -> str:
     values = rows[0] if rows == (_JSON_ROWS,) else f"VALUES {', '.join(rows)}"
     return f"""
         WITH logged AS (
-            INSERT INTO {tables.log} ({LOG_COLUMNS}, priority) {values} RETURNING event_id, suppressed
+            INSERT INTO {tables.log} ({LOG_COLUMNS}, priority) {values}
+            RETURNING event_id, suppressed, pg_column_size(data) AS size
         )
-        INSERT INTO {tables.outbox} (event_id, subscriber, due, run, attempt, priority, claimed)
-        SELECT event_id, '', statement_timestamp() + %s::interval, 0, 1, %s, false FROM logged WHERE suppressed = ''
+        INSERT INTO {tables.outbox} (event_id, subscriber, due, run, attempt, priority, claimed, size)
+        SELECT event_id, '', statement_timestamp() + %s::interval, 0, 1, %s, false, size FROM logged
+        WHERE suppressed = ''
         RETURNING {notify_sleeping_relay(tables.outbox)}
     """
 
@@ -162,8 +164,8 @@ def _append_elsewhere(
         )
         due = None if delay is None else adapt(database_now(connection) + delay)
         cursor.executemany(
-            f"INSERT INTO {tables.outbox} (event_id, subscriber, due, run, attempt, priority, claimed)"
-            " VALUES (%s, '', %s, 0, 1, %s, false)",
-            [(line.event_id.hex, due, priority) for line in lines if not line.suppressed],
+            f"INSERT INTO {tables.outbox} (event_id, subscriber, due, run, attempt, priority, claimed, size)"
+            " VALUES (%s, '', %s, 0, 1, %s, false, %s)",
+            [(line.event_id.hex, due, priority, len(line.data)) for line in lines if not line.suppressed],
         )
     transaction.on_commit(local_notification.set, using=connection.alias)

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from django.db import connections, models, transaction
-from django.db.models.functions import Now
+from django.db import OperationalError, connections, models, transaction
+from django.db.models.functions import Cast, Coalesce, Length, Now
 
-from ..db.dialect import ROWS_PER_STATEMENT, DeliveryKey, adapted
+from ..db.dialect import ROWS_PER_STATEMENT, DeliveryKey, adapted, database_now
 from ..db.names import table
 from ..db.prepared import prepared_cursor
 from ..db.primary import PrimaryQuerySet
@@ -28,10 +28,14 @@ if TYPE_CHECKING:
     from .models import OutboxMessage
 
 #: The columns of OutboxRow: its own, then the event's in the order of Envelope's fields.
-_OWN = ("id", "subscriber", "run", "attempt", "priority", "due")
+_OWN = ("id", "subscriber", "run", "attempt", "priority", "due", "size")
 _EVENT = tuple("event_id" if name == "id" else name for name in Envelope._fields)
 _DATA = len(_OWN) + _EVENT.index("data")
+_EVENT_ID = len(_OWN) + _EVENT.index("event_id")
 _FIELDS = (*_OWN, *(f"event__{name}" for name in _EVENT))
+NO_LIMIT = 2**40
+#: How long a relay waits for rows that another session holds, and the error that PostgreSQL raises then.
+LOCK_TIMEOUT, LOCK_NOT_AVAILABLE = "500ms", "55P03"
 
 
 class OutboxRow(NamedTuple):
@@ -43,6 +47,7 @@ class OutboxRow(NamedTuple):
     attempt: int
     priority: int
     due: dt.datetime | None
+    size: int
     envelope: Envelope
 
     @classmethod
@@ -53,6 +58,22 @@ class OutboxRow(NamedTuple):
     @property
     def event_id(self) -> uuid.UUID:
         return self.envelope.id
+
+    def without_data(self) -> OutboxRow:
+        """The same row, small enough to be remembered."""
+        return self._replace(envelope=self.envelope._replace(data={}))
+
+
+class Batch(NamedTuple):
+    """What a question to the outbox found.
+
+    dangling: primary keys of rows whose event is not in the log. complete: whether there was no further row.
+    """
+
+    rows: list[OutboxRow]
+    dangling: list[int]
+    complete: bool
+    seconds_until_due: float | None = None
 
 
 class OutboxQuerySet(PrimaryQuerySet["OutboxMessage"]):
@@ -65,6 +86,11 @@ class OutboxQuerySet(PrimaryQuerySet["OutboxMessage"]):
     def due(self) -> OutboxQuerySet:
         """Rows whose time has come, the longest waiting first."""
         return self.filter(due__lte=Now(), claimed=False).order_by("due", "id")
+
+    def dangling(self) -> OutboxQuerySet:
+        """Rows whose event is not in the log."""
+        log: Any = self.model._meta.get_field("event").related_model
+        return self.exclude(models.Exists(log.objects.filter(event_id=models.OuterRef("event_id"))))
 
     def for_subscriber(self, subscriber: str) -> OutboxQuerySet:
         """Rows for one subscriber that are not handed out yet."""
@@ -96,23 +122,61 @@ class OutboxQuerySet(PrimaryQuerySet["OutboxMessage"]):
         seconds = waiting.annotate(wait=wait).values_list("wait", flat=True)[:1]
         return next((one.total_seconds() for one in seconds), None)
 
-    def next_batch(self, size: int) -> tuple[list[OutboxRow], float | None]:
-        """`new()[:size].as_rows()` and `seconds_until_due()`, on PostgreSQL in one round trip and without the ORM:
-        every single event takes this way."""
-        connection = connections[self.db]
-        if connection.vendor != "postgresql":
-            return self.new()[:size].as_rows(), self.seconds_until_due()
-        with prepared_cursor(connection) as cursor:
-            cursor.execute(_next_batch(table(self.model), self._log()), [size])
-            # Each record is (seconds until due, *columns). An empty outbox gives one record of NULL columns.
-            (seconds, *first), *others = cursor.fetchall()
+    def next_batch(self, size: int, *, most_bytes: int = NO_LIMIT, without: Sequence[int] = ()) -> Batch:
+        """The first new rows, and `seconds_until_due()`; on PostgreSQL in one round trip and without the ORM: every
+        single event takes this way.
+
+        size, most_bytes: how many rows, and how large their events may be together; one row comes in any case.
+        without: primary keys of rows to leave out.
+        """
+        if connections[self.db].vendor == "postgresql":
+            return self._ask(_next_batch(table(self.model), self._log()), without, size, most_bytes)
+        return self._bounded(self.new(), size, most_bytes, without)._replace(seconds_until_due=self.seconds_until_due())
+
+    def due_batch(self, size: int, *, most_bytes: int = NO_LIMIT, without: Sequence[int] = ()) -> Batch:
+        """The first rows whose time has come; the arguments are those of `next_batch`."""
+        if connections[self.db].vendor == "postgresql":
+            return self._ask(_due_batch(table(self.model), self._log()), without, size, most_bytes)
+        return self._bounded(self.due(), size, most_bytes, without)
+
+    def _ask(self, sql: str, without: Sequence[int], size: int, most_bytes: int) -> Batch:
+        with prepared_cursor(connections[self.db]) as cursor:
+            cursor.execute(sql, [list(without), size, most_bytes])
+            records = cursor.fetchall()
+        # Each record is (seconds until due, rows found, *columns). Nothing found gives one record of NULL columns.
+        seconds, found = records[0][:2]
+        if found is None:
+            records, found = [], 0
         rows: list[OutboxRow] = []
-        for columns in (first, *(columns for _, *columns in others)) if first[0] is not None else ():
+        dangling: list[int] = []
+        for _, _, *columns in records:
+            if columns[_EVENT_ID] is None:
+                dangling.append(columns[0])
+                continue
             columns[_DATA] = json.loads(columns[_DATA])
             rows.append(OutboxRow.from_columns(columns))
-        # PostgreSQL joins in order today, but does not promise it.
-        rows.sort(key=lambda row: (-row.priority, row.pk))
-        return rows, None if seconds is None else float(seconds)
+        complete = found < size and len(records) == found
+        return Batch(rows, dangling, complete, None if seconds is None else float(seconds))
+
+    def _bounded(self, rows: OutboxQuerySet, size: int, most_bytes: int, without: Sequence[int]) -> Batch:
+        log: Any = self.model._meta.get_field("event").related_model
+        length = Length(Cast("data", models.TextField()))
+        unknown = models.Subquery(log.objects.filter(event_id=models.OuterRef("event_id")).values(length=length)[:1])
+        counted = models.Case(models.When(size__gt=0, then="size"), default=Coalesce(unknown, 0))
+        found = list(rows.exclude(pk__in=without).annotate(bytes=counted).values_list("pk", "bytes")[:size])
+        taken: list[int] = []
+        before = 0
+        for pk, its_bytes in found:
+            if before and before + its_bytes > most_bytes:
+                break
+            taken.append(pk)
+            before += its_bytes
+        by_key = {row.pk: row for row in self.filter(pk__in=taken).as_rows()}
+        return Batch(
+            rows=[by_key[pk] for pk in taken if pk in by_key],
+            dangling=[pk for pk in taken if pk not in by_key],
+            complete=len(found) < size and len(taken) == len(found),
+        )
 
     def _log(self) -> str:
         log: Any = self.model._meta.get_field("event").related_model
@@ -122,17 +186,53 @@ class OutboxQuerySet(PrimaryQuerySet["OutboxMessage"]):
         """The rows, each with its event."""
         return [OutboxRow.from_columns(columns) for columns in self.values_list(*_FIELDS)]
 
-    def remove(self, rows: Sequence[OutboxRow]) -> None:
-        """Delete rows that were sent, except those that were scheduled again meanwhile."""
+    def remove(self, rows: Sequence[OutboxRow]) -> set[int]:
+        """Delete rows that were sent, except those that were scheduled again meanwhile. Returns the primary keys of
+        rows that another session holds: these may be there still."""
         sent = [row.pk for row in rows if not row.subscriber]
         targeted = {row.pk: (row.attempt, row.due) for row in rows if row.subscriber}
-        if not targeted:
-            self._delete(sent)
-            return
+        try:
+            if not targeted:
+                self._delete(sent)
+                return set()
+            with transaction.atomic(using=self.db):
+                self._limit_waiting()
+                locked = self.filter(pk__in=targeted).order_by("pk").select_for_update()
+                sent += [
+                    pk for pk, *state in locked.values_list("pk", "attempt", "due") if targeted[pk] == tuple(state)
+                ]
+                self._delete(sent)
+        except OperationalError as error:
+            if getattr(error.__cause__, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+                raise
+            return set(self.remove_unlocked({row.pk: row for row in rows}))
+        return set()
+
+    def remove_unlocked(self, rows: dict[int, OutboxRow]) -> dict[int, OutboxRow]:
+        """Delete rows that were sent, but for those that another session holds, without waiting. Returns these.
+
+        A row of another event is left alone: the table may have been restored, and its numbers begun anew.
+        """
         with transaction.atomic(using=self.db):
-            locked = self.filter(pk__in=targeted).order_by("pk").select_for_update()
-            sent += [pk for pk, *state in locked.values_list("pk", "attempt", "due") if targeted[pk] == tuple(state)]
-            self._delete(sent)
+            there = {
+                pk: rows[pk]
+                for pk, event_id, attempt, due in self.filter(pk__in=rows).values_list(
+                    "pk", "event_id", "attempt", "due"
+                )
+                if event_id == rows[pk].event_id
+                and (not rows[pk].subscriber or (attempt, due) == (rows[pk].attempt, rows[pk].due))
+            }
+            has_skip_locked = connections[self.db].features.has_select_for_update_skip_locked
+            free = self.filter(pk__in=there).order_by("pk").select_for_update(skip_locked=has_skip_locked)
+            deleted = list(free.values_list("pk", flat=True))
+            self._delete(deleted)
+        return {pk: row for pk, row in there.items() if pk not in set(deleted)}
+
+    def _limit_waiting(self) -> None:
+        """Wait for locks only shortly in this transaction: a former leader that hangs may hold rows."""
+        if connections[self.db].vendor == "postgresql":
+            with connections[self.db].cursor() as cursor:
+                cursor.execute("SELECT set_config('lock_timeout', %s, true)", [LOCK_TIMEOUT])
 
     def _delete(self, keys: Sequence[int]) -> None:
         connection = connections[self.db]
@@ -140,7 +240,39 @@ class OutboxQuerySet(PrimaryQuerySet["OutboxMessage"]):
             self.filter(pk__in=keys).delete()
             return
         with prepared_cursor(connection) as cursor:
-            cursor.execute(_delete(table(self.model)), [keys])
+            cursor.execute(_delete(table(self.model)), [LOCK_TIMEOUT, keys])
+
+    def postpone(self, seconds: float, *, keys: Sequence[int]) -> None:
+        """Let rows wait for so many seconds from now."""
+        due = database_now(connections[self.db]) + dt.timedelta(seconds=seconds)
+        self.filter(pk__in=keys, claimed=False).update(due=due)
+
+    def postpone_due(self, subscriber: str, seconds: float, *, limit: int) -> int:
+        """Let the due rows of one subscriber wait for so many seconds from now; returns their number."""
+        keys = list(self.due().filter(subscriber=subscriber).values_list("pk", flat=True)[:limit])
+        if keys:
+            self.postpone(seconds, keys=keys)
+        return len(keys)
+
+    def owe(self, rows: Sequence[tuple[OutboxRow, str, float]]) -> None:
+        """Write targeted rows: each like a row there is, for a subscriber, and due after so many seconds. A row that
+        exists for the same event, subscriber and run stays as it is: it may be a retry."""
+        if not rows:
+            return
+        now = database_now(connections[self.db])
+        targeted = [
+            self.model(
+                event_id=row.event_id,
+                subscriber=subscriber,
+                due=now + dt.timedelta(seconds=seconds),
+                run=row.run,
+                attempt=row.attempt,
+                priority=row.priority,
+                size=row.size,
+            )
+            for row, subscriber, seconds in rows
+        ]
+        self.bulk_create(targeted, ignore_conflicts=True, batch_size=ROWS_PER_STATEMENT)
 
     def schedule(self, rows: Sequence[OutboxMessage]) -> None:
         """Write targeted rows. A row that exists for the same event, subscriber and run takes the new time and attempt.
@@ -152,14 +284,14 @@ class OutboxQuerySet(PrimaryQuerySet["OutboxMessage"]):
         by_key = list({DeliveryKey(row.event_id, row.subscriber, row.run): row for row in rows}.items())
         for start in range(0, len(by_key), ROWS_PER_STATEMENT):
             part = by_key[start : start + ROWS_PER_STATEMENT]
-            values = ", ".join(["(%s, %s, %s, %s, %s, %s, false)"] * len(part))
+            values = ", ".join(["(%s, %s, %s, %s, %s, %s, false, %s)"] * len(part))
             parameters: list[Any] = []
             for key, row in part:
                 due = row.due if postgresql else connection.ops.adapt_datetimefield_value(row.due)
-                parameters += [*adapted(connection, key), due, row.attempt, row.priority]
+                parameters += [*adapted(connection, key), due, row.attempt, row.priority, row.size]
             with connection.cursor() as cursor:
                 cursor.execute(
-                    f"INSERT INTO {outbox} (event_id, subscriber, run, due, attempt, priority, claimed)"
+                    f"INSERT INTO {outbox} (event_id, subscriber, run, due, attempt, priority, claimed, size)"
                     f" VALUES {values}"
                     " ON CONFLICT (event_id, subscriber, run) WHERE NOT subscriber = ''"
                     f" DO UPDATE SET due = excluded.due, attempt = excluded.attempt, claimed = false{returning}",
@@ -192,11 +324,30 @@ def _seconds_until_due(outbox: str) -> str:
 
 @cache
 def _next_batch(outbox: str, log: str) -> str:
+    new = "subscriber = '' AND due IS NULL AND NOT claimed"
+    return _batch(outbox, log, new, order="priority DESC, id", seconds=f"({_seconds_until_due(outbox)})")
+
+
+@cache
+def _due_batch(outbox: str, log: str) -> str:
+    return _batch(outbox, log, "due <= statement_timestamp() AND NOT claimed", order="due, id", seconds="NULL")
+
+
+def _batch(outbox: str, log: str, condition: str, *, order: str, seconds: str) -> str:
+    """The first rows that meet a condition, bounded in number and in the size of their events. What the size column
+    does not know is measured."""
     columns = ", ".join([*(f"o.{name}" for name in _OWN), *(f"e.{name}" for name in _EVENT)])
     return f"""
-        SELECT ({_seconds_until_due(outbox)}), batch.* FROM (VALUES (1)) AS always LEFT JOIN (
-            SELECT {columns} FROM {outbox} o JOIN {log} e ON e.event_id = o.event_id
-            WHERE o.subscriber = '' AND o.due IS NULL AND NOT o.claimed ORDER BY o.priority DESC, o.id LIMIT %s
+        SELECT {seconds}, batch.* FROM (VALUES (1)) AS always LEFT JOIN (
+            SELECT o.found, {columns} FROM (
+                SELECT *, sum(bytes) OVER (ORDER BY {order}) - bytes AS before, count(*) OVER () AS found FROM (
+                    SELECT event_id, {", ".join(_OWN)}, CASE WHEN size > 0 THEN size ELSE coalesce(
+                        (SELECT octet_length(data::text) FROM {log} AS l WHERE l.event_id = first.event_id), 0
+                    ) END AS bytes
+                    FROM {outbox} AS first WHERE {condition} AND NOT id = ANY(%s) ORDER BY {order} LIMIT %s
+                ) AS measured
+            ) AS o LEFT JOIN {log} e ON e.event_id = o.event_id
+            WHERE o.before = 0 OR o.before + o.bytes <= %s ORDER BY {", ".join(f"o.{one}" for one in order.split(", "))}
         ) AS batch ON true
     """
 
@@ -204,8 +355,10 @@ def _next_batch(outbox: str, log: str) -> str:
 @cache
 def _delete(outbox: str) -> str:
     """Does not wait for the disk: if a crash of the database brings rows back, they are published again, and the inbox
-    recognizes them. The setting ends with the transaction."""
+    recognizes them. Waits only shortly for rows that another session holds. The settings end with the transaction."""
     return f"""
-        DELETE FROM {outbox} USING (SELECT set_config('synchronous_commit', 'off', true)) AS unhurried
+        DELETE FROM {outbox} USING (
+            SELECT set_config('synchronous_commit', 'off', true), set_config('lock_timeout', %s, true)
+        ) AS unhurried
         WHERE id = ANY(%s)
     """

@@ -29,6 +29,7 @@ from typing import Any
 from events.brokers.contract import (
     GIVE_BACK_PAUSE,
     GROUPS_AHEAD,
+    Answers,
     Courier,
     EventBroker,
     EventConsumer,
@@ -82,13 +83,14 @@ class DirectoryPublisher:
         self._numbers = itertools.count()
         self._declared = False
 
-    def publish(self, messages: Sequence[Outgoing]) -> set[str]:
+    def publish(self, messages: Sequence[Outgoing]) -> Answers:
         if not self._declared:
             for subscription in self._broker.subscriptions.values():
                 self._broker.declare(subscription)
             self._declared = True
         root = self._broker.root
         patterns = {path.parent: path.read_text().split() for path in root.glob("*/patterns")}
+        confirmed: set[str] = set()
         returned: set[str] = set()
         for message in messages:
             queues = (
@@ -97,13 +99,12 @@ class DirectoryPublisher:
                 else [queue for queue, wanted in patterns.items() if any(matches(one, message.topic) for one in wanted)]
             )
             queues = [queue for queue in queues if queue in patterns]
-            if not queues:
-                returned.add(message.message_id)
+            (confirmed if queues else returned).add(message.message_id)
             name = f"{9 - message.priority}-{time.time_ns():020}-{next(self._numbers):08}-{uuid.uuid4().hex[:8]}"
             head = json.dumps({**(message.headers or {}), "priority": message.priority}).encode()
             for queue in queues:
                 _write(queue / "new" / name, head + b"\n" + message.body)
-        return returned
+        return Answers(confirmed=confirmed, returned=returned)
 
     def keep_alive(self) -> None:
         """There is no connection."""

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pika
+from pika.exceptions import ChannelClosedByBroker
 
 from ...envelope import CONTENT_TYPE
 from ...logger import get_logger
-from ..contract import GivenUpError, Outgoing
+from ..contract import Answers, GivenUpError, Outgoing
 from .calls import Calls
 from .connection import CONNECTION_ERRORS, ManualConnection
 from .declare import declare
-from .refusals import in_words
+from .refusals import ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED, MismatchError, MissingError, in_words
 
 if TYPE_CHECKING:
     from ..rabbitmq import RabbitmqBroker
@@ -23,19 +24,24 @@ log = get_logger("events.relay")
 
 #: Seconds between two calls of `go_on` while the broker keeps the publisher waiting.
 GO_ON_INTERVAL = 1.0
+#: Seconds without any answer after which a batch is returned, its messages still open; and while others are open
+#: already, so that a queue that answers for nothing does not hold up every batch.
+PATIENCE, PATIENCE_WHILE_OPEN = 2.0, 0.2
+#: Bytes from which on a message is published alone, in its turn: one that is too large for the server ends the
+#: channel, and with it the answers for all others.
+LARGE = 256 * 1024
 
 
 class PublishError(ConnectionError):
-    """The broker did not take a batch: it is down, blocked, or has refused it. No message of the batch counts as
-    published."""
+    """The broker cannot be reached, is blocked, or has ended the connection."""
 
 
 class RabbitmqPublisher:
     """One connection in confirm mode, run by the calling thread. It opens when it is needed.
 
-    timeout: seconds that the broker may be silent. A broker that reports itself as blocked (short of memory or disk)
-    has no time limit, since what was sent to it is not lost; meanwhile `go_on` is called every second, and the wait
-    ends when the answer is False.
+    timeout: seconds that the broker may take to open a connection. A broker that reports itself as blocked (short of
+    memory or disk) has no time limit, since what was sent to it is not lost; meanwhile `go_on` is called every second,
+    and the wait ends when the answer is False.
     """
 
     def __init__(
@@ -49,43 +55,52 @@ class RabbitmqPublisher:
         self._connection: ManualConnection | None = None
         self._channel: Any = None
         self._error: BaseException | str | None = None
+        #: Why the server closed the channel alone, because of one message.
+        self._channel_error: ChannelClosedByBroker | None = None
         self._next_tag = 1
-        self._open_tags: set[int] = set()
-        self._refused: set[int] = set()
+        #: The messages without an answer: delivery tag → message id, in the order of publishing.
+        self._open: dict[int, str] = {}
+        self._answered_at = 0.0
+        self._confirmed: set[str] = set()
+        self._refused: set[str] = set()
         self._returned: set[str] = set()
+        self._forbidden: dict[str, str] = {}
+        #: What this connection has learned: the size that was refused, and (exchange, routing key) → why.
+        self._too_large: int | None = None
+        self._no_right: dict[tuple[str, str], str] = {}
+        #: Queues that could not be made, and why, until that is told.
+        self._missing: dict[str, str] = {}
 
-    def publish(self, messages: Sequence[Outgoing]) -> set[str]:
-        """Publish messages and wait for their confirms; returns the ids of those that no queue took.
+    def publish(self, messages: Sequence[Outgoing]) -> Answers:
+        """Publish messages and wait for their answers, for as long as some arrive.
 
-        Raises PublishError if not every message was confirmed: each of them may have been published or not.
+        Raises PublishError if the broker cannot be reached or takes nothing, GivenUpError if told so: then nothing was
+        published.
         """
         self._ensure_open()
         self._run_until(lambda: not self.blocked, what="room")
         if not self._go_on():
             raise GivenUpError("told not to go on")
-        self._returned.clear()
-        self._refused.clear()
-        self._open_tags = set(range(self._next_tag, self._next_tag + len(messages)))
-        self._next_tag += len(messages)
-        for message in messages:
-            self._channel.basic_publish(
-                exchange="" if message.queue else self._broker.exchange,
-                routing_key=message.queue or message.topic,
-                body=message.body,
-                properties=pika.BasicProperties(
-                    content_type=CONTENT_TYPE,
-                    delivery_mode=2,
-                    message_id=message.message_id,
-                    priority=message.priority,
-                    headers=message.headers,
-                ),
-                mandatory=True,
-            )
-        self._run_until(lambda: not self._open_tags, what="confirms")
-        if self._refused:
-            self.close()
-            raise PublishError(f"RabbitMQ refused {len(self._refused)} of {len(messages)} messages")
-        return set(self._returned)
+        if missing := self._missing:
+            self._missing = {}
+            return Answers(confirmed=set(), missing=missing)
+        error: ConnectionError | None = None
+        try:
+            self._publish(messages)
+        except (PublishError, GivenUpError) as lost:
+            error = lost
+        confirmed, refused, forbidden = self._confirmed, self._refused, self._forbidden
+        self._confirmed, self._refused, self._forbidden = set(), set(), {}
+        returned = self._returned & confirmed  # each of them is confirmed, too, later
+        self._returned -= returned
+        return Answers(
+            confirmed=confirmed - returned,
+            returned=returned,
+            refused=refused,
+            forbidden=forbidden,
+            unanswered=set(self._open.values()),
+            error=error,
+        )
 
     @property
     def connected(self) -> bool:
@@ -98,17 +113,123 @@ class RabbitmqPublisher:
             self._connection.run_once(at_most=0)
 
     def close(self) -> None:
-        """Close the connection, if there is one. Messages without a confirm count as not published."""
+        """Close the connection, if there is one. What has no answer may have been published or not."""
         connection, self._connection, self._channel = self._connection, None, None
         if connection is not None:
             connection.end()
+        self._open.clear()
+
+    def _publish(self, messages: Sequence[Outgoing]) -> None:
+        assert self._connection is not None
+        self._connection.run_once(at_most=0)  # answers for earlier messages
+        held: list[Outgoing] = []
+        for part in _parts(messages):
+            part = [message for message in part if not self._is_too_large(message)]
+            held += (message for message in part if self._right_missing(message))
+            part = [message for message in part if not self._right_missing(message)]
+            if not part or self._settled(part):
+                continue
+            # One of them has ended the channel. Which one is found by publishing each alone.
+            for message in part:
+                if not self._is_answered(message):
+                    if self._right_missing(message):
+                        held.append(message)
+                    else:
+                        self._publish_alone(message)
+        tried: set[tuple[str, str]] = set()
+        for message in held:
+            missing = self._right_missing(message)
+            if missing in tried:
+                self._forbidden[message.message_id] = self._no_right[missing]
+            else:
+                tried.add(missing or ("", ""))
+                self._publish_alone(message)
+
+    def _publish_alone(self, message: Outgoing) -> None:
+        if self._settled([message]):
+            if missing := self._right_missing(message):
+                del self._no_right[missing]
+            return
+        assert self._channel_error is not None
+        why = self._why(message, self._channel_error)
+        self._forbidden[message.message_id] = why
+        log.error("RabbitMQ does not take an event", reason=why, bytes=len(message.body))
+
+    def _settled(self, messages: Sequence[Outgoing]) -> bool:
+        """Publish messages and wait; False if the server has closed the channel because of one of them."""
+        self._ensure_channel()
+        patience = PATIENCE_WHILE_OPEN if self._open else PATIENCE
+        first = self._next_tag
+        self._send(messages)
+        self._run_while_answered(first, patience)
+        return self._channel_error is None
+
+    def _send(self, messages: Sequence[Outgoing]) -> None:
+        for message in messages:
+            self._open[self._next_tag] = message.message_id
+            self._next_tag += 1
+            self._channel.basic_publish(
+                exchange=_exchange(message, self._broker),
+                routing_key=_key(message),
+                body=message.body,
+                properties=pika.BasicProperties(
+                    content_type=CONTENT_TYPE,
+                    delivery_mode=2,
+                    message_id=message.message_id,
+                    priority=message.priority,
+                    headers=message.headers,
+                ),
+                mandatory=True,
+            )
+
+    def _is_answered(self, message: Outgoing) -> bool:
+        one = message.message_id
+        return one in self._confirmed or one in self._refused
+
+    def _is_too_large(self, message: Outgoing) -> bool:
+        if self._too_large is None or len(message.body) < self._too_large:
+            return False
+        self._forbidden[message.message_id] = _TOO_LARGE.format(size=len(message.body), words="as one before it")
+        return True
+
+    def _why(self, message: Outgoing, error: ChannelClosedByBroker) -> str:
+        where = f"exchange {exchange}" if (exchange := _exchange(message, self._broker)) else "the default exchange"
+        if error.reply_code == PRECONDITION_FAILED and "size" in error.reply_text:
+            self._too_large = min(self._too_large or len(message.body), len(message.body))
+            return _TOO_LARGE.format(size=len(message.body), words=error.reply_text)
+        why = f"not taken by {where} with routing key {_key(message)}: {error.reply_text}"
+        if error.reply_code == ACCESS_REFUSED:
+            user = self._broker.parameters.credentials.username
+            why = (
+                f"MQ_USER {user} may not write to {where} with routing key {_key(message)} ({error.reply_text}). Give "
+                "the right to write with rabbitmqctl set_permissions or set_topic_permissions. For a single queue it "
+                "is the right to write to amq.default"
+            )
+        # A right on topics is missed by one routing key; any other right by all messages to the exchange.
+        key = _key(message) if error.reply_code != ACCESS_REFUSED or "topic" in error.reply_text else ""
+        self._no_right[_exchange(message, self._broker), key] = why
+        return why
+
+    def _right_missing(self, message: Outgoing) -> tuple[str, str] | None:
+        """The entry of `_no_right` that says why this message is not taken."""
+        if not self._no_right:
+            return None
+        exchange = _exchange(message, self._broker)
+        return next((one for one in ((exchange, ""), (exchange, _key(message))) if one in self._no_right), None)
 
     def _ensure_open(self) -> None:
         if self.connected:
             return
+        if self._connection is None or not self._connection.is_open or self._error is not None:
+            self._connect()
+        self._ensure_channel()
+
+    def _connect(self) -> None:
         self.close()
         self._error = None
         self.blocked = ""
+        self._too_large = None
+        self._no_right.clear()
         self._connection = ManualConnection(
             self._broker.parameters_for("relay"),
             on_open_error_callback=lambda connection, error: self._fail(error),
@@ -118,16 +239,36 @@ class RabbitmqPublisher:
         connection.add_on_connection_blocked_callback(self._on_blocked)
         connection.add_on_connection_unblocked_callback(self._on_unblocked)
         self._run_until(lambda: connection.is_open, what="a connection")
+        self._missing = {}
         self._declare_everything(connection)
-        connection.channel(on_open_callback=self._on_channel)
+
+    def _ensure_channel(self) -> None:
+        if self.connected:
+            return
+        assert self._connection is not None
+        if not self._connection.is_open:
+            self._give_up(self._error or "connection closed")
+        self._channel, self._channel_error = None, None
+        self._open.clear()
+        self._connection.channel(on_open_callback=self._on_channel)
         self._run_until(lambda: self._channel is not None, what="a channel")
 
     def _declare_everything(self, connection: ManualConnection) -> None:
         """Declare all queues before the first message is published: a message that finds no queue then has no
-        subscriber."""
+        subscriber. What stands in the way of one queue is no reason to publish to none."""
         calls = Calls(connection, timeout=self._timeout, go_on=self._go_on)
         try:
-            declare(calls.channel(), self._broker, list(self._broker.subscriptions.values())).close()
+            channel = declare(calls.channel(), self._broker, [])
+            for subscription in self._broker.subscriptions.values():
+                try:
+                    channel = declare(channel, self._broker, [subscription])
+                except MissingError as error:
+                    self._missing[subscription.queue] = str(error)
+                    channel = calls.channel()
+                except MismatchError as error:
+                    log.error("a queue has other arguments; events are published to it", reason=str(error))
+                    channel = calls.channel()
+            channel.close()
         except CONNECTION_ERRORS as error:
             self.close()
             raise PublishError(in_words(error, self._broker.parameters)) from error
@@ -140,7 +281,7 @@ class RabbitmqPublisher:
 
     def _on_channel(self, channel: Any) -> None:
         self._next_tag = 1
-        channel.add_on_close_callback(lambda channel, error: self._fail(error))
+        channel.add_on_close_callback(self._on_channel_closed)
         channel.add_on_return_callback(
             lambda channel, method, properties, body: self._returned.add(properties.message_id)
         )
@@ -149,12 +290,22 @@ class RabbitmqPublisher:
     def _on_ready(self, channel: Any) -> None:
         self._channel = channel
 
+    def _on_channel_closed(self, channel: Any, error: BaseException) -> None:
+        about_one_message = isinstance(error, ChannelClosedByBroker) and error.reply_code != NOT_FOUND
+        if about_one_message and channel is self._channel:
+            self._channel_error = error
+        else:
+            self._fail(error)
+
     def _on_confirm(self, frame: Any) -> None:
-        tag, acked = frame.method.delivery_tag, isinstance(frame.method, pika.spec.Basic.Ack)
-        settled = {one for one in self._open_tags if one <= tag} if frame.method.multiple else {tag}
-        if not acked:
-            self._refused |= settled
-        self._open_tags -= settled
+        method = frame.method
+        answers = self._confirmed if isinstance(method, pika.spec.Basic.Ack) else self._refused
+        if method.multiple:
+            for tag in [tag for tag in self._open if tag <= method.delivery_tag]:
+                answers.add(self._open.pop(tag))
+        elif (message_id := self._open.pop(method.delivery_tag, None)) is not None:
+            answers.add(message_id)
+        self._answered_at = time.monotonic()
 
     def _on_blocked(self, connection: Any, frame: Any) -> None:
         self.blocked = str(frame.method.reason) or "blocked"
@@ -167,21 +318,79 @@ class RabbitmqPublisher:
     def _fail(self, error: BaseException) -> None:
         self._error = error
 
+    def _run_while_answered(self, first: int, patience: float) -> None:
+        """Run the connection until every message from the tag `first` on has its answer, no answer has arrived for
+        `patience` seconds, or the server has closed the channel. Raises PublishError when the connection fails."""
+        self._answered_at = time.monotonic()
+
+        def waiting() -> bool:
+            if self._channel_error is not None or next(reversed(self._open), 0) < first:
+                return False
+            if self.blocked:
+                self._answered_at = time.monotonic()
+            return time.monotonic() - self._answered_at < patience
+
+        self._run(waiting, at_most=min(patience, GO_ON_INTERVAL))
+
     def _run_until(self, reached: Callable[[], bool], *, what: str) -> None:
         """Run the connection until a condition holds. Raises PublishError when it fails or time is up."""
-        assert self._connection is not None
-        asked = now = time.monotonic()
-        deadline = now + self._timeout
-        while not reached():
+        deadline = time.monotonic() + self._timeout
+
+        def waiting() -> bool:
+            nonlocal deadline
+            if reached():
+                return False
             if self.blocked:
-                deadline = now + self._timeout
-            if self._error is None and now >= asked + GO_ON_INTERVAL:
-                asked = now
+                deadline = time.monotonic() + self._timeout
+            if time.monotonic() >= deadline or self._channel_error is not None:
+                self._error = self._error or self._channel_error or f"no {what} within {self._timeout} s"
+            return True
+
+        self._run(waiting, at_most=GO_ON_INTERVAL)
+
+    def _run(self, waiting: Callable[[], bool], *, at_most: float) -> None:
+        assert self._connection is not None
+        asked = time.monotonic()
+        while waiting():
+            if self._error is None and time.monotonic() >= asked + GO_ON_INTERVAL:
+                asked = time.monotonic()
                 if not self._go_on():
-                    self._error = "given up"
-            if self._error is not None or now >= deadline:
-                error = self._error or f"no {what} within {self._timeout} s"
-                self.close()
-                raise PublishError(in_words(error, self._broker.parameters))
-            self._connection.run_once(at_most=min(GO_ON_INTERVAL, deadline - now))
-            now = time.monotonic()
+                    self._error = GivenUpError("told not to go on")
+            if self._error is not None:
+                self._give_up(self._error)
+            self._connection.run_once(at_most=at_most)
+
+    def _give_up(self, error: BaseException | str) -> NoReturn:
+        self.close()
+        if isinstance(error, GivenUpError):
+            raise error
+        raise PublishError(in_words(error, self._broker.parameters))
+
+
+_TOO_LARGE = (
+    "a message of {size:,} bytes is too large for RabbitMQ ({words}). Raise max_message_size in rabbitmq.conf and "
+    "restart it, or emit a key in place of the data"
+)
+
+
+def _parts(messages: Sequence[Outgoing]) -> Iterator[list[Outgoing]]:
+    """The messages in their order; a large one is a part by itself."""
+    part: list[Outgoing] = []
+    for message in messages:
+        if len(message.body) >= LARGE:
+            if part:
+                yield part
+            yield [message]
+            part = []
+        else:
+            part.append(message)
+    if part:
+        yield part
+
+
+def _exchange(message: Outgoing, broker: RabbitmqBroker) -> str:
+    return "" if message.queue else broker.exchange
+
+
+def _key(message: Outgoing) -> str:
+    return message.queue or message.topic

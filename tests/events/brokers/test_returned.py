@@ -1,4 +1,4 @@
-"""What RabbitMQ gives back: messages no queue took, messages it refused, channels it closed."""
+"""What RabbitMQ gives back: messages no queue took, channels and connections it closed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pika
 import pytest
 from django.utils import timezone
 
-from events.brokers.amqp.publisher import PublishError, RabbitmqPublisher
-from events.brokers.contract import Outgoing
+from events.brokers.amqp.publisher import RabbitmqPublisher
+from events.brokers.contract import Answers, Outgoing
 from events.brokers.publish_outbox import PublishingCourier
 from events.brokers.rabbitmq import RabbitmqBroker
 from events.models import Delivery, OutboxMessage
@@ -77,40 +77,19 @@ def test_a_retry_for_a_subscriber_nobody_has_is_a_dead_letter_and_others_go_on(c
     assert not OutboxMessage.objects.exists()
 
 
-def test_what_a_full_queue_refuses_is_kept(courier: PublishingCourier, vhost: str, eventually: Eventually) -> None:
-    ring(1)
-    assert courier.carry() == 1
-    limit = '{"max-length": 1, "overflow": "reject-publish"}'
-    rabbitmqctl("set_policy", "-p", vhost, "--apply-to", "queues", "full", r"^airy\.effects", limit)
-
-    def carried_of(count: int) -> str:
-        """Carry so many new ones, or those that are still there; says what went wrong."""
-        ring(0 if OutboxMessage.objects.exists() else count)
-        try:
-            courier.carry()
-        except PublishError as error:
-            return "refused" if "refused" in str(error) else repr(error)
-        return ""
-
-    try:
-        eventually(lambda: carried_of(5) == "refused")  # the policy reaches the queues a moment later
-        assert OutboxMessage.objects.count() == 5
-    finally:
-        rabbitmqctl("clear_policy", "-p", vhost, "full")
-    eventually(lambda: carried_of(0) == "" and not OutboxMessage.objects.exists())
-
-
-def test_a_channel_that_the_broker_closed_is_an_error_and_the_next_batch_has_a_new_one(
+def test_an_exchange_that_is_gone_ends_the_connection_and_the_next_batch_has_a_new_one(
     broker: RabbitmqBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publisher = RabbitmqPublisher(broker)
     good = Outgoing("", "airy.effects.alone", b"{}", "1")
-    assert publisher.publish([good]) == set()
+    assert publisher.publish([good]) == Answers(confirmed={"1"})
     with monkeypatch.context() as patched:
         patched.setattr(broker, "exchange", "no.such.exchange")
-        with pytest.raises(PublishError, match="NOT_FOUND"):
-            publisher.publish([good, Outgoing("x", "", b"{}", "2")])
-    assert publisher.publish([good, Outgoing("", "no.such.queue", b"{}", "3")]) == {"3"}
+        answers = publisher.publish([good, Outgoing("x", "", b"{}", "2")])
+        assert "NOT_FOUND" in str(answers.error)
+        assert not answers.unanswered
+    answers = publisher.publish([good, Outgoing("", "no.such.queue", b"{}", "3")])
+    assert answers == Answers(confirmed={"1"}, returned={"3"})
     publisher.close()
 
 
@@ -125,5 +104,5 @@ def test_a_connection_lost_while_idle_is_an_error_at_most_once(broker: RabbitmqB
         return not publisher.connected
 
     eventually(noticed)
-    assert publisher.publish([good]) == set()
+    assert publisher.publish([good]) == Answers(confirmed={"1"})
     publisher.close()

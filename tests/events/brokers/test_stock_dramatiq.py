@@ -18,7 +18,6 @@ from dramatiq.broker import Broker
 from dramatiq.brokers.rabbitmq import RabbitmqBroker as StockBroker
 from dramatiq.middleware import Retries
 
-from events.brokers.amqp.publisher import PublishError
 from events.bus import emit
 from events.models import Delivery, OutboxMessage
 from tests.conformance.rabbitmq import rabbitmqctl
@@ -225,11 +224,10 @@ def test_our_broker_keeps_a_retry_that_cannot_be_published_until_it_can(
         with working(broker):
             eventually(lambda: OutboxMessage.objects.filter(attempt=2).exists())
             eventually(lambda: OutboxMessage.objects.due().exists())
-            with pytest.raises(PublishError):
-                courier.carry()
+            assert courier.carry() == 0
             assert OutboxMessage.objects.get().attempt == 2
             rabbitmqctl("set_permissions", "-p", vhost, user, ".*", ".*", ".*")
-            courier.carry()
+            eventually(lambda: courier.carry() == 1)
             courier.close()
             eventually(lambda: Delivery.objects.get(subscriber=subscription.name).state == "done")
     assert runs == [1, 2]

@@ -16,6 +16,7 @@ from events.brokers.embedded import EmbeddedBroker
 from events.brokers.hand_over_outbox import MAILBOX_CAPACITY, EmbeddedCourier
 from events.bus import emit
 from events.models import Delivery, OutboxMessage, StoredEvent
+from events.outbox.messages import Batch
 from events.subscription import subscriptions
 from tests.conformance.rabbitmq import remove_queues
 from tests.effects.events import Rang
@@ -161,17 +162,18 @@ def test_the_time_until_the_next_row_is_due_is_known_to_the_millisecond(db: None
 
 
 def test_the_next_batch_is_the_new_rows_in_order_and_the_time_until_the_first_is_due(db: None) -> None:
-    assert OutboxMessage.objects.next_batch(5) == ([], None)
+    assert OutboxMessage.objects.next_batch(5) == Batch([], [], True, None)
     ring(3)
     ring(1, priority=5)
-    assert OutboxMessage.objects.next_batch(5) == (OutboxMessage.objects.new().as_rows(), None)
+    assert OutboxMessage.objects.next_batch(5) == Batch(OutboxMessage.objects.new().as_rows(), [], True, None)
     waiting_rows(2, subscriber=MOODY, due=timezone.now() + dt.timedelta(minutes=1))
-    rows, until = OutboxMessage.objects.next_batch(2)
+    rows, _, complete, until = OutboxMessage.objects.next_batch(2)
+    assert not complete
     assert [(row.priority, row.envelope.data["number"]) for row in rows] == [(5, 0), (0, 0)]
     assert until is not None
     assert 30 < until <= 60
     OutboxMessage.objects.filter(subscriber="").delete()
-    rows, until = OutboxMessage.objects.next_batch(2)
+    rows, _, _, until = OutboxMessage.objects.next_batch(2)
     assert rows == []
     assert until is not None
 
