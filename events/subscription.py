@@ -7,13 +7,14 @@ import datetime as dt
 import inspect
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.conf import settings
 
+from .calling import Guard, as_callable, call, name_of, unlimited
 from .event import Event
+from .pace import Pace
 from .topics import PATTERN, matches
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -76,6 +77,7 @@ class Subscription:
     priority: int = 0
     replayable: bool = False
     atomic: bool = True
+    pace: Pace = field(default_factory=Pace, compare=False, repr=False)
 
     @property
     def queue(self) -> str:
@@ -91,9 +93,12 @@ class Subscription:
         """Whether an event of this topic is for this subscriber."""
         return any(matches(pattern, topic) for pattern in self.patterns)
 
-    def call(self, events: list[Event]) -> None:
-        """Run the function: a batch subscriber on the list, any other on the one event."""
-        self.function(events if self.batch else events[0])
+    def call(self, events: list[Event], *, guard: Guard = unlimited) -> None:
+        """Run the function to its end: a batch subscriber on the list, any other on the one event.
+
+        guard: enforces the time limit. Raises what the function raises, UnrunError and TimeLimitExceeded.
+        """
+        call(self.function, events if self.batch else events[0], time_limit=self.time_limit, guard=guard)
 
 
 def subscriber(*what: type[Event] | str, **options: Any) -> Callable[[Function], Function]:
@@ -123,8 +128,8 @@ def subscriber(*what: type[Event] | str, **options: Any) -> Callable[[Function],
         subscription = Subscription(
             **_checked(options | {"name": options.get("name") or _default_name(function)}),
             patterns=patterns,
-            function=async_to_sync(function) if iscoroutinefunction(function) else function,
-            origin=f"{function.__module__}.{function.__qualname__}",
+            function=as_callable(function),
+            origin=name_of(function),
         )
         _register(subscription, function)
         return function
@@ -158,7 +163,7 @@ def _pattern(what: type[Event] | str) -> str:
 
 def _checked(options: dict[str, Any]) -> dict[str, Any]:
     """The options, with durations in milliseconds. Raises TypeError or ValueError with what to write instead."""
-    known = set(Subscription.__dataclass_fields__) - {"function", "origin", "patterns"}
+    known = set(Subscription.__dataclass_fields__) - {"function", "origin", "patterns", "pace"}
     if unknown := sorted(set(options) - known):
         raise TypeError(f"subscriber() has no option {', '.join(unknown)}; it takes {', '.join(sorted(known))}")
     options = {name: _in_milliseconds(name, value) for name, value in options.items()}
@@ -207,8 +212,11 @@ def _check_name(name: Any) -> None:
 
 
 def _default_name(function: Callable[..., Any]) -> str:
+    name = getattr(function, "__name__", "")
+    if not name:
+        raise TypeError(f"{name_of(function)}: what is called has no name of its own; give the subscriber a name=")
     app = function.__module__.split(".subscribers")[0].split(".")[-1]
-    return f"{app}.{function.__name__}"
+    return f"{app}.{name}"
 
 
 def _register(subscription: Subscription, function: Callable[..., Any]) -> None:

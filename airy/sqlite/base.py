@@ -5,6 +5,7 @@ SQLite's own busy handler sleeps and retries. With many writers, one of them can
 first-in-first-out gate. The busy handler then only waits for writers of other processes.
 """
 
+import sqlite3
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -59,6 +60,7 @@ class Cursor(base.SQLiteCursorWrapper):
     """Holds the gate during a writing statement in autocommit."""
 
     gate: Gate
+    wrapper: "DatabaseWrapper"
 
     def execute(self, query: str, params: Any = None) -> Any:
         with self._turn(query):
@@ -73,6 +75,10 @@ class Cursor(base.SQLiteCursorWrapper):
         if self.connection.in_transaction or query.lstrip().upper().startswith(READS):
             yield
             return
+        if self.wrapper.holds_gate:
+            raise sqlite3.OperationalError(
+                "the transaction was ended inside of its atomic() block, so this would be committed by itself"
+            )
         self.gate.acquire()
         try:
             yield
@@ -90,7 +96,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def create_cursor(self, name: str | None = None) -> Cursor:
         cursor = self.connection.cursor(factory=Cursor)
         cursor.gate = gate_of(self.settings_dict["NAME"])
+        cursor.wrapper = self
         return cursor  # type: ignore[no-any-return]
+
+    @property
+    def holds_gate(self) -> bool:
+        """Whether a transaction began that Django has not ended."""
+        return self._held_gate is not None
 
     # The four below override private methods of Django, which its stubs leave out. tests/test_django.py checks them.
 

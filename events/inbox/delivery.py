@@ -1,35 +1,45 @@
 """Delivery: received messages → subscriber, each with exactly one effect.
 
 1. A subscriber gets one message or a group of waiting messages, in one slot of the process's pool (`process`).
-2. A group runs in one transaction: the inbox rows first, then the function, then the commit (`_run_together`).
-3. If anything in it fails, the whole group is rolled back, and each message runs again alone (`_run_alone`). So a
-   poison message takes no other message along.
+2. A group runs in one transaction: the inbox rows first, then the function, then the commit (`_run_together`). A slow
+   subscriber's group is cut into parts, each with a transaction of its own (`pace.py`).
+3. If anything in it fails, or the transaction is not committed for any other reason, all of it is rolled back, and each
+   message runs again alone (`_run_alone`). So a poison message takes no other message along.
 4. A message that the broker marks as redelivered comes alone. Its attempt is counted before it runs, so a message that
    kills its worker ends as a dead letter (`begin_attempt` in `records.py`).
-5. Failures are raised together as DeliveryFailedError; `retry.py` records them.
+5. An outage of the database costs no attempt: the messages are held until it is over (`hold.py`).
+6. Failures are raised together as DeliveryFailedError; `retry.py` records them.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from django.db import OperationalError, connections, router, transaction
+from django.db import OperationalError, connections, router
 from dramatiq.middleware import Interrupt, TimeLimitExceeded
 
+from ..calling import Guard, unlimited
+from ..db.commit import committed, none_left_open
 from ..db.deadlocks import retry_deadlocks, sqlstate
 from ..db.dialect import DeliveryKey
 from ..envelope import UndecodableError
+from ..errors import summary
 from ..event import Event
 from ..logger import get_logger
 from ..outbox.emit import current_event
+from ..pace import OverBudgetError, Stopwatch
 from ..pool import get_pool
 from ..subscription import Subscription
+from .callbacks import isolate
+from .hold import Hold
 from .message import ReceivedMessage
 from .models import Delivery
+from .seal import DeliverySeal
 
 log = get_logger("events.delivery")
 
@@ -37,14 +47,6 @@ log = get_logger("events.delivery")
 CANCELLED = "57014"
 #: PostgreSQL's code of a lock that was not to be had within the lock time-out.
 LOCKED = "55P03"
-
-#: Takes a time limit in milliseconds; returns a context manager that enforces it.
-Guard = Callable[[int], AbstractContextManager[None]]
-
-
-def unlimited(milliseconds: int) -> AbstractContextManager[None]:
-    """No time limit."""
-    return nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class DeliveryFailedError(Exception):
     """Some messages of a group failed; all others are done."""
 
     def __init__(self, subscription: Subscription, failures: Sequence[Failure]) -> None:
-        super().__init__(f"{subscription.name}: {len(failures)} failed: {failures[0].error!r}")
+        super().__init__(f"{subscription.name}: {len(failures)} failed: {summary(failures[0].error)}")
         self.subscription = subscription
         self.failures = failures
 
@@ -82,58 +84,100 @@ class TimeLimitError(Exception):
         super().__init__(f"longer than its time limit of {limit:g} s: give the subscriber a time_limit=, or less to do")
 
 
-def process(subscription: Subscription, messages: Sequence[ReceivedMessage], *, guard: Guard = unlimited) -> None:
+def process(
+    subscription: Subscription,
+    messages: Sequence[ReceivedMessage],
+    *,
+    guard: Guard = unlimited,
+    ending: threading.Event | None = None,
+) -> None:
     """Run a subscriber on messages, in one slot of the process's pool.
 
-    guard: enforces the time limit of each call.
+    guard: enforces the time limit of each call. ending: is set when the worker ends.
 
     Raises DeliveryFailedError with the messages that failed; the others are done now or were done before. Raises
-    StillRunningError for a redelivered message while another run of it is under way.
+    StillRunningError for a redelivered message while another run of it is under way, and GivenBackError if the worker
+    ends while the database is out.
     """
-    get_pool().run(_process, subscription, messages, guard)
+    get_pool().run(_process, subscription, messages, guard, ending or threading.Event())
 
 
-def _process(subscription: Subscription, messages: Sequence[ReceivedMessage], guard: Guard) -> None:
+def _process(
+    subscription: Subscription, messages: Sequence[ReceivedMessage], guard: Guard, ending: threading.Event
+) -> None:
     failures: list[Failure] = []
-    if len(messages) > 1:
-        started = time.monotonic()
-        try:
-            _run_together(subscription, messages, guard=guard)
-        except BaseException as error:  # whatever it was: each message runs again alone, and that is recorded
-            if isinstance(error, Interrupt) and not isinstance(error, TimeLimitExceeded):
-                raise
-            log.info("group rolled back", subscriber=subscription.name, events=len(messages), error=repr(error))
-        else:
-            _log_done(subscription, messages, time.monotonic() - started)
-            return
-    for message in messages:
-        if failure := _run_alone(subscription, message, guard):
-            failures.append(failure)
+    waiting = list(messages)
+    while waiting:
+        size = len(waiting) if subscription.batch else subscription.pace.fits(len(waiting))
+        part = waiting[:size]
+        if size > 1:
+            try:
+                done = _is_group_done(subscription, part, guard, ending)
+            except OverBudgetError as error:
+                log.info("group cut into parts", subscriber=subscription.name, events=size, reason=str(error))
+                continue
+            part = [] if done else part
+        for message in part:
+            if failure := _run_alone(subscription, message, guard, ending):
+                failures.append(failure)
+        del waiting[:size]
     if failures:
         raise DeliveryFailedError(subscription, failures)
 
 
-def _run_alone(subscription: Subscription, message: ReceivedMessage, guard: Guard) -> Failure | None:
-    key, attempt, started = key_of(subscription, message), message.attempt, time.monotonic()
+def _is_group_done(
+    subscription: Subscription, messages: Sequence[ReceivedMessage], guard: Guard, ending: threading.Event
+) -> bool:
+    """Run a group in one transaction; False if that failed. Raises OverBudgetError if it takes too long for one."""
+    started = time.monotonic()
     try:
-        if message.redelivered:
-            # The first run is not counted: the broker cannot say which messages of a group had started.
-            limit = max(1, subscription.max_retries)
-            counted = _begin_attempt(key, attempt=message.attempt, limit=limit)
-            if counted is None:
-                return None
-            attempt = counted
-            if (begun := counted - message.attempt) >= limit:
-                raise ExhaustedError(f"started alone {begun} times without an outcome: it kills its worker")
-        retry_deadlocks(lambda: _run_together(subscription, (message,), guard=guard, attempt=attempt))
-    except StillRunningError:
+        _run_together(subscription, messages, guard=guard)
+    except OverBudgetError:
         raise
-    except BaseException as error:  # a subscriber may raise anything, even SystemExit; it is recorded
-        if isinstance(error, Interrupt) and not isinstance(error, TimeLimitExceeded):
+    except BaseException as error:  # whatever it was: each message runs again alone, and that is recorded
+        if _is_interrupt(error):
             raise
-        return Failure(message, attempt, error, time.monotonic() - started)
-    _log_done(subscription, (message,), time.monotonic() - started, attempt=attempt)
-    return None
+        log.info("group rolled back", subscriber=subscription.name, events=len(messages), error=summary(error))
+        Hold(subscription, ending).is_over(error)
+        return False
+    _log_done(subscription, messages, time.monotonic() - started)
+    return True
+
+
+def _run_alone(
+    subscription: Subscription, message: ReceivedMessage, guard: Guard, ending: threading.Event
+) -> Failure | None:
+    key = key_of(subscription, message)
+    attempt: int | None = None if message.redelivered else message.attempt
+    hold = Hold(subscription, ending)
+    while True:
+        started = time.monotonic()
+        try:
+            if attempt is None:
+                # The first run is not counted: the broker cannot say which messages of a group had started.
+                limit = max(1, subscription.max_retries)
+                attempt = _begin_attempt(key, attempt=message.attempt, limit=limit)
+                if attempt is None:
+                    return None
+                if (begun := attempt - message.attempt) >= limit:
+                    raise ExhaustedError(f"started alone {begun} times without an outcome: it kills its worker")
+            run = partial(_run_together, subscription, (message,), guard=guard, attempt=attempt)
+            retry_deadlocks(run)
+        except StillRunningError:
+            raise
+        except BaseException as error:  # a subscriber may raise anything, even SystemExit; it is recorded
+            if _is_interrupt(error):
+                raise
+            if hold.is_over(error):
+                continue
+            return Failure(message, attempt or message.attempt, error, time.monotonic() - started)
+        _log_done(subscription, (message,), time.monotonic() - started, attempt=attempt)
+        return None
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    """Whether the worker ends its threads. The time limit of a subscriber is its own failure."""
+    return isinstance(error, Interrupt) and not isinstance(error, TimeLimitExceeded)
 
 
 def _begin_attempt(key: DeliveryKey, *, attempt: int, limit: int) -> int | None:
@@ -155,16 +199,18 @@ def _run_together(
         _run_in_its_own_transactions(subscription, by_key, attempts, guard)
         return
     using = router.db_for_write(Delivery)
-    with transaction.atomic(using=using):
+    with committed(using=using, seal=DeliverySeal(Delivery)) as transaction:
         recorded = Delivery.objects.record_done(by_key, attempts=attempts, time_limit=subscription.time_limit)
         events = [_event_of(message, attempts[key]) for key, message in by_key.items() if key in recorded]
-        if subscription.batch:
-            if events:
-                _call(subscription, events, guard)
-        else:
-            for event in events:
-                _call(subscription, [event], guard)
-        _isolate_callbacks(using)
+        calls = [events] if subscription.batch and events else [[event] for event in events]
+        place, stopwatch = len(connections[using].run_on_commit), Stopwatch(subscription.pace)
+        for number, given in enumerate(calls, start=1):
+            _call(subscription, given, guard)
+            # Before the next one: what it wrote outside of the transaction would stay.
+            transaction.check()
+            if not transaction.nested:
+                place = isolate(connections[using], start=place, subscription=subscription, events=given)
+            stopwatch.check(done=number, of=len(calls))
 
 
 def _run_in_its_own_transactions(
@@ -173,27 +219,21 @@ def _run_in_its_own_transactions(
     attempts: dict[DeliveryKey, int],
     guard: Guard,
 ) -> None:
+    using = router.db_for_write(Delivery)
     for key, message in by_key.items():
         if Delivery.objects.is_open(key):
             event = _event_of(message, attempts[key])
-            with Delivery.objects.statements_limited(subscription.time_limit):
+            with Delivery.objects.statements_limited(subscription.time_limit), none_left_open(using):
                 _call(subscription, [event], guard)
-            Delivery.objects.record_done([key], attempts=attempts)
-
-
-def _isolate_callbacks(using: str) -> None:
-    """Make each on_commit callback robust: one that fails is logged, and the callbacks of other events still run."""
-    connection = connections[using]
-    callbacks = [(savepoints, callback, True) for savepoints, callback, *_ in connection.run_on_commit]
-    connection.run_on_commit = callbacks  # type: ignore[assignment]
+            with committed(using=using):
+                Delivery.objects.record_done([key], attempts=attempts)
 
 
 def _call(subscription: Subscription, events: list[Event], guard: Guard) -> None:
     cause = events[0].meta if len(events) == 1 else None
     token, started = current_event.set(cause), time.monotonic()
     try:
-        with guard(subscription.time_limit):
-            subscription.call(events)
+        subscription.call(events, guard=guard)
     except TimeLimitExceeded as interrupt:
         raise TimeLimitError(subscription) from interrupt
     except OperationalError as error:

@@ -19,9 +19,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from django.db import connections, transaction
+from django.db import connections
 
+from ..db.commit import committed
 from ..db.dialect import ROWS_PER_STATEMENT, DeliveryKey, adapted, as_uuid, host_now
+from ..db.discard import discard
 from ..db.names import function, table
 from ..db.prepared import call
 from ..db.primary import PrimaryQuerySet
@@ -41,8 +43,8 @@ class DeliveryQuerySet(PrimaryQuerySet["Delivery"]):
 
         Rows are written in sorted order, so that two workers never wait for each other in a circle.
 
-        time_limit: milliseconds that each further statement of this transaction may take, where the database supports
-        such a limit.
+        time_limit: the milliseconds that each further statement of this transaction may take, where the database
+        supports such a limit. Only in a transaction with a `DeliverySeal`.
         """
         return self._write(sorted(keys, key=DeliveryKey.order), "done", attempts, time_limit)
 
@@ -58,7 +60,9 @@ class DeliveryQuerySet(PrimaryQuerySet["Delivery"]):
         try:
             yield
         finally:
-            if connection.is_usable():
+            if connection.connection is not None and not connection.is_usable():
+                discard(connection)  # else its limit would stay with the pool
+            elif connection.connection is not None:
                 with connection.cursor() as cursor:
                     cursor.execute("RESET statement_timeout")
 
@@ -77,10 +81,13 @@ class DeliveryQuerySet(PrimaryQuerySet["Delivery"]):
         Raises OperationalError if another run of the delivery holds the row for longer than 200 ms: the last statement
         of a killed worker continues in the server, and a worker that lost its broker finishes its work.
         """
-        with transaction.atomic(using=self.db):
-            number = self._count(key, attempt)
-            if number is not None and number - attempt >= limit:
-                transaction.set_rollback(True, using=self.db)
+        try:
+            with committed(using=self.db):
+                number = self._count(key, attempt)
+                if number is not None and number - attempt >= limit:
+                    raise _LimitReachedError
+        except _LimitReachedError:
+            pass
         return number
 
     def _count(self, key: DeliveryKey, attempt: int) -> int | None:
@@ -144,6 +151,10 @@ class DeliveryQuerySet(PrimaryQuerySet["Delivery"]):
         return _write_elsewhere(connection, self.model, keys, state, attempts)
 
 
+class _LimitReachedError(Exception):
+    """Rolls back the attempt that was counted one too many."""
+
+
 #: Milliseconds that `begin_attempt` waits for a row which another run holds: other messages wait for this thread.
 _LOCK_TIMEOUT = " FROM (SELECT set_config('lock_timeout', '200', true)) AS lock_timeout"
 
@@ -164,8 +175,9 @@ def _write_on_postgresql(
         [str(attempts[key]) for key in keys],
     )
     arrays = (f"{{{','.join(column)}}}" for column in columns)
-    # Migration 0004 has the function. It returns the places, from 1, of the deliveries that were final.
-    final = call(connection, function(model, "write_deliveries"), *arrays, state, time_limit)
+    # Migrations 0004 and 0006 have the functions. They return the places, from 1, of the deliveries that were final.
+    name = "write_deliveries" if time_limit is None else "open_deliveries"
+    final = call(connection, function(model, name), *arrays, state, time_limit)
     return set(keys).difference(keys[int(place) - 1] for place in final.split())
 
 

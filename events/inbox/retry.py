@@ -8,24 +8,27 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from django.db import DataError, Error, IntegrityError, close_old_connections, connections, router, transaction
+from django.db import DataError, Error, IntegrityError, connections, router
 from dramatiq.broker import Broker, MessageProxy
 from dramatiq.common import compute_backoff
 from dramatiq.middleware import Middleware
 from dramatiq.worker import Worker
 
+from ..db.commit import committed
 from ..db.dialect import DeliveryKey, database_now
+from ..db.discard import discard
 from ..envelope import Envelope, UndecodableError
+from ..errors import summary, with_traceback
 from ..logger import get_logger
 from ..outbox.log import LogLine
 from ..outbox.messages import OutboxRow
 from ..outbox.models import OutboxMessage, StoredEvent
 from ..subscription import PermanentFailure, RetryAfter, Subscription
 from .delivery import DeliveryFailedError, ExhaustedError, Failure, StillRunningError, key_of
+from .hold import GivenBackError
 from .message import ReceivedMessage
 from .models import Attempt, Delivery
 from .postpone import postpone, waits_for_newer_code
@@ -56,13 +59,14 @@ class RetryOrDeadLetter(Middleware):
     """
 
     def __init__(self) -> None:
-        self._ending = threading.Event()
+        #: Set while the worker ends.
+        self.ending = threading.Event()
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
-        self._ending.clear()
+        self.ending.clear()
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
-        self._ending.set()
+        self.ending.set()
 
     def after_process_message(
         self, broker: Broker, message: MessageProxy, *, result: Any = None, exception: BaseException | None = None
@@ -74,8 +78,10 @@ class RetryOrDeadLetter(Middleware):
             message.failed = not self._recorded(exception)
         elif isinstance(exception, StillRunningError):
             log.info("given back while another run goes on", queue=message.queue_name, delivery=str(exception))
+        elif isinstance(exception, GivenBackError):
+            log.warning("given back, the database is out", queue=message.queue_name, error=str(exception))
         else:
-            log.error("delivery without outcome, given back", queue=message.queue_name, error=repr(exception))
+            log.error("delivery without outcome, given back", queue=message.queue_name, error=summary(exception))
 
     def _recorded(self, failed: DeliveryFailedError) -> bool:
         """Whether the failures were recorded before the worker ends. Raises an error that waiting cannot mend."""
@@ -91,18 +97,18 @@ class RetryOrDeadLetter(Middleware):
                 log.warning(
                     "failure not recorded yet",
                     subscriber=failed.subscription.name,
-                    error=repr(error),
+                    error=summary(error),
                     again_in=pause / 1000,
                 )
-                close_old_connections()
-                if self._ending.wait(pause / 1000):
+                discard(router.db_for_write(Delivery))
+                if self.ending.wait(pause / 1000):
                     return False
 
 
 def record_failures(failed: DeliveryFailedError) -> None:
     """Record each failure, in one transaction: a retry after a backoff, or a dead letter. Raises whatever the database
     raises."""
-    with transaction.atomic(using=router.db_for_write(Delivery)):
+    with committed(using=router.db_for_write(Delivery)):
         now = database_now(connections[router.db_for_write(Delivery)])
         retries = [
             retry
@@ -144,7 +150,7 @@ def _record_failure(subscription: Subscription, failure: Failure, now: dt.dateti
     if newer and (row := _postponed(subscription, message, error, now)):
         return row
     dead = newer or isinstance(error, NO_RETRY) or failure.attempt > subscription.max_retries
-    reason = _storable(traceback.format_exception_only(error)).strip()
+    reason = summary(error)
     delivery = Delivery.objects.record_failure(
         key_of(subscription, message), attempts=failure.attempt, dead=dead, reason=reason, body=message.encoded
     )
@@ -154,8 +160,8 @@ def _record_failure(subscription: Subscription, failure: Failure, now: dt.dateti
         delivery=delivery,
         number=failure.attempt,
         duration=failure.duration,
-        error=reason[:500],
-        traceback=_storable(traceback.format_exception(error)),
+        error=reason,
+        traceback=with_traceback(error),
     )
     write = log.error if dead else log.warning
     write(
@@ -191,11 +197,6 @@ def _postponed(
             "waits for newer code", event_id=str(message.event_id), subscriber=subscription.name, reason=str(error)
         )
     return row
-
-
-def _storable(lines: list[str]) -> str:
-    """The text of an error, without the characters that PostgreSQL cannot store."""
-    return "".join(lines).replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
 def _backoff(subscription: Subscription, failure: Failure) -> dt.timedelta:

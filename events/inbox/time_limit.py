@@ -41,7 +41,7 @@ class DeliveryTimeLimit(Middleware):
 
     def guard(self, milliseconds: int) -> AbstractContextManager[None]:
         """Raise TimeLimitExceeded in the calling thread, at its next Python instruction, if it stays inside for longer
-        than `milliseconds`."""
+        than `milliseconds`; and again at the end, if that was caught."""
         return _Guard(self._deadlines, self._lock, milliseconds / 1000)
 
     def _enforce(self) -> None:
@@ -67,6 +67,8 @@ class _Guard(AbstractContextManager[None]):
         with self._lock:
             self._deadlines[self._thread] = time.monotonic() + self._seconds
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         with self._lock:
-            self._deadlines.pop(self._thread, None)
+            is_in_time = self._deadlines.pop(self._thread, None) is not None
+        if kind is None and not is_in_time:
+            raise TimeLimitExceeded  # what was raised in the thread was caught there

@@ -6,8 +6,11 @@ from dramatiq import Actor
 from dramatiq.broker import Broker
 
 from ..brokers.contract import EventBroker
-from ..inbox.delivery import DeliveryFailedError, StillRunningError, process, unlimited
+from ..calling import unlimited
+from ..inbox.delivery import DeliveryFailedError, StillRunningError, process
+from ..inbox.hold import GivenBackError
 from ..inbox.message import ReceivedMessage
+from ..inbox.retry import RetryOrDeadLetter
 from ..inbox.time_limit import DeliveryTimeLimit
 from ..subscription import Subscription
 from .busy import running
@@ -19,10 +22,12 @@ def declare_actor(broker: Broker, subscription: Subscription) -> None:
         return
     limit = next((one for one in broker.middleware if isinstance(one, DeliveryTimeLimit)), None)
     guard = limit.guard if limit else unlimited
+    retry = next((one for one in broker.middleware if isinstance(one, RetryOrDeadLetter)), None)
+    ending = retry.ending if retry else None
 
     def consume(*messages: ReceivedMessage) -> None:
         with running(subscription.name):
-            process(subscription, messages, guard=guard)
+            process(subscription, messages, guard=guard, ending=ending)
 
     broker.subscribe(subscription)
     Actor(
@@ -31,5 +36,5 @@ def declare_actor(broker: Broker, subscription: Subscription) -> None:
         actor_name=subscription.name,
         queue_name=subscription.queue,
         priority=-subscription.priority,
-        options={"throws": (DeliveryFailedError, StillRunningError)},
+        options={"throws": (DeliveryFailedError, StillRunningError, GivenBackError)},
     )

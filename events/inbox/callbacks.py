@@ -1,0 +1,48 @@
+"""Callbacks: what subscribers hand to `transaction.on_commit`. One that fails is logged, and the others still run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from dramatiq.middleware import Interrupt
+
+from ..calling import name_of
+from ..errors import summary
+from ..event import Event
+from ..logger import get_logger
+from ..subscription import Subscription
+
+log = get_logger("events.delivery")
+
+
+class Callback:
+    """A callback that is known by the subscriber and the events in which it was registered."""
+
+    def __init__(self, callback: Callable[[], Any], subscription: Subscription, events: Sequence[Event]) -> None:
+        self._callback, self._subscription, self._events = callback, subscription, events
+
+    def __call__(self) -> None:
+        try:
+            self._callback()
+        except Interrupt:
+            raise
+        except BaseException as error:  # its transaction is committed: nothing can be tried again
+            log.error(
+                "on_commit callback failed, it is not repeated",
+                subscriber=self._subscription.name,
+                topic=self._events[0].topic,
+                events=[str(event.meta.id) for event in self._events],
+                callback=name_of(self._callback),
+                error=summary(error),
+                exc_info=True,
+            )
+
+
+def isolate(connection: Any, *, start: int, subscription: Subscription, events: Sequence[Event]) -> int:
+    """Make the callbacks from this place on robust; returns the place after the last one."""
+    registered = connection.run_on_commit
+    for place in range(start, len(registered)):
+        savepoints, callback, *_ = registered[place]
+        registered[place] = (savepoints, Callback(callback, subscription, events), False)
+    return len(registered)
