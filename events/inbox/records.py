@@ -16,10 +16,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from django.db import connections
+from django.conf import settings
+from django.db import connections, transaction
 
 from ..db.commit import committed
 from ..db.dialect import ROWS_PER_STATEMENT, DeliveryKey, adapted, as_uuid, host_now
@@ -54,6 +56,11 @@ class DeliveryQuerySet(PrimaryQuerySet["Delivery"]):
         connection = connections[self.db]
         if connection.vendor != "postgresql":
             yield
+            return
+        if getattr(settings, "DATABASE_DIRECT_URL", ""):
+            # A pooler of transactions is between: a setting of the session would be left to strangers.
+            with connection.execute_wrapper(partial(_limited, time_limit)):
+                yield
             return
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('statement_timeout', %s, false)", [str(time_limit)])
@@ -157,6 +164,14 @@ class _LimitReachedError(Exception):
 
 #: Milliseconds that `begin_attempt` waits for a row which another run holds: other messages wait for this thread.
 _LOCK_TIMEOUT = " FROM (SELECT set_config('lock_timeout', '200', true)) AS lock_timeout"
+
+
+def _limited(time_limit: int, execute: Any, sql: str, parameters: Any, many: bool, context: dict[str, Any]) -> Any:
+    """Run a statement with a limit that ends with its transaction."""
+    connection = context["connection"]
+    with nullcontext() if connection.in_atomic_block else transaction.atomic(using=connection.alias):
+        connection.connection.execute("SELECT set_config('statement_timeout', %s, true)", [str(time_limit)])
+        return execute(sql, parameters, many, context)
 
 
 def _write_on_postgresql(

@@ -53,10 +53,12 @@ class Lease:
         self._session = session
         self._earlier = earlier
         self._relay = relay
-        self._holder = f"{relay}, session {session.name}" if session.name else relay
+        #: What the table of terms has as the holder.
+        self.holder = f"{relay}, session {session.name}" if session.name else relay
         self._seconds = seconds
         self._terms = table(RelayTerm)
-        self._number: int | None = None
+        #: The number of the term; None if there is none.
+        self.number: int | None = None
         self._deadline = self._renew_at = 0.0
         self._last: Term | None = None
         self._changed_at = 0.0
@@ -75,14 +77,14 @@ class Lease:
         added = self._session.change(
             f"INSERT INTO {self._terms} (number, holder, started_at, expires_at)"
             f" VALUES (%s, %s, {now}, {expires}) ON CONFLICT (number) DO NOTHING",
-            [number, self._holder, *times],
+            [number, self.holder, *times],
         )
         if not added:
             # A hung session may be adding a row of this number without end. The next number counts more than that one.
             self._step += 1
             return False
         self._step = 1
-        self._number = number
+        self.number = number
         self._deadline, self._renew_at = begun + self._seconds, begun + RENEW_INTERVAL
         self._delete_old_terms()
         return self.held()
@@ -95,18 +97,18 @@ class Lease:
 
     def held(self) -> bool:
         """Whether this relay is the leader. It does not ask the database."""
-        return self._number is not None and time.monotonic() < self._deadline
+        return self.number is not None and time.monotonic() < self._deadline
 
     def release(self) -> None:
         """End the term, so that a standby need not wait until it expires, and the session. Raises the errors of the
         database; the session is ended nevertheless."""
-        number, self._number = self._number, None
+        number, self.number = self.number, None
         try:
             if number is not None:
                 now, parameter = self._session.at(0)
                 self._session.change(
                     f"UPDATE {self._terms} SET expires_at = {now} WHERE number = %s AND holder = %s",
-                    [parameter, number, self._holder],
+                    [parameter, number, self.holder],
                 )
         finally:
             self._earlier.let_in()
@@ -118,12 +120,12 @@ class Lease:
         renewed = self._session.change(
             f"UPDATE {self._terms} SET expires_at = {expires} WHERE number = %s AND holder = %s"
             f" AND NOT EXISTS (SELECT 1 FROM {self._terms} AS later WHERE later.number > %s)",
-            [parameter, self._number, self._holder, self._number],
+            [parameter, self.number, self.holder, self.number],
         )
         if renewed and self.held():
             self._deadline, self._renew_at = begun + self._seconds, begun + RENEW_INTERVAL
         else:
-            self._number = None
+            self.number = None
 
     def _last_term(self) -> Term | None:
         now, parameter = self._session.at(0)
@@ -139,11 +141,11 @@ class Lease:
         return last._replace(expired=bool(last.expired) or now_here > self._changed_at + LONGEST_LEASE)
 
     def _delete_old_terms(self) -> None:
-        assert self._number is not None
+        assert self.number is not None
         self._session.change(
             f"DELETE FROM {self._terms} WHERE number IN"
             f" (SELECT number FROM {self._terms} WHERE number <= %s {self._session.skip_locked})",
-            [self._number - TERMS_KEPT],
+            [self.number - TERMS_KEPT],
         )
 
 

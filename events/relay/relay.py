@@ -34,6 +34,7 @@ from ..outbox.models import OutboxMessage
 from .earlier import SharedAdvisoryLock, SharedLockFile
 from .lease import LEASE, LONGEST_LEASE, Lease, relay_name
 from .listen import Listener, PollingListener, PostgresListener
+from .own_session import SessionRefusedError
 from .session import LocalSession, PostgresSession
 
 log = get_logger("events.relay")
@@ -52,8 +53,8 @@ FEW_ROWS, GATHER = 100, 0.01
 RELAY_BACKOFF = (250, 2_000)
 #: Seconds between two warnings while every term ends in an error.
 WARN_INTERVAL = 15.0
-#: Sessions that were lost in the pool and are passed over before a term begins, at most.
-LOST_SESSIONS = 100
+#: Seconds until a relay whose session was refused asks for one again.
+REFUSED_PAUSE = 5.0
 
 
 class LeaseLostError(ConnectionError):
@@ -89,6 +90,9 @@ class Relay:
                 self._serve_term()
             except LeaseLostError as error:
                 log.warning("relay stands by", error=str(error))
+            except SessionRefusedError as error:
+                log.error("the relay cannot work", error=str(error))
+                self._stop.wait(REFUSED_PAUSE)
             except Exception as error:  # noqa: BLE001 - the relay must outlive every error of database and broker
                 self._pause_after(error)
         discard(_connection())

@@ -8,14 +8,8 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from ..db.dialect import database_now
+from .own_session import TCP_KEEPALIVES, own_session
 
-#: Seconds, and the number of probes, after which a session ends whose other side is gone: PostgreSQL ends that of a
-#: relay whose machine is gone, and the relay that of a server whose machine is gone.
-TCP_KEEPALIVES = {"idle": 2, "interval": 1, "count": 2}
-#: Milliseconds that sent data may wait for the other side's kernel.
-TCP_USER_TIMEOUT = 5_000
-#: Seconds that the server gets to answer the first connection.
-CONNECT_TIMEOUT = 5
 #: Seconds without a statement after which PostgreSQL ends the session. A relay that works is never silent for as long;
 #: one that is frozen would keep the locks of its session.
 IDLE_SESSION_TIMEOUT = 10
@@ -45,16 +39,17 @@ class Session(Protocol):
 
 
 class PostgresSession:
-    """One autocommit connection, used by the relay's thread only."""
+    """One autocommit connection, used by the relay's thread only.
+
+    It is opened as Django's are, or to the setting DATABASE_DIRECT_URL if there is one. Raises SessionRefusedError if a
+    pooler is between that gives each transaction another session.
+    """
 
     skip_locked = "FOR UPDATE SKIP LOCKED"
 
     def __init__(self, connection: Any) -> None:
-        parameters = connection.get_connection_params()
         self._database = connection.Database
-        keepalives = {f"keepalives_{name}": value for name, value in TCP_KEEPALIVES.items()}
-        mortal = {"connect_timeout": CONNECT_TIMEOUT, "tcp_user_timeout": TCP_USER_TIMEOUT, **keepalives}
-        self._connection = self._database.connect(**mortal | parameters | {"autocommit": True})
+        self._connection = own_session(connection)
         #: Whether a notification has arrived since it was last set to False.
         self.notified = False
         self.name = str(self._connection.info.backend_pid)

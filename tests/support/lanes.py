@@ -16,6 +16,7 @@ SECONDS = {
     "chaos/test_killers": 30,
     "chaos/test_embedded": 20,
     "chaos/": 15,
+    "events/relay/test_restart": 15,
     "browser/": 4,
     "node": 15,
     "manage": 10,

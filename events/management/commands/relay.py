@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from ...brokers.contract import EventBroker
 from ...worker.signals import Signals
 from ...worker.tasks import run_relay
+from ..refuse_pooler import refuse_pooler
 
 
 class Command(BaseCommand):
@@ -20,9 +21,8 @@ class Command(BaseCommand):
         if not isinstance(broker, EventBroker):
             raise CommandError(f"{type(broker).__name__} cannot carry events. Run `manage.py check`.")
         if broker.in_process:
-            raise CommandError(
-                "The embedded broker needs no separate relay. Run `manage.py rundramatiq` or `manage.py up`."
-            )
+            raise CommandError("This broker needs no separate relay: `manage.py rundramatiq` runs it with the workers.")
+        refuse_pooler()
         signals = Signals(signal.SIGINT, signal.SIGTERM)
         self.stdout.write(_("The relay is running. Press Ctrl+C to stop."))
         self.stdout.flush()

@@ -21,6 +21,7 @@ from ...worker.services import close_pools
 from ...worker.signals import HANDLED, block
 from ...worker.supervisor import Supervisor, live
 from ...worker.tasks import tasks
+from ..refuse_pooler import refuse_pooler
 
 #: The exit codes of dramatiq: an option that makes no sense; a pid file of another process.
 WRONG_OPTION, PID_FILE_TAKEN = 2, 4
@@ -60,6 +61,7 @@ class Command(rundramatiq.Command):  # type: ignore[misc]
         )
         if child:
             sys.exit(live(child, to_do[child], parent=int(supervisor)))
+        refuse_pooler()
         connections.close_all()
         close_pools()
         # Threads do not come along in a fork, and what they have locked stays locked. macOS bears no fork at all.

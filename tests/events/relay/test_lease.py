@@ -145,7 +145,7 @@ def test_a_hung_session_that_is_adding_or_renewing_a_term_keeps_no_standby_waiti
         eventually(another.acquire, within=5)
         hung.commit()
         assert last_term().number == 3
-        assert another._number == 3
+        assert another.number == 3
 
 
 @pytest.mark.postgres
