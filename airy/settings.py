@@ -106,6 +106,9 @@ def secret_key() -> str:
 
 
 SECRET_KEY = secret_key()
+SECRET_KEY_FALLBACKS = [key for key in str(read("SECRET_KEY_FALLBACKS", str, "")).split(",") if key]
+EVENTS_SIGNING_KEYS = [key for key in str(read("EVENTS_SIGNING_KEYS", str, "")).split(",") if key]
+EVENTS_MAX_FOREIGN_BYTES = read("EVENTS_MAX_FOREIGN_BYTES", int, 1_000_000, minimum=1_000)
 
 # Django -------------------------------------------------------------------------------------------------------------
 

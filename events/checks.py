@@ -6,11 +6,14 @@ from typing import Any
 
 import dramatiq
 from django.core.checks import CheckMessage, Error, Warning
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import get_commands
 from django.db import connections, router
 
 from .brokers.contract import EventBroker
+from .envelope import source
 from .outbox.models import OutboxMessage
+from .signature import signing_keys
 from .subscription import subscriptions
 
 
@@ -70,6 +73,18 @@ def check_time_limits(**kwargs: Any) -> list[CheckMessage]:
             id="events.W003",
         )
     ]
+
+
+def check_signing_keys(**kwargs: Any) -> list[CheckMessage]:
+    """The keys that sign messages are a list of texts, and the source that they vouch for fits its column."""
+    found: list[CheckMessage] = []
+    try:
+        signing_keys()
+    except ImproperlyConfigured as error:
+        found.append(Error(str(error), id="events.E010"))
+    if not 0 < len(source()) <= 200:
+        found.append(Error("EVENTS_SOURCE must have from 1 to 200 characters.", id="events.E011"))
+    return found
 
 
 def check_database(**kwargs: Any) -> list[CheckMessage]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+import re
 import uuid
 from typing import Annotated, Any, NamedTuple
 
+from django.conf import settings
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 from pydantic_core import to_json
 from typing_extensions import TypedDict
@@ -20,7 +22,7 @@ CONTENT_TYPE = "application/cloudevents+json"
 class Wire(TypedDict, total=False):
     """The fields that are read off the wire. The lengths are those of the log's columns. Other fields are ignored."""
 
-    id: uuid.UUID
+    id: Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
     source: Annotated[str, StringConstraints(max_length=200)]
     type: Annotated[str, StringConstraints(max_length=100)]
     subject: Annotated[str, StringConstraints(max_length=200)] | None
@@ -34,6 +36,10 @@ class Wire(TypedDict, total=False):
 
 
 WIRE = TypeAdapter(Wire)
+#: The namespace of the ids of other publishers' events.
+FOREIGN = uuid.UUID("c0a5f2a4-6f0e-5b7d-9a52-7f3f1e0b8d61")
+#: A second that is inserted now and then at the end of a day.
+LEAP_SECOND = re.compile(r"(?<=[T ]\d\d:\d\d:)60")
 
 
 class UndecodableError(ValueError):
@@ -85,8 +91,11 @@ class Envelope(NamedTuple):
         )
 
     @classmethod
-    def decode(cls, body: bytes) -> Envelope:
+    def decode(cls, body: bytes, *, ours: str | None = None) -> Envelope:
         """Read the wire format. A foreign publisher must give id, source, type and data; all else is optional.
+
+        ours: if it is given, the event of any other source gets an id out of a space of its own (`foreign_id`), so that
+        it can never be taken for one of ours. An id that is no UUID always does.
 
         Raises UndecodableError.
         """
@@ -96,7 +105,9 @@ class Envelope(NamedTuple):
                 raise ValueError("it contains a NUL character, which PostgreSQL cannot store")
             if not _is_finite(wire["data"]):
                 raise ValueError("it contains NaN or Infinity, which JSON does not allow")
-            event_id = wire["id"]
+            is_foreign = ours is not None and wire["source"] != ours
+            event_id = None if is_foreign else _as_uuid(wire["id"])
+            event_id = event_id or foreign_id(wire["source"], wire["id"])
             return cls(
                 id=event_id,
                 topic=wire["type"],
@@ -154,6 +165,24 @@ class Envelope(NamedTuple):
         )
 
 
+def source() -> str:
+    """The CloudEvents source of our events. It is a setting, so that several projects can share one exchange."""
+    return getattr(settings, "EVENTS_SOURCE", "/airy")
+
+
+def foreign_id(source: str, given: str) -> uuid.UUID:
+    """The id that an event of another publisher has here: uuid5 of its source and its id, as a JSON array."""
+    normal = _as_uuid(given)
+    return uuid.uuid5(FOREIGN, to_json([source, str(normal) if normal else given]).decode())
+
+
+def _as_uuid(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
+
+
 def _has_nul(value: Any) -> bool:
     if isinstance(value, dict):
         return any(_has_nul(part) for pair in value.items() for part in pair)
@@ -179,7 +208,11 @@ def _version(schema: str) -> int:
 def _time(value: str | None) -> dt.datetime:
     if value is None:
         return dt.datetime.now(dt.UTC)
-    time = dt.datetime.fromisoformat(value)
+    value = value.upper()
+    written = LEAP_SECOND.sub("59", value)
+    time = dt.datetime.fromisoformat(written)
+    if written != value:
+        time += dt.timedelta(seconds=1)
     if time.tzinfo is dt.UTC:
         return time
     # Some times of the years 1 and 9999 do not exist in UTC: astimezone raises for them.

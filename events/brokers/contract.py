@@ -9,6 +9,9 @@ A broker of your own descends from EventBroker and implements four methods:
 | `idle`    | reconcile            | which queues are empty                                                      |
 | `close`   | the end of a process | (dramatiq's) lets go of the server                                          |
 
+A message travels with its headers and with what it was published with (`Outgoing.queue`, or else its topic): the
+consumer gives both to `ReceivedMessage.decode`, which checks the signature. They must arrive as they were sent.
+
 Optional: `in_process`, `release_unstarted`, `topology`, `longest_run`. The conformance suite in `tests/conformance`
 shows whether the promises hold.
 """
@@ -25,6 +28,7 @@ from dramatiq import Message
 from dramatiq.broker import Broker, Consumer, MessageProxy
 
 from ..inbox.message import ReceivedMessage
+from ..signature import HEADER, sign
 from ..subscription import Subscription
 
 #: Outbox rows that a courier moves in one call, at most.
@@ -75,6 +79,19 @@ class Outgoing(NamedTuple):
     message_id: str
     priority: int = 0
     headers: dict[str, Any] | None = None
+
+    def signed(self) -> Outgoing:
+        """The same message with its signature, over everything that says what it is and where it goes. Headers travel
+        with a message, and so does what it was published with: `queue`, or else `topic`."""
+        headers = self.headers or {}
+        signature = sign(
+            self.body,
+            route=self.queue or self.topic,
+            run=headers.get("run", 0),
+            attempt=headers.get("attempt", 1),
+            priority=self.priority,
+        )
+        return self._replace(headers={**headers, HEADER: signature})
 
 
 class Answers(NamedTuple):

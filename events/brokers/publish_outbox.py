@@ -288,7 +288,7 @@ def _outgoing(row: OutboxRow) -> Outgoing:
         message_id=f"{row.pk}",
         priority=row.priority,
         headers={"run": row.run, "attempt": row.attempt},
-    )
+    ).signed()
 
 
 def _has_subscribers(row: OutboxRow) -> bool:

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from django.db import OperationalError, connections, router
+from django.db import Error, OperationalError, connections, router
 from dramatiq.middleware import Interrupt, TimeLimitExceeded
 
 from ..calling import Guard, unlimited
@@ -39,6 +39,7 @@ from .callbacks import isolate
 from .hold import Hold
 from .message import ReceivedMessage
 from .models import Delivery
+from .proof import proven
 from .seal import DeliverySeal
 
 log = get_logger("events.delivery")
@@ -106,7 +107,7 @@ def _process(
     subscription: Subscription, messages: Sequence[ReceivedMessage], guard: Guard, ending: threading.Event
 ) -> None:
     failures: list[Failure] = []
-    waiting = list(messages)
+    waiting = _proven(subscription, messages, ending)
     while waiting:
         size = len(waiting) if subscription.batch else subscription.pace.fits(len(waiting))
         part = waiting[:size]
@@ -123,6 +124,18 @@ def _process(
         del waiting[:size]
     if failures:
         raise DeliveryFailedError(subscription, failures)
+
+
+def _proven(
+    subscription: Subscription, messages: Sequence[ReceivedMessage], ending: threading.Event
+) -> list[ReceivedMessage]:
+    hold = Hold(subscription, ending)
+    while True:
+        try:
+            return list(proven(subscription, messages))
+        except Error as error:
+            if not hold.is_over(error):
+                raise
 
 
 def _is_group_done(

@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ..envelope import Envelope, UndecodableError
+from django.conf import settings
+from pydantic_core import to_json
 
-#: The namespace of the ids that undecodable bytes get.
+from ..envelope import Envelope, UndecodableError, source
+from ..signature import HEADER, is_valid
+
+#: The namespace of the ids that refused bytes get.
 UNDECODABLE = uuid.UUID("6f7c1d0e-52a5-5c7e-9c52-6d8f0c9e1a35")
+#: Bytes of a message of another publisher, at most, unless the setting EVENTS_MAX_FOREIGN_BYTES says otherwise.
+MAX_FOREIGN_BYTES = 1_000_000
+#: Bytes that are kept of a refused message that is larger than that.
+KEPT_BYTES = 65_536
+#: The reason of a dead letter whose signature is wrong.
+WRONG_SIGNATURE = (
+    "not signed: its signature does not fit. Its bytes, queue, run, attempt or priority were changed, or its key is not"
+    " known here: every process needs the same EVENTS_SIGNING_KEYS (by default SECRET_KEY and SECRET_KEY_FALLBACKS)"
+)
+
+
+class Claim(NamedTuple):
+    """What a message without a signature says of itself."""
+
+    run: int
+    attempt: int
 
 
 class ReceivedMessage(NamedTuple):
@@ -16,7 +38,8 @@ class ReceivedMessage(NamedTuple):
 
     envelope: the decoded event, or None; then `error` says why. body: the bytes, empty for a message that never left
     this process. run, attempt: which replay and which attempt this is. redelivered: the broker delivered it before,
-    without an outcome. tag: how the broker identifies it.
+    without an outcome. tag: how the broker identifies it. claim: only for a message without a signature, until `proven`
+    has looked it up. given_id: the id of refused bytes that were cut.
     """
 
     envelope: Envelope | None
@@ -27,21 +50,81 @@ class ReceivedMessage(NamedTuple):
     priority: int = 0
     redelivered: bool = False
     tag: Any = None
+    claim: Claim | None = None
+    given_id: uuid.UUID | None = None
 
     @classmethod
-    def decode(cls, body: bytes, **attributes: Any) -> ReceivedMessage:
-        """From bytes. Undecodable bytes are kept, with the reason."""
+    def decode(
+        cls,
+        body: bytes,
+        *,
+        headers: Mapping[str, Any] | None = None,
+        routing_key: str = "",
+        queue: str = "",
+        priority: int = 0,
+        redelivered: bool = False,
+        tag: Any = None,
+    ) -> ReceivedMessage:
+        """From bytes and the headers that they came with. Bytes that are refused are kept, with the reason.
+
+        routing_key: what the message was published with: a topic, or a queue's name. queue: the subscriber's own.
+
+        Run and attempt count if the signature holds. Without one, the event is another publisher's: run 0, attempt 1,
+        and an id of its own. It is refused if it is larger than EVENTS_MAX_FOREIGN_BYTES.
+        """
+        headers = headers or {}
+        claim = Claim(_number(headers, "run", 0), _number(headers, "attempt", 1))
+        how: dict[str, Any] = {"priority": priority, "redelivered": redelivered, "tag": tag}
+        signature = headers.get(HEADER)
+        is_signed = signature is not None
+        if is_signed and not is_valid(signature, body, route=routing_key, priority=priority, **claim._asdict()):
+            return cls._refused(body, WRONG_SIGNATURE, how)
+        limit = getattr(settings, "EVENTS_MAX_FOREIGN_BYTES", MAX_FOREIGN_BYTES)
+        too_large = not is_signed and len(body) > limit
+        # Ours begins with its source. What does not is not read at all.
+        if too_large and b'"source":' + to_json(source()) not in body[:1000]:
+            return cls._refused(body, _too_large(body, limit), how)
         try:
-            return cls(envelope=Envelope.decode(body), body=body, **attributes)
+            envelope = Envelope.decode(body, ours=None if is_signed else source())
         except UndecodableError as error:
-            return cls(envelope=None, body=body, error=str(error), **attributes)
+            return cls._refused(body, str(error), how)
+        if is_signed and routing_key not in (queue, envelope.topic):
+            return cls._refused(body, WRONG_SIGNATURE, how)
+        if too_large and envelope.source != source():
+            return cls._refused(body, _too_large(body, limit), how)
+        if is_signed:
+            return cls(envelope=envelope, body=body, **claim._asdict(), **how)
+        return cls(envelope=envelope, body=body, claim=claim, **how)
+
+    @classmethod
+    def _refused(cls, body: bytes, error: str, how: dict[str, Any]) -> ReceivedMessage:
+        if len(body) <= getattr(settings, "EVENTS_MAX_FOREIGN_BYTES", MAX_FOREIGN_BYTES):
+            return cls(envelope=None, body=body, error=error, **how)
+        error = f"{error} (the first {KEPT_BYTES:,} of {len(body):,} bytes are kept)"
+        given_id = uuid.uuid5(UNDECODABLE, hashlib.sha256(body).hexdigest())
+        return cls(envelope=None, body=body[:KEPT_BYTES], error=error, given_id=given_id, **how)
 
     @property
     def event_id(self) -> uuid.UUID:
-        """The event's id; for undecodable bytes an id that is computed from them."""
-        return self.envelope.id if self.envelope else uuid.uuid5(UNDECODABLE, self.body.hex())
+        """The event's id; for refused bytes an id that is computed from them: they never take the place of an event."""
+        if self.envelope is not None:
+            return self.envelope.id
+        return self.given_id or uuid.uuid5(UNDECODABLE, self.body.hex())
 
     @property
     def encoded(self) -> bytes:
         """The message's bytes."""
         return self.body or (self.envelope.encode() if self.envelope else b"")
+
+
+def _too_large(body: bytes, limit: int) -> str:
+    return (
+        f"too large: {len(body):,} bytes of another publisher; the limit is {limit:,} (EVENTS_MAX_FOREIGN_BYTES). Keep"
+        " large data elsewhere, and publish its key"
+    )
+
+
+def _number(headers: Mapping[str, Any], name: str, default: int) -> int:
+    """A number of the headers. A value out of range is ignored."""
+    value = headers.get(name)
+    return value if type(value) is int and default <= value < 2**15 else default

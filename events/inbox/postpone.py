@@ -10,8 +10,7 @@ import datetime as dt
 import random
 
 from ..db.dialect import DeliveryKey
-from ..envelope import NewerVersionError, UnknownTopicError
-from ..outbox.emit import source
+from ..envelope import NewerVersionError, UnknownTopicError, source
 from ..outbox.models import OutboxMessage
 from .message import ReceivedMessage
 from .models import Delivery

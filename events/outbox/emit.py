@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from django.conf import settings
 from django.db import connections, router
 from uuid_utils.compat import uuid7
 
+from ..envelope import source
 from ..event import Event, Meta
 from ..loading import is_loading
 from ..logger import get_logger
@@ -92,11 +92,6 @@ def suppressed(reason: str) -> Iterator[None]:
         yield
     finally:
         _suppressed.reset(token)
-
-
-def source() -> str:
-    """The CloudEvents source of our events. It is a setting, so that several projects can share one exchange."""
-    return getattr(settings, "EVENTS_SOURCE", "/airy")
 
 
 def _cause(cause: Event | None) -> Meta | None:

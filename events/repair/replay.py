@@ -247,7 +247,7 @@ def _carry_out(name: str, plan: _Plan) -> None:
     now = database_now(connections[router.db_for_write(Delivery)])
     for row in plan.rows:
         row.due = now
-    Delivery.objects.filter(pk__in=plan.reopened).update(state="retrying", attempts=0)
+    Delivery.objects.filter(pk__in=plan.reopened).update(state="retrying", attempts=0, at=now)
     OutboxMessage.objects.bulk_create(plan.rows, ignore_conflicts=True)
     keys = [DeliveryKey(row.event_id, name, row.run) for row in plan.rows]
     Straggler.objects.watch(keys, after=StoredEvent.objects.newest(), now=now)

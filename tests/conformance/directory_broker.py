@@ -101,9 +101,10 @@ class DirectoryPublisher:
             queues = [queue for queue in queues if queue in patterns]
             (confirmed if queues else returned).add(message.message_id)
             name = f"{9 - message.priority}-{time.time_ns():020}-{next(self._numbers):08}-{uuid.uuid4().hex[:8]}"
-            head = json.dumps({**(message.headers or {}), "priority": message.priority}).encode()
+            route = message.queue or message.topic
+            head = {"headers": message.headers or {}, "priority": message.priority, "routing_key": route}
             for queue in queues:
-                _write(queue / "new" / name, head + b"\n" + message.body)
+                _write(queue / "new" / name, json.dumps(head).encode() + b"\n" + message.body)
         return Answers(confirmed=confirmed, returned=returned)
 
     def keep_alive(self) -> None:
@@ -195,8 +196,15 @@ class DirectoryConsumer(EventConsumer):
                 break
             if _move(self._queue / state / name, self._held / name):
                 head, _, body = (self._held / name).read_bytes().partition(b"\n")
-                attributes = json.loads(head)
-                messages.append(ReceivedMessage.decode(body, redelivered=state == "again", tag=name, **attributes))
+                messages.append(
+                    ReceivedMessage.decode(
+                        body,
+                        **json.loads(head),
+                        queue=self._subscription.queue,
+                        redelivered=state == "again",
+                        tag=name,
+                    )
+                )
         return messages
 
     def _recover_from_the_dead(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from dramatiq.brokers.stub import StubBroker
@@ -11,7 +12,7 @@ from dramatiq.brokers.stub import StubBroker
 from events.brokers.contract import EventBroker
 from events.brokers.embedded import EmbeddedBroker
 from events.brokers.rabbitmq import RabbitmqBroker
-from events.checks import check_broker, check_command, check_time_limits
+from events.checks import check_broker, check_command, check_signing_keys, check_time_limits
 from tests.support.broker_case import only
 
 
@@ -52,3 +53,9 @@ def test_a_run_that_rabbitmq_would_not_wait_for_is_warned_of(monkeypatch: pytest
         (warning,) = check_time_limits()
         assert subscription.name in warning.msg
     assert check_time_limits() == []
+
+
+def test_signing_keys_and_a_source_that_cannot_be_used_are_errors(settings: Any) -> None:
+    assert check_signing_keys() == []
+    settings.EVENTS_SIGNING_KEYS, settings.EVENTS_SOURCE = "not a list", "/" + "x" * 200
+    assert [one.id for one in check_signing_keys()] == ["events.E010", "events.E011"]

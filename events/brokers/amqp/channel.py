@@ -114,11 +114,11 @@ class ConsumerChannel:
             channel.basic_consume(self._subscription.queue, self._on_message)
 
     def _on_message(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
-        headers = properties.headers or {}
         message = ReceivedMessage.decode(
             body,
-            run=_number(headers, "run", 0),
-            attempt=_number(headers, "attempt", 1),
+            headers=properties.headers,
+            routing_key=method.routing_key,
+            queue=self._subscription.queue,
             priority=min(properties.priority or 0, 9),
             redelivered=method.redelivered,
             tag=method.delivery_tag,
@@ -198,9 +198,3 @@ class ConsumerChannel:
             log.info("left to redelivery: its connection is gone", queue=self._subscription.queue, error=repr(error))
         finally:
             self._connection.end()
-
-
-def _number(headers: dict[str, Any], name: str, default: int) -> int:
-    """A number that the relay wrote into the headers. Another publisher's value out of range is ignored."""
-    value = headers.get(name)
-    return value if isinstance(value, int) and default <= value < 2**15 else default

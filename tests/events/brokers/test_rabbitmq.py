@@ -86,6 +86,41 @@ def test_what_others_publish_is_worked_off_and_what_cannot_be_read_is_kept(
     assert {bytes(dead.body) for dead in Delivery.objects.filter(state="dead")} == {b"\x00 gibberish"}
 
 
+def test_who_may_publish_can_neither_repeat_nor_replace_nor_suppress_an_event_of_ours(
+    manage: Manage, channel: Any, eventually: Eventually
+) -> None:
+    channel.exchange_declare("airy.events", exchange_type="topic", durable=True)
+    queue = channel.queue_declare("", exclusive=True).method.queue
+    channel.queue_bind(queue, "airy.events", "bell.*")
+    (true_id,) = ring(1)
+    manage.worker()
+    seen: list[Any] = []
+    eventually(lambda: seen.append(channel.basic_get(queue, auto_ack=True)) or seen[-1][0], within=40)
+    _, properties, body = seen[-1]
+    eventually(lambda: all_done(1), within=40)
+    forged = body.replace(b'"number":0', b'"number":666')
+    for run in (0, 1, 2, 3):  # the true bytes again, with the run of a replay
+        for headers in (properties.headers | {"run": run}, {"run": run, "attempt": 1}):
+            channel.basic_publish("airy.events", "bell.rang", body, pika.BasicProperties(headers=headers))
+    for headers in (properties.headers, {}):  # another payload under the true id
+        channel.basic_publish("airy.events", "bell.rang", forged, pika.BasicProperties(headers=headers, priority=9))
+    # What was true for every queue is not true for one.
+    channel.basic_publish("", "airy.effects.alone", body, pika.BasicProperties(headers=properties.headers | {"run": 1}))
+    channel.basic_publish("airy.events", "bell.rang", json.dumps(FOREIGN | {"id": str(true_id)}).encode())
+    channel.basic_publish("airy.events", "bell.rang", json.dumps(FOREIGN | {"id": "order 7"}).encode())
+    eventually(lambda: Effect.objects.filter(number=5).count() == 2 * 4, within=30)
+    eventually(lambda: Delivery.objects.filter(state="dead").count() == 2 * 4, within=30)
+    assert Effect.objects.filter(number=0).count() == 4
+    assert not Effect.objects.filter(number=666).exists()
+    refused = Delivery.objects.filter(state="dead")
+    assert {dead.reason.split(": ")[1] for dead in refused} == {"not signed"}
+    assert {bytes(dead.body) for dead in refused} == {body, forged}
+    assert true_id not in {dead.event_id for dead in refused}
+
+
+FOREIGN = {"specversion": "1.0", "source": "/x", "type": "bell.rang", "data": {"number": 5}}
+
+
 def test_queues_are_durable_bound_and_prioritised(manage: Manage, eventually: Eventually, vhost: str) -> None:
     manage.worker()
     ring(1)

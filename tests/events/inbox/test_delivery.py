@@ -133,7 +133,7 @@ def test_undecodable_bytes_are_kept_under_an_id_that_follows_from_them() -> None
     [
         b'{"id":"01a209ff-c11a-769e-83f3-dc498197041b","source":"/x","type":"bell.rang","data":{"mood":"\\u0000"}}',
         b'{"id":"01a209ff-c11a-769e-83f3-dc498197041b","source":"/x","type":"' + b"long." * 40 + b'","data":{}}',
-        b'{"id":"no uuid","source":"/x","type":"bell.rang","data":{}}',
+        b'{"id":"","source":"/x","type":"bell.rang","data":{"number":1}}',
         b'{"id":"01a209ff-c11a-769e-83f3-dc498197041b","source":"/x","type":"bell.rang","data":[1]}',
         FOREIGN % b'"data":{"number":NaN}',
         FOREIGN % b'"data":{"number":[{"deep":-1e400}]}',
