@@ -24,6 +24,7 @@ from django.db import Error, OperationalError, connections, router
 from dramatiq.middleware import Interrupt, TimeLimitExceeded
 
 from ..calling import Guard, unlimited
+from ..db.cleaning import clean_sessions
 from ..db.commit import committed, none_left_open
 from ..db.deadlocks import retry_deadlocks, sqlstate
 from ..db.dialect import DeliveryKey
@@ -202,6 +203,7 @@ def _begin_attempt(key: DeliveryKey, *, attempt: int, limit: int) -> int | None:
         raise
 
 
+@clean_sessions()
 def _run_together(
     subscription: Subscription, messages: Sequence[ReceivedMessage], *, guard: Guard, attempt: int | None = None
 ) -> None:
@@ -236,7 +238,8 @@ def _run_in_its_own_transactions(
     for key, message in by_key.items():
         if Delivery.objects.is_open(key):
             event = _event_of(message, attempts[key])
-            with Delivery.objects.statements_limited(subscription.time_limit), none_left_open(using):
+            limited = Delivery.objects.statements_limited(subscription.time_limit)
+            with clean_sessions(), limited, none_left_open(using):
                 _call(subscription, [event], guard)
             with committed(using=using):
                 Delivery.objects.record_done([key], attempts=attempts)
