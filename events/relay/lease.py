@@ -114,6 +114,10 @@ class Lease:
             self._earlier.let_in()
             self._session.close()
 
+    def cut(self) -> None:
+        """Let the thread that waits for the session get an error. For another thread."""
+        self._session.cut()
+
     def _renew(self) -> None:
         begun = time.monotonic()
         expires, parameter = self._session.at(self._seconds)

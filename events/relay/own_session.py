@@ -71,7 +71,7 @@ def own_session(connection: Any) -> Any:
 def require_session() -> None:
     """Look once, before a process starts, whether the relay would get a session. A server that does not answer is no
     reason to refuse: the relay waits for it. Raises SessionRefusedError."""
-    connection = connections[router.db_for_write(OutboxMessage)]
+    connection: Any = connections[router.db_for_write(OutboxMessage)]
     if connection.vendor == "postgresql":
         with suppress(connection.Database.OperationalError):
             own_session(connection).close()

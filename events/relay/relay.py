@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -36,6 +37,7 @@ from .lease import LEASE, LONGEST_LEASE, Lease, relay_name
 from .listen import Listener, PollingListener, PostgresListener
 from .own_session import SessionRefusedError
 from .session import LocalSession, PostgresSession
+from .watchdog import Watchdog, cut
 
 log = get_logger("events.relay")
 
@@ -53,6 +55,8 @@ FEW_ROWS, GATHER = 100, 0.01
 RELAY_BACKOFF = (250, 2_000)
 #: Seconds between two warnings while every term ends in an error.
 WARN_INTERVAL = 15.0
+#: Seconds beyond the lease after which a relay that hangs begins anew.
+HANG_GRACE = 2.0
 #: Seconds until a relay whose session was refused asks for one again.
 REFUSED_PAUSE = 5.0
 
@@ -73,6 +77,9 @@ class Relay:
         self._lease_seconds = LEASE
         #: Whether a pass of this term has ended before the term expired.
         self._in_time = False
+        self._watchdog = Watchdog(self._cut)
+        #: What the watchdog cuts: the connections of the relay's thread.
+        self._cuts: list[Callable[[], None]] = []
         self._errors = 0
         self._warn_at = 0.0
         self._short_poll = SHORT_POLL[0]
@@ -85,19 +92,30 @@ class Relay:
 
     def run(self) -> None:
         """Serve term after term until stopped."""
+        self._watchdog.start()
         while not self._stop.is_set():
             try:
+                self._watchdog.progress(patience=self._lease_seconds + HANG_GRACE)
                 self._serve_term()
             except LeaseLostError as error:
                 log.warning("relay stands by", error=str(error))
             except SessionRefusedError as error:
                 log.error("the relay cannot work", error=str(error))
+                self._watchdog.rest()
                 self._stop.wait(REFUSED_PAUSE)
             except Exception as error:  # noqa: BLE001 - the relay must outlive every error of database and broker
                 self._pause_after(error)
+        self._watchdog.stop()
         discard(_connection())
 
+    def _cut(self) -> None:
+        if not self._in_time:
+            self._lengthen_lease()
+        for cut_one in self._cuts:
+            cut_one()
+
     def _pause_after(self, error: Exception) -> None:
+        self._watchdog.rest()
         self._errors, pause = compute_backoff(self._errors, factor=RELAY_BACKOFF[0], max_backoff=RELAY_BACKOFF[1])
         if time.monotonic() >= self._warn_at:
             self._warn_at = time.monotonic() + WARN_INTERVAL
@@ -106,8 +124,11 @@ class Relay:
 
     def _serve_term(self) -> None:
         lease, listener = lease_and_listener(self._name, seconds=self._lease_seconds)
+        connection = _connection()
+        self._cuts = [lease.cut] + [lambda: cut(connection.connection)] * (connection.vendor == "postgresql")
         try:
             while not lease.acquire():
+                self._watchdog.progress()
                 if self._stop.wait(STANDBY_POLL):
                     return
             listener.start()
@@ -125,9 +146,12 @@ class Relay:
 
     def _after_loss(self) -> None:
         if not self._in_time:
-            # The database is slower than the lease is long. A longer one lets it be carried from nevertheless.
-            self._lease_seconds = min(2 * self._lease_seconds, LONGEST_LEASE)
+            self._lengthen_lease()
         raise LeaseLostError("the lease was not renewed in time; another relay may be active by now")
+
+    def _lengthen_lease(self) -> None:
+        """The database may be slower than the lease is long. A longer one lets it be carried from nevertheless."""
+        self._lease_seconds = min(2 * self._lease_seconds, LONGEST_LEASE)
 
     def _end(self, lease: Lease) -> None:
         try:
@@ -177,6 +201,7 @@ class Relay:
         return moved
 
     def _may_go_on(self, lease: Lease) -> bool:
+        self._watchdog.progress()
         return not self._stop.is_set() and lease.keep()
 
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from ..db.dialect import database_now
 from .own_session import TCP_KEEPALIVES, own_session
+from .watchdog import cut
 
 #: Seconds without a statement after which PostgreSQL ends the session. A relay that works is never silent for as long;
 #: one that is frozen would keep the locks of its session.
@@ -33,6 +34,9 @@ class Session(Protocol):
 
     def row(self, sql: str, parameters: Sequence[Any]) -> tuple[Any, ...] | None:
         """The first row that a query returns."""
+
+    def cut(self) -> None:
+        """Let the thread that waits for an answer get an error. For another thread."""
 
     def close(self) -> None:
         """End it."""
@@ -96,6 +100,9 @@ class PostgresSession:
             return False
         return not self._connection.closed
 
+    def cut(self) -> None:
+        cut(self._connection)
+
     def close(self) -> None:
         self._connection.close()
 
@@ -122,6 +129,9 @@ class LocalSession:
             cursor.execute(sql, parameters)
             found: tuple[Any, ...] | None = cursor.fetchone()
             return found
+
+    def cut(self) -> None:
+        """SQLite waits for a lock for as long as its time-out says."""
 
     def close(self) -> None:
         """Whoever made the connection closes it."""

@@ -19,11 +19,13 @@ from django.db.models.functions import Now
 
 from events.brokers.contract import Courier, EventBroker
 from events.models import OutboxMessage
+from events.outbox.notify import WAKE_LOCK
 from events.relay.earlier import RELAY_LOCK
 from events.relay.lease import TERMS_KEPT, Lease
 from events.relay.models import RelayTerm
 from events.relay.relay import Relay, lease_and_listener
 from tests.conformance.processes import Manage, database_url
+from tests.conformance.rabbitmq import remove_queues
 from tests.support.effects import all_done, assert_one_effect_each, ring
 from tests.support.seat import seated, seated_process, sessions_of, stopped
 
@@ -255,6 +257,71 @@ def test_a_frozen_process_or_server_process_is_followed_within_five_seconds_and_
     manage.worker()
     eventually(lambda: all_done(80), within=90)
     assert_one_effect_each(80)
+
+
+@pytest.mark.postgres
+@pytest.mark.rabbitmq
+def test_a_relay_alone_whose_server_processes_hang_begins_anew_with_others(
+    manage: Manage, eventually: Eventually
+) -> None:
+    relay = manage("relay")
+    ring(1)
+    eventually(lambda: not OutboxMessage.objects.exists(), within=60)
+    with stopped(*sessions_of(relay.pid)):
+        ring(1, start=1)
+        eventually(lambda: not OutboxMessage.objects.exists(), within=20)
+    ring(1, start=2)
+    eventually(lambda: not OutboxMessage.objects.exists(), within=20)
+    assert relay.poll() is None
+
+
+def test_an_open_transaction_that_emitted_does_not_keep_the_relay_awake(
+    transactional_db: None, request: pytest.FixtureRequest, eventually: Eventually
+) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("beside SQLite the relay looks ten times a second, whatever happens")
+    request.getfixturevalue("vhost")
+    stop = threading.Event()
+    broker: Any = CountingBroker(dramatiq.get_broker())  # type: ignore[arg-type]
+    thread = threading.Thread(target=Relay(broker, stop=stop).run)
+    with psycopg.connect(database_url()) as held:
+        (oid,) = held.execute("SELECT 'events_outboxmessage'::regclass::oid").fetchone() or (0,)
+        # What the statement of an emit does while the relay is awake.
+        assert held.execute(SHARE, [WAKE_LOCK | oid]).fetchone() == (True,)
+        thread.start()
+        try:
+            eventually(lambda: broker.passes > 20)  # the pause doubles, up to a second
+            before = broker.passes
+            time.sleep(2.0)
+            assert broker.passes - before <= 6  # 2 a second; 40 a second with pauses of a fiftieth of a second
+            ring(1)
+            eventually(lambda: not OutboxMessage.objects.exists(), within=5)
+        finally:
+            stop.set()
+            thread.join(20)
+            remove_queues()
+
+
+SHARE = "SELECT pg_try_advisory_xact_lock_shared(%s)"
+
+
+class CountingBroker:
+    """The broker, with couriers that count their passes."""
+
+    def __init__(self, broker: EventBroker) -> None:
+        self._broker = broker
+        self.passes = 0
+
+    def courier(self, go_on: Callable[[], bool]) -> Courier:
+        courier = self._broker.courier(go_on=go_on)
+        carry = courier.carry
+
+        def counted() -> int:
+            self.passes += 1
+            return carry()
+
+        courier.carry = counted  # type: ignore[method-assign]
+        return courier
 
 
 class SlowBroker:
