@@ -84,8 +84,8 @@ def drain(events: int) -> None:
 
 
 def memory(started: dict[str, subprocess.Popen]) -> dict[str, float]:
-    """The resident memory of each process with its children, in MB."""
-    return {kind: sum(map(_resident, _with_children(process.pid))) for kind, process in started.items()}
+    """The memory of each process with its children, in MB; what they share counts once."""
+    return {kind: sum(map(_proportional, _with_children(process.pid))) for kind, process in started.items()}
 
 
 def _with_children(pid: int) -> list[int]:
@@ -93,8 +93,9 @@ def _with_children(pid: int) -> list[int]:
     return [pid, *(found for child in children for found in _with_children(int(child)))]
 
 
-def _resident(pid: int) -> float:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+def _proportional(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
 def wait(condition: Callable[[], bool], failure: str) -> None:

@@ -155,6 +155,7 @@ class Supervisor:
                 pid, code = ended[0], os.waitstatus_to_exitcode(ended[1])
                 if pid == self._guard.pid:
                     self._guard.pid = None
+                    log.warning("guard ended by itself: another starts", pid=pid)
                 for child in self._children:
                     if child.pid == pid:
                         self._guard.forget(pid)

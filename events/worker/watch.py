@@ -24,6 +24,7 @@ def watch(signals: Signals, folder: Path, *, supervisor: int) -> int:
             log.info("files changed", files=changed[:5])
             os.kill(supervisor, signal.SIGHUP)
             signals.wait()
+            break
         before = now
     return 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -141,6 +142,9 @@ def test_a_killed_supervisor_leaves_no_process_that_was_stopped_or_hears_no_sign
     eventually(lambda: counted(tmp_path, "stuck"), within=60)
     stopped = active_relay()
     assert stopped
+    (guard,) = set(group_of(process)) - {process.pid, stopped, *workers()}
+    os.kill(guard, signal.SIGKILL)
+    eventually(lambda: len(set(group_of(process)) - {guard}) == 4, within=30)
     os.kill(stopped, signal.SIGSTOP)
     for pid in set(group_of(process)) - {process.pid}:
         os.kill(pid, signal.SIGTERM)  # what a process manager sends to all ends no guard
@@ -215,6 +219,30 @@ def test_a_reload_under_load_loses_nothing_and_costs_no_attempt(
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == supervisor.ENDED
     assert not pid_file.exists()
+
+
+@pytest.mark.slow
+def test_a_changed_file_starts_all_again(manage: Manage, eventually: Eventually, tmp_path: Path) -> None:
+    code = tmp_path / "code.py"
+    code.write_text("")
+    process = manage("rundramatiq", "--processes", "1", "--watch", str(tmp_path))
+    eventually(workers, within=60)
+    before = workers()
+    code.write_text("changed = True")
+    eventually(lambda: workers() and not workers() & before, within=60)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == supervisor.ENDED
+
+
+@pytest.mark.slow
+def test_dramatiqs_own_program_runs_the_relay_in_the_worker(manage: Manage, eventually: Eventually) -> None:
+    program = str(Path(sys.executable).with_name("dramatiq"))
+    process = manage.start(program, "--processes", "1", "--threads", "4", "django_dramatiq.setup")
+    ring(20)
+    eventually(lambda: all_done(20), within=60)
+    assert {active_relay()} == workers()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0
 
 
 @pytest.mark.slow
