@@ -33,6 +33,8 @@ SOON = 1.0
 RECONCILE_INTERVAL = 30.0
 #: Seconds that tasks in the pool get to finish when the worker ends.
 POOL_GRACE = 5.0
+#: Seconds that the last heartbeat gets.
+BEAT_GRACE = 3.0
 
 
 class WorkerServices:
@@ -41,7 +43,8 @@ class WorkerServices:
 
     def __init__(self, broker: EventBroker, *, kind: str = "worker", threads: int = 0, relay: bool = True) -> None:
         """threads: of the worker, for the heartbeat to say how many of them are busy."""
-        self._stop = threading.Event()
+        #: Set for relay and reconcile, and for the heartbeat, which goes on while deliveries finish.
+        self._stop, self._gone = threading.Event(), threading.Event()
         self._kind = kind
         self._broker = broker
         self._worker_threads = threads
@@ -57,10 +60,19 @@ class WorkerServices:
             thread.start()
 
     def stop(self, *, timeout: float = 10.0) -> None:
-        """Finish the batch under way and end, within `timeout` seconds."""
+        """End relay, reconcile and heartbeat, within `timeout` seconds."""
+        self._gone.set()
+        self.stop_relay(timeout=timeout)
+        self._join(self._threads, timeout)
+
+    def stop_relay(self, *, timeout: float = 10.0) -> None:
+        """Finish the batch under way and end relay and reconcile, within `timeout` seconds; the heartbeat goes on."""
         self._stop.set()
+        self._join([thread for thread in self._threads if thread.name != "heartbeat"], timeout)
+
+    def _join(self, threads: list[threading.Thread], timeout: float) -> None:
         deadline = time.monotonic() + timeout
-        for thread in self._threads:
+        for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _beat(self) -> None:
@@ -79,11 +91,19 @@ class WorkerServices:
                 for connection in connections.all(initialized_only=True):
                     discard(connection)
                 pause = SOON
-            if self._stop.wait(pause):
+            if self._is_gone_within(pause):
                 with suppress(Error):
                     leave(self._kind)
                 connections.close_all()
                 return
+
+    def _is_gone_within(self, seconds: float) -> bool:
+        """Wait, but no longer than until the relay becomes active or stands by: the next beat says so."""
+        deadline, active = time.monotonic() + seconds, self._relay and self._relay.active
+        while (left := deadline - time.monotonic()) > 0 and active == (self._relay and self._relay.active):
+            if self._gone.wait(min(left, SOON) if self._relay else left):
+                return True
+        return self._gone.is_set()
 
     def _figures(self) -> dict[str, Any]:
         figures = {"relay_active": self._relay.active} if self._relay else {}
@@ -120,10 +140,12 @@ class HostServices(Middleware):
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         if self._services is not None:
-            self._services.stop()
+            self._services.stop_relay()
 
     def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         """Close the task pool and psycopg's, whose threads would delay the end of the process by seconds."""
+        if self._services is not None:
+            self._services.stop(timeout=BEAT_GRACE)
         get_pool().close(timeout=POOL_GRACE)
         if isinstance(broker, EventBroker):
             broker.release_unstarted()

@@ -10,15 +10,21 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import psycopg
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import transaction
+from django.utils import timezone
 
+from events.bus import emit
 from events.models import Attempt, Delivery, OutboxMessage, Process
 from events.worker import supervisor
 from events.worker.pid_file import PidFileError, write_pid_file
 from events.worker.supervisor import Child
 from tests.chaos.load.crash_points import FOLDER, counted
-from tests.conformance.processes import Manage
+from tests.conformance.processes import Manage, database_url
+from tests.effects.events import Knocked
+from tests.effects.subscribers import GATE
 from tests.support.effects import all_done, assert_one_effect_each, ring
 
 Eventually = Callable[..., None]
@@ -66,13 +72,15 @@ def ended(manage: Manage) -> Iterator[list[subprocess.Popen]]:
 
 @pytest.mark.postgres
 @pytest.mark.rabbitmq
+@pytest.mark.parametrize("hurry", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_code_that_holds_the_interpreter_stops_neither_the_relay_nor_the_other_workers(
-    manage: Manage, eventually: Eventually, tmp_path: Path
+    manage: Manage, eventually: Eventually, tmp_path: Path, hurry: bool
 ) -> None:
-    """It hears no signal either: it is killed when its time to end is over."""
+    """It hears no signal either: it is killed when its time to end is over, or soon after a second SIGTERM."""
     process = manage(
-        *("rundramatiq", "--processes", "2", "--threads", "4", "--worker-shutdown-timeout", "1000"),
-        **{FOLDER: str(tmp_path)},
+        *("rundramatiq", "--processes", "2", "--threads", "4"),
+        *("--worker-shutdown-timeout", "600000" if hurry else "1000"),
+        **{FOLDER: str(tmp_path), "LOG_LEVEL": "INFO"},
     )
     eventually(lambda: len(workers()) == 2 and active_relay(), within=60)
     ring(1, mood="stuck")
@@ -81,6 +89,9 @@ def test_code_that_holds_the_interpreter_stops_neither_the_relay_nor_the_other_w
     eventually(lambda: not OutboxMessage.objects.exists(), within=30)
     eventually(lambda: Delivery.objects.filter(state="done").count() > 40, within=60)
     process.send_signal(signal.SIGTERM)
+    eventually(lambda: "processes end" in manage.log(), within=30)
+    if hurry:
+        process.send_signal(signal.SIGTERM)
     assert process.wait(60) == supervisor.KILLED
     assert group_of(process) == []
     assert "processes killed that did not end" in manage.log()
@@ -102,10 +113,10 @@ def test_a_process_that_is_killed_is_started_again_and_the_others_go_on(manage: 
     os.kill(relay, signal.SIGKILL)
     ring(100, start=100)
     eventually(lambda: all_done(200), within=60)
-    assert active_relay() != relay
+    eventually(lambda: active_relay() != relay, within=20)
     assert sibling in workers()
     assert_one_effect_each(200)
-    assert manage.log().count("process ended by itself") == 2
+    assert manage.log().count("process ended by itself") == manage.log().count("SIGKILL") == 2
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == supervisor.ENDED
 
@@ -151,6 +162,28 @@ def test_a_killed_supervisor_leaves_no_process_that_was_stopped_or_hears_no_sign
     process.kill()
     process.wait(30)
     eventually(lambda: group_of(process) == [], within=60)
+
+
+@pytest.mark.postgres
+@pytest.mark.rabbitmq
+def test_a_worker_that_finishes_what_runs_before_it_ends_beats_meanwhile(
+    manage: Manage, eventually: Eventually
+) -> None:
+    process = manage.worker(LOG_LEVEL="INFO")
+    with psycopg.connect(database_url()) as session, session.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [GATE])
+        with transaction.atomic():
+            emit(Knocked(number=1))
+        eventually(lambda: Process.objects.filter(figures__busy=1).exists(), within=60)
+        (run,) = Process.objects.get(kind="worker").figures["runs"]
+        assert run["subscriber"] == "effects.stand_before_the_gate"
+        process.send_signal(signal.SIGTERM)
+        eventually(lambda: not Process.objects.filter(kind="relay").exists(), within=30)
+        since = timezone.now()
+        eventually(lambda: Process.objects.filter(kind="worker", beat_at__gt=since).exists(), within=30)
+    assert process.wait(60) == supervisor.ENDED
+    assert not Process.objects.exists()
+    assert Delivery.objects.get(subscriber="effects.stand_before_the_gate").state == "done"
 
 
 def test_workers_told_to_end_do_so_in_order(manage: Manage, eventually: Eventually) -> None:
