@@ -5,19 +5,16 @@ from __future__ import annotations
 import copy
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any
 
 import pika
 
-from ..subscription import Subscription
 from .amqp.calls import briefly
-from .amqp.channel import ConsumerChannel
 from .amqp.connection import CONNECTION_ERRORS
 from .amqp.consumer import RabbitmqConsumer
-from .amqp.declare import declare
-from .amqp.prefetch import prefetch_for
+from .amqp.consuming import ConsumingConnection
 from .amqp.publisher import RabbitmqPublisher
 from .amqp.questions import Questions, Sizes
 from .amqp.queues import RabbitmqTopology, sizes_of
@@ -62,6 +59,8 @@ class RabbitmqBroker(EventBroker):
             client_properties={"connection_name": "airy"},
         )
         self._questions = Questions()
+        self._lock = threading.Lock()
+        self._consuming: ConsumingConnection | None = None
         self.topology = RabbitmqTopology(self)
 
     @property
@@ -83,8 +82,15 @@ class RabbitmqBroker(EventBroker):
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> RabbitmqConsumer:
         subscription = self.subscriptions[queue_name]
-        connect = partial(self._connect, subscription, prefetch=prefetch)
-        return RabbitmqConsumer(self, subscription, connect=connect, timeout=timeout / 1000)
+        while (link := self._consuming_connection().add(subscription, prefetch=prefetch)) is None:
+            pass  # that one has just ended with its last queue
+        return RabbitmqConsumer(self, subscription, link=link, timeout=timeout / 1000)
+
+    def _consuming_connection(self) -> ConsumingConnection:
+        with self._lock:
+            if self._consuming is None or self._consuming.ended:
+                self._consuming = ConsumingConnection(self)
+            return self._consuming
 
     def idle(self, queues: Iterable[str]) -> set[str]:
         """The queues without a ready message, and those that do not exist. AMQP does not report messages that a worker
@@ -99,9 +105,3 @@ class RabbitmqBroker(EventBroker):
                 return sizes_of(calls, queues)
         except CONNECTION_ERRORS as error:
             raise ConnectionError(in_words(error, parameters)) from error
-
-    def _connect(self, subscription: Subscription, *, prefetch: int) -> ConsumerChannel:
-        parameters = self.parameters_for("worker")
-        with briefly(parameters) as calls:
-            declare(calls.channel(), self, [subscription])
-        return ConsumerChannel(parameters, subscription, prefetch=prefetch_for(subscription, prefetch))

@@ -1,13 +1,9 @@
-"""Channel: one connection to RabbitMQ with one consuming channel, and the messages that it delivered."""
+"""Channel: one AMQP channel that consumes the queue of one subscriber, and the messages that it delivered."""
 
 from __future__ import annotations
 
-import time
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
-
-import pika
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...inbox.message import ReceivedMessage
 from ...logger import get_logger
@@ -15,186 +11,223 @@ from ...subscription import Subscription
 from ..contract import GIVE_BACK_PAUSE, MessageGroup
 from ..redelivered import RedeliveredQueue
 from .acks import AckWindow
-from .connection import CONNECTION_ERRORS, ManualConnection
+from .hand_back import PRIORITY
+from .intake import Intake
+from .prefetch import PrefetchWindow
+
+if TYPE_CHECKING:
+    from .calls import CallChannel
+    from .consuming import ConsumingConnection
 
 log = get_logger("events.rabbitmq")
 
 #: Seconds that a done message waits for an older one, so that one acknowledgement settles both.
 ACK_DELAY = 0.05
-#: Seconds that a few messages wait for more of their group while others are worked on.
-GROUP_DELAY = 0.001
 
 
 class Outcome(NamedTuple):
-    """What became of the messages with these tags: done, or to be given back after `pause` seconds."""
+    """What became of messages of a channel: done, or to be given back after `pause` seconds."""
 
-    tags: Sequence[int]
+    channel: ConsumerChannel
+    tags: list[int]
+    size: int
     done: bool
     pause: float
 
 
 class ConsumerChannel:
-    """One queue, one connection, one channel, run by one thread. Its messages are settled from any thread.
+    """One life of a channel. The connection's thread runs it; its messages are settled from any thread.
 
-    It opens by itself while `take` waits. A delivery tag is valid on its own channel only, so a message is settled with
-    the channel that delivered it. If that channel is closed, the message is not settled, and the broker delivers it
-    again.
+    A delivery tag is valid on its own channel only, so a message is settled with the channel that delivered it. If that
+    channel is closed, the message is not settled, and the broker delivers it again.
     """
 
-    def __init__(self, parameters: pika.ConnectionParameters, subscription: Subscription, *, prefetch: int) -> None:
-        self._subscription = subscription
-        self._prefetch = prefetch
-        self._waiting: deque[ReceivedMessage] = deque()
-        self._redelivered = RedeliveredQueue()
-        self._outcomes: deque[Outcome] = deque()
+    def __init__(
+        self,
+        connection: ConsumingConnection,
+        subscription: Subscription,
+        intake: Intake,
+        window: PrefetchWindow,
+        *,
+        on_lost: Callable[[ConsumerChannel, BaseException], None],
+    ) -> None:
+        self._connection = connection
+        self.subscription = subscription
+        self._intake = intake
+        self._window = window
+        self._on_lost = on_lost
         self._acks = AckWindow()
-        self._handed_out = 0
         self._ack_scheduled = False
         self._consuming = True
-        self._error: BaseException | None = None
+        #: Tag and prefetch of each consumer at the broker, the first one first.
+        self._consumers: list[tuple[str, int]] = []
+        #: Consumers whose end the broker has not confirmed yet.
+        self._cancelling = 0
         self._channel: Any = None
-        # pika's BlockingConnection passes each message through one more queue.
-        self._connection = ManualConnection(
-            parameters,
-            on_open_callback=lambda connection: connection.channel(on_open_callback=self._on_channel),
-            on_open_error_callback=self._on_lost,
-            on_close_callback=self._on_lost,
-        )
-
-    def take(self, *, timeout: float) -> list[ReceivedMessage]:
-        """The messages that wait, up to a group, as soon as there is one; none after `timeout` seconds. A redelivered
-        one comes alone, when it is its turn; new ones go past.
-
-        Raises one of CONNECTION_ERRORS.
-        """
-        if alone := self._redelivered.take_alone():
-            return self._hand_out([alone])
-        group_size, seen = self._subscription.group_size, len(self._waiting)
-        self._run(0 if seen else self._redelivered.shorten(timeout), until=self._has_some)
-        # Several messages are often followed by more. The wait keeps no thread idle while others are worked on.
-        while max(seen, 1) < len(self._waiting) < group_size:
-            seen = len(self._waiting)
-            self._run(GROUP_DELAY if self._handed_out else 0, until=lambda: len(self._waiting) >= group_size)
-        return self._hand_out([self._waiting.popleft() for _ in range(min(group_size, len(self._waiting)))])
-
-    def _has_some(self) -> bool:
-        return bool(self._waiting) or self._redelivered.can_take()
-
-    def _hand_out(self, messages: list[ReceivedMessage]) -> list[ReceivedMessage]:
-        self._handed_out += len(messages)
-        return messages
+        self._lost = False
 
     @property
     def is_open(self) -> bool:
-        """Whether messages can arrive, as far as this process can see."""
+        """Whether messages can be settled, as far as this process can see."""
         return self._channel is not None and self._channel.is_open
 
-    def _run(self, seconds: float, *, until: Callable[[], bool]) -> None:
-        """Read, write and call back until a condition holds, or for `seconds`; once in any case."""
-        deadline = time.monotonic() + seconds
-        left = seconds
-        while left >= 0:
-            self._connection.run_once(at_most=left)
-            if self._error is not None:
-                raise self._error
-            if until():
-                return
-            left = deadline - time.monotonic()
-
-    def _on_channel(self, channel: Any) -> None:
-        self._channel = channel
-        channel.add_on_close_callback(self._on_lost)
-        channel.add_on_cancel_callback(
-            lambda frame: self._on_lost(
-                channel, ConnectionError("RabbitMQ cancelled the consumer: its queue was deleted")
-            )
+    def open(self, channel: CallChannel) -> None:
+        """Begin to consume. Raises one of CONNECTION_ERRORS."""
+        self._channel = channel.raw
+        self._channel.add_on_close_callback(lambda channel, error: self._lose(error))
+        self._channel.add_on_cancel_callback(
+            lambda frame: self._lose(ConnectionError("RabbitMQ cancelled the consumer: its queue was deleted"))
         )
-        if self._consuming:
-            channel.basic_qos(prefetch_count=self._prefetch)
-            channel.basic_consume(self._subscription.queue, self._on_message)
+        self._intake.begin(self)
+        channel.basic_qos(prefetch_count=self._window.size)
+        consuming = channel.basic_consume(self.subscription.queue, self._on_message)
+        self._consumers.append((consuming.method.consumer_tag, self._window.size))
 
     def _on_message(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
+        priority = (properties.headers or {}).get(PRIORITY)
         message = ReceivedMessage.decode(
             body,
             headers=properties.headers,
             routing_key=method.routing_key,
-            queue=self._subscription.queue,
-            priority=min(properties.priority or 0, 9),
+            queue=self.subscription.queue,
+            priority=min(priority if type(priority) is int and priority >= 0 else properties.priority or 0, 9),
             redelivered=method.redelivered,
             tag=method.delivery_tag,
         )
-        if message.redelivered:
-            self._redelivered.put(message)
-        else:
-            self._waiting.append(message)
+        self._sizes[method.delivery_tag] = len(body)
+        self._window.arrived(len(body))
+        self._intake.put(message)
+        self._connection.touched.add(self)
 
-    def _on_lost(self, which: Any, error: BaseException | str) -> None:
-        self._error = error if isinstance(error, CONNECTION_ERRORS) else ConnectionError(f"RabbitMQ: {error!r}")
+    def announce(self) -> None:
+        """Wake the thread that takes the messages which arrived, and change their number, if they are large."""
+        self._intake.announce()
+        self._resize()
+
+    def _resize(self) -> None:
+        """Change the number of messages that may be held. RabbitMQ cannot change that of a consumer, so there are
+        several: one more is added, or the last is cancelled."""
+        if not self._consuming or (size := self._window.next_size()) == self._window.size:
+            return
+        if size > self._window.size:
+            more = size - self._window.size
+            self._channel.basic_qos(prefetch_count=more, callback=lambda frame: None)
+            tag = self._channel.basic_consume(self.subscription.queue, self._on_message, callback=lambda frame: None)
+            self._consumers.append((tag, more))
+            self._window.size = size
+        while size < self._window.size and len(self._consumers) > 1:
+            tag, fewer = self._consumers.pop()
+            self._cancel(tag)
+            self._window.size -= fewer
+
+    def _cancel(self, tag: str) -> None:
+        """Cancel a consumer; what is on its way to it still arrives."""
+
+        def cancelled(frame: Any) -> None:
+            self._cancelling -= 1
+            self._hand_back_the_rest()
+
+        self._cancelling += 1
+        self._channel.basic_cancel(tag, callback=cancelled)
+        # pika would reject what still arrives, and RabbitMQ would call it redelivered from then on.
+        self._channel._cancelled.discard(tag)
 
     def stop_consuming(self) -> None:
-        """Take no more, and give back at once the messages that were not handed out. The others can still be
-        settled."""
+        """Take no more, and hand back at once the messages that nobody took. The others can still be settled."""
         if not self._consuming:
             return
         self._consuming = False
         if self.is_open:
-            for tag in self._channel.consumer_tags:
-                self._channel.basic_cancel(tag)  # pika rejects messages that still arrive
-            self._give_back([message.tag for message in (*self._redelivered, *self._waiting)])
-        self._redelivered.empty()
-        self._waiting.clear()
+            while self._consumers:
+                self._cancel(self._consumers.pop()[0])
+
+    def _hand_back_the_rest(self) -> None:
+        if not self._consuming and not self._cancelling:
+            self._connection.hand_back(self, self._intake.empty())
 
     def settle(self, group: MessageGroup, *, done: bool, pause: float = GIVE_BACK_PAUSE) -> None:
         """Acknowledge a group, or give it back after a pause in seconds. For any thread."""
-        self._redelivered.settled(group.messages)
-        self._outcomes.append(Outcome([message.tag for message in group.messages], done, pause))
-        if self._error is not None:
-            log.info("left to redelivery: its connection is gone", queue=group.queue_name, error=repr(self._error))
-        self._connection.ioloop.add_callback_threadsafe(self._settle)
+        self._taken_no_more(group)
+        tags = [message.tag for message in group.messages]
+        size = sum(len(message.body) for message in group.messages)
+        if self._lost:
+            log.info("left to redelivery: its connection is gone", queue=group.queue_name)
+        else:
+            self._connection.settle(Outcome(self, tags, size, done, pause))
 
-    def _settle(self) -> None:
-        while self._outcomes:
-            tags, done, pause = self._outcomes.popleft()
-            self._handed_out -= len(tags)
-            if done:
-                self._acks.done(tags)
-            elif pause:
-                self._connection.ioloop.call_later(pause, lambda tags=tags: self._give_back(tags))
-            else:
-                self._give_back(tags)
-        self._acknowledge()
+    def hand_back(self, group: MessageGroup) -> None:
+        """Give messages that were not started to the other workers, as the worker ends. For any thread."""
+        self._taken_no_more(group)
+        self._connection.post(lambda: self._connection.hand_back(self, list(group.messages)))
 
-    def _give_back(self, tags: Iterable[int]) -> None:
+    def _taken_no_more(self, group: MessageGroup) -> None:
+        RedeliveredQueue.settled(group.messages)
+        self._intake.settled(len(group.messages), self)
+
+    def apply(self, outcome: Outcome) -> None:
+        """Settle with the broker."""
+        if not self.is_open:
+            return
+        if outcome.done:
+            self._window.settled(len(outcome.tags), outcome.size)
+            self._acks.done(outcome.tags)
+            self.acknowledge()
+        elif outcome.pause:
+            self._connection.later(outcome.pause, lambda: self.give_back(outcome.tags, outcome.size))
+        else:
+            self.give_back(outcome.tags, outcome.size)
+
+    def done(self, messages: Iterable[ReceivedMessage]) -> None:
+        """Messages have their outcome elsewhere. For the connection's thread."""
+        messages = list(messages)
+        size = sum(len(message.body) for message in messages)
+        self.apply(Outcome(self, [message.tag for message in messages], size, done=True, pause=0))
+
+    def give_back(self, tags: Iterable[int], size: int) -> None:
+        """Have messages delivered again; RabbitMQ will call them redelivered."""
+        if not self.is_open:
+            return
+        tags = list(tags)
         for tag in tags:
             self._channel.basic_nack(tag, requeue=True)
+        self._window.settled(len(tags), size)
         self._acks.given_back(tags)
-        self._acknowledge()
+        self.acknowledge()
 
-    def _acknowledge(self) -> None:
+    def acknowledge(self) -> None:
         """Acknowledge up to the first open tag, with one acknowledgement. Tags behind it are acknowledged one by one,
         and only when it stays open for ACK_DELAY, or when the prefetch window is nearly used up."""
         if tag := self._acks.advance():
             self._channel.basic_ack(tag, multiple=True)
-        self._acknowledge_single(more_than=min(self._prefetch * 3 // 4, self._prefetch - 2))
+        held = self._window.size
+        self._acknowledge_single(more_than=min(held * 3 // 4, held - 2))
         if self._acks.is_held_up and not self._ack_scheduled:
             self._ack_scheduled = True
-            self._connection.ioloop.call_later(ACK_DELAY, self._stop_waiting)
+            self._connection.later(ACK_DELAY, self._stop_waiting)
 
     def _stop_waiting(self) -> None:
         self._ack_scheduled = False
-        self._acknowledge_single()
+        if self.is_open:
+            self._acknowledge_single()
 
     def _acknowledge_single(self, *, more_than: int = 0) -> None:
         for tag in self._acks.take_single(more_than=more_than):
             self._channel.basic_ack(tag)
 
     def close(self) -> None:
-        """Settle the messages that have their outcome, and close the connection; the broker takes back the others."""
-        try:
-            if self.is_open:
-                self._settle()
-                self._acknowledge_single()
-        except CONNECTION_ERRORS as error:
-            log.info("left to redelivery: its connection is gone", queue=self._subscription.queue, error=repr(error))
-        finally:
-            self._connection.end()
+        """Acknowledge what is done, and close the channel; the broker takes back the others."""
+        self._consuming = False
+        if self.is_open:
+            self._acknowledge_single()
+            self._channel.close()
+        self._lose(ConnectionError("closed"), tell=False)
+
+    def _lose(self, error: BaseException, *, tell: bool = True) -> None:
+        if self._lost:
+            return
+        self._lost = True
+        self._consuming = False
+        if self._intake.channel is self:
+            self._intake.end()
+        if tell:
+            self._on_lost(self, error)

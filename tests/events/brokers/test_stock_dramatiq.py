@@ -134,11 +134,11 @@ def test_a_stale_delivery_acknowledges_nothing_on_our_broker(vhost: str, gates: 
             send(2)
             eventually(lambda: gates.begun["second"])
             courier.close()
-            before = consumer.consumer._channel
+            before = consumer.consumer._link.channel
             close_connections()
             # Both come again and again while they still run.
             eventually(lambda: len(set(given_back())) == 2, within=60)
-            assert consumer.consumer._channel is not before
+            assert consumer.consumer._link.channel is not before
             gates.release("first")
             eventually(lambda: done() == 2)
             seen = len(given_back())

@@ -1,0 +1,130 @@
+"""Intake: what arrived for one subscriber, and waits for the thread that takes it."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from ...inbox.message import ReceivedMessage
+from ..redelivered import RedeliveredQueue
+
+if TYPE_CHECKING:
+    from .channel import ConsumerChannel
+
+#: Seconds that a few messages wait for more of their group while others are worked on.
+GROUP_DELAY = 0.001
+
+
+class Intake:
+    """The waiting messages of one subscriber, all of one channel. The connection's thread puts, another takes.
+
+    The one that takes is woken once for all messages that arrived together.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._channel: ConsumerChannel | None = None
+        self._waiting: deque[ReceivedMessage] = deque()
+        self._redelivered = RedeliveredQueue()
+        self._handed_out = 0
+        #: Messages that `take` waits for; 0 while it does not wait.
+        self._wanted = 0
+
+    @property
+    def channel(self) -> ConsumerChannel | None:
+        """The channel that the messages come through now."""
+        return self._channel
+
+    def begin(self, channel: ConsumerChannel) -> None:
+        """From now on messages come through this channel."""
+        with self._changed:
+            self._channel = channel
+            self._handed_out = 0
+
+    def end(self) -> list[ReceivedMessage]:
+        """No more come through the present channel; returns the messages that nobody took."""
+        with self._changed:
+            self._channel = None
+            return self._empty()
+
+    def empty(self) -> list[ReceivedMessage]:
+        """Take out all that nobody took. Those that were taken can still be settled."""
+        with self._changed:
+            return self._empty()
+
+    def put(self, message: ReceivedMessage) -> None:
+        """Add a message; `announce` must follow."""
+        with self._changed:
+            if message.redelivered:
+                self._redelivered.put(message)
+            else:
+                self._waiting.append(message)
+
+    def put_back(self, messages: Iterable[ReceivedMessage], channel: ConsumerChannel) -> bool:
+        """Put messages first that were taken and not started; False if their channel is gone."""
+        with self._changed:
+            if channel is not self._channel:
+                return False
+            for message in reversed(list(messages)):
+                self._handed_out -= 1
+                if message.redelivered:
+                    self._redelivered.put(message, first=True)
+                else:
+                    self._waiting.appendleft(message)
+            self._changed.notify_all()
+            return True
+
+    def announce(self) -> None:
+        """Wake the thread that takes, if what it waits for has arrived."""
+        with self._changed:
+            if self._wanted and (len(self._waiting) >= self._wanted or self._redelivered.can_take()):
+                self._changed.notify_all()
+
+    def wake(self) -> None:
+        """Let the thread that takes look again."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def settled(self, count: int, channel: ConsumerChannel) -> None:
+        """Messages that were taken have their outcome."""
+        with self._changed:
+            if channel is self._channel:
+                self._handed_out -= count
+
+    def take(self, limit: int, *, timeout: float) -> tuple[ConsumerChannel | None, list[ReceivedMessage]]:
+        """The messages that wait, up to `limit`, as soon as there is one, and their channel; none after `timeout`
+        seconds. A redelivered one comes alone, when it is its turn; new ones go past."""
+        with self._changed:
+            self._wait(1, lambda: limit and self._has_some(), self._redelivered.shorten(timeout))
+            if not limit:
+                return self._channel, []
+            messages = self._take(limit)
+            self._handed_out += len(messages)
+            return self._channel, messages
+
+    def _take(self, limit: int) -> list[ReceivedMessage]:
+        if alone := self._redelivered.take_alone():
+            return [alone]
+        seen = 0
+        # Several messages are often followed by more. The wait keeps no thread idle while others are worked on.
+        while self._handed_out and max(seen, 1) < len(self._waiting) < limit:
+            seen = len(self._waiting)
+            self._wait(limit, lambda: len(self._waiting) >= limit, GROUP_DELAY)
+        return [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
+
+    def _wait(self, wanted: int, reached: Callable[[], object], timeout: float) -> None:
+        self._wanted = wanted
+        try:
+            self._changed.wait_for(reached, timeout)
+        finally:
+            self._wanted = 0
+
+    def _has_some(self) -> bool:
+        return bool(self._waiting) or self._redelivered.can_take()
+
+    def _empty(self) -> list[ReceivedMessage]:
+        messages = [*self._redelivered.empty(), *self._waiting]
+        self._waiting.clear()
+        return messages
