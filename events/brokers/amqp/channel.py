@@ -63,6 +63,8 @@ class ConsumerChannel:
         self._consumers: list[tuple[str, int]] = []
         #: Consumers whose end the broker has not confirmed yet.
         self._cancelling = 0
+        #: Times that messages are to be handed back as soon as the connection's thread has time.
+        self.handing_back = 0
         self._channel: Any = None
         self._lost = False
 
@@ -70,6 +72,11 @@ class ConsumerChannel:
     def is_open(self) -> bool:
         """Whether messages can be settled, as far as this process can see."""
         return self._channel is not None and self._channel.is_open
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether messages still arrive, or are still to be handed back, after consuming was stopped."""
+        return self.is_open and (self._cancelling > 0 or self.handing_back > 0)
 
     def open(self, channel: CallChannel) -> None:
         """Begin to consume. Raises one of CONNECTION_ERRORS."""

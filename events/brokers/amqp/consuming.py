@@ -137,11 +137,12 @@ class ConsumingConnection:
         deadline = time.monotonic() + HAND_BACK_TIMEOUT
 
         def close() -> None:
-            channel = link.channel
-            if channel is not None and self._hand_back.is_open_for(channel) and time.monotonic() < deadline:
-                self._tasks.append(close)  # look again after the next step
-                return
-            if channel is not None:
+            if (channel := link.channel) is not None:
+                channel.stop_consuming()
+                unfinished = channel.is_stopping or self._hand_back.is_open_for(channel)
+                if unfinished and time.monotonic() < deadline:
+                    self._tasks.append(close)  # look again after the next step
+                    return
                 channel.close()
             if link in self._links:
                 self._links.remove(link)
@@ -169,7 +170,13 @@ class ConsumingConnection:
 
     def hand_back(self, channel: ConsumerChannel, messages: list[ReceivedMessage]) -> None:
         """Hand back messages that were not started, once the connection's thread may wait for answers."""
-        self._tasks.append(lambda: self._hand_back.give(self._calls, channel, messages))
+        channel.handing_back += 1
+
+        def give() -> None:
+            channel.handing_back -= 1
+            self._hand_back.give(self._calls, channel, messages)
+
+        self._tasks.append(give)
 
     def _calls(self) -> Calls:
         assert self._connection is not None
