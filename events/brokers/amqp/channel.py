@@ -30,7 +30,6 @@ class Outcome(NamedTuple):
 
     channel: ConsumerChannel
     tags: list[int]
-    size: int
     done: bool
     pause: float
 
@@ -58,6 +57,8 @@ class ConsumerChannel:
         self._on_lost = on_lost
         self._acks = AckWindow()
         self._ack_scheduled = False
+        #: The bytes of each message that is held.
+        self._sizes: dict[int, int] = {}
         self._consuming = True
         #: Tag and prefetch of each consumer at the broker, the first one first.
         self._consumers: list[tuple[str, int]] = []
@@ -156,11 +157,10 @@ class ConsumerChannel:
         """Acknowledge a group, or give it back after a pause in seconds. For any thread."""
         self._taken_no_more(group)
         tags = [message.tag for message in group.messages]
-        size = sum(len(message.body) for message in group.messages)
         if self._lost:
             log.info("left to redelivery: its connection is gone", queue=group.queue_name)
         else:
-            self._connection.settle(Outcome(self, tags, size, done, pause))
+            self._connection.settle(Outcome(self, tags, done, pause))
 
     def hand_back(self, group: MessageGroup) -> None:
         """Give messages that were not started to the other workers, as the worker ends. For any thread."""
@@ -176,30 +176,31 @@ class ConsumerChannel:
         if not self.is_open:
             return
         if outcome.done:
-            self._window.settled(len(outcome.tags), outcome.size)
+            self._held_no_more(outcome.tags)
             self._acks.done(outcome.tags)
             self.acknowledge()
         elif outcome.pause:
-            self._connection.later(outcome.pause, lambda: self.give_back(outcome.tags, outcome.size))
+            self._connection.later(outcome.pause, lambda: self.give_back(outcome.tags))
         else:
-            self.give_back(outcome.tags, outcome.size)
+            self.give_back(outcome.tags)
 
     def done(self, messages: Iterable[ReceivedMessage]) -> None:
         """Messages have their outcome elsewhere. For the connection's thread."""
-        messages = list(messages)
-        size = sum(len(message.body) for message in messages)
-        self.apply(Outcome(self, [message.tag for message in messages], size, done=True, pause=0))
+        self.apply(Outcome(self, [message.tag for message in messages], done=True, pause=0))
 
-    def give_back(self, tags: Iterable[int], size: int) -> None:
+    def give_back(self, tags: Iterable[int]) -> None:
         """Have messages delivered again; RabbitMQ will call them redelivered."""
         if not self.is_open:
             return
         tags = list(tags)
         for tag in tags:
             self._channel.basic_nack(tag, requeue=True)
-        self._window.settled(len(tags), size)
+        self._held_no_more(tags)
         self._acks.given_back(tags)
         self.acknowledge()
+
+    def _held_no_more(self, tags: list[int]) -> None:
+        self._window.settled(len(tags), sum(self._sizes.pop(tag, 0) for tag in tags))
 
     def acknowledge(self) -> None:
         """Acknowledge up to the first open tag, with one acknowledgement. Tags behind it are acknowledged one by one,

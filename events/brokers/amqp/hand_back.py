@@ -15,6 +15,7 @@ import pika
 from ...envelope import CONTENT_TYPE
 from ...inbox.message import ReceivedMessage
 from ...logger import get_logger
+from ..contract import Outgoing
 from .calls import CallChannel, Calls
 from .connection import CONNECTION_ERRORS
 
@@ -68,16 +69,17 @@ class HandBack:
         for message in plain:
             self._open[self._next] = channel, message
             self._next += 1
+            copy = _copy(message, channel.subscription.queue)
             publisher.raw.basic_publish(
                 exchange="",
-                routing_key=channel.subscription.queue,
-                body=message.encoded,
+                routing_key=copy.queue,
+                body=copy.body,
                 properties=pika.BasicProperties(
                     content_type=CONTENT_TYPE,
                     delivery_mode=2,
-                    message_id=str(message.event_id),
+                    message_id=copy.message_id,
                     priority=FIRST_OF_ALL,
-                    headers={"run": message.run, "attempt": message.attempt, PRIORITY: message.priority},
+                    headers={**(copy.headers or {}), PRIORITY: message.priority},
                 ),
                 mandatory=True,
             )
@@ -114,6 +116,19 @@ class HandBack:
             _requeue(channel, [message])
 
 
+def _copy(message: ReceivedMessage, queue: str) -> Outgoing:
+    """The message for its queue. What came without a signature stays without."""
+    run, attempt = message.claim or (message.run, message.attempt)
+    copy = Outgoing(
+        topic=message.envelope.topic if message.envelope else "",
+        queue=queue,
+        body=message.encoded,
+        message_id=str(message.event_id),
+        priority=message.priority,
+        headers={"run": run, "attempt": attempt},
+    )
+    return copy if message.claim else copy.signed()
+
+
 def _requeue(channel: ConsumerChannel, messages: Iterable[ReceivedMessage]) -> None:
-    messages = list(messages)
-    channel.give_back([message.tag for message in messages], sum(len(message.body) for message in messages))
+    channel.give_back([message.tag for message in messages])
