@@ -22,7 +22,7 @@ CONTENT_TYPE = "application/cloudevents+json"
 class Wire(TypedDict, total=False):
     """The fields that are read off the wire. The lengths are those of the log's columns. Other fields are ignored."""
 
-    id: Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
+    id: uuid.UUID | Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
     source: Annotated[str, StringConstraints(max_length=200)]
     type: Annotated[str, StringConstraints(max_length=100)]
     subject: Annotated[str, StringConstraints(max_length=200)] | None
@@ -71,24 +71,27 @@ class Envelope(NamedTuple):
 
     def encode(self) -> bytes:
         """The wire format. `sequence` is padded with zeros, so that it sorts as text, too."""
-        return to_json(
-            {
-                "specversion": "1.0",
-                "id": str(self.id),
-                "source": self.source,
-                "type": self.topic,
-                "subject": self.subject,
-                "time": self.time.isoformat(),
-                "datacontenttype": "application/json",
-                "dataschema": f"{self.source}/schemas/{self.topic}/{self.version}",
-                "correlationid": str(self.correlation_id),
-                **({"causationid": str(self.causation_id)} if self.causation_id else {}),
-                **({"traceparent": self.traceparent} if self.traceparent else {}),
-                **({"sequence": f"{self.sequence:020}"} if self.sequence is not None else {}),
-                "data": self.data,
-            },
-            inf_nan_mode="constants",
-        )
+        event_id = str(self.id)
+        # Most events have no cause, and are their own correlation.
+        wire: dict[str, Any] = {
+            "specversion": "1.0",
+            "id": event_id,
+            "source": self.source,
+            "type": self.topic,
+            "subject": self.subject,
+            "time": self.time.isoformat(),
+            "datacontenttype": "application/json",
+            "dataschema": f"{self.source}/schemas/{self.topic}/{self.version}",
+            "correlationid": event_id if self.correlation_id == self.id else str(self.correlation_id),
+        }
+        if self.causation_id:
+            wire["causationid"] = str(self.causation_id)
+        if self.traceparent:
+            wire["traceparent"] = self.traceparent
+        if self.sequence is not None:
+            wire["sequence"] = f"{self.sequence:020}"
+        wire["data"] = self.data
+        return to_json(wire, inf_nan_mode="constants")
 
     @classmethod
     def decode(cls, body: bytes, *, ours: str | None = None) -> Envelope:
@@ -105,9 +108,10 @@ class Envelope(NamedTuple):
                 raise ValueError("it contains a NUL character, which PostgreSQL cannot store")
             if not _is_finite(wire["data"]):
                 raise ValueError("it contains NaN or Infinity, which JSON does not allow")
-            is_foreign = ours is not None and wire["source"] != ours
-            event_id = None if is_foreign else _as_uuid(wire["id"])
-            event_id = event_id or foreign_id(wire["source"], wire["id"])
+            given = wire["id"]
+            if isinstance(given, str) or ours not in (None, wire["source"]):
+                given = foreign_id(wire["source"], str(given))
+            event_id = given
             return cls(
                 id=event_id,
                 topic=wire["type"],

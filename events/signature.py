@@ -11,69 +11,88 @@ the keys are settings: every process of an installation has the same.
 from __future__ import annotations
 
 import hmac
-import struct
-from base64 import b64encode
+from binascii import b2a_base64
+from collections.abc import Mapping
 from functools import cache
-from typing import NamedTuple
+from hashlib import sha256
+from struct import Struct
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
 
 #: The name of the header.
 HEADER = "airy-signature"
 _SCHEME = "v1"
 #: What a setting's text is turned into a key with: the same text serves other purposes elsewhere.
 _SALT = b"events.signature"
+#: The scheme, run, attempt, priority and the length of the route: no two messages have the same input.
+_HEAD = Struct(">2sIIII")
 
 
 class Key(NamedTuple):
-    """A key, and the name that tells it from the others."""
+    """A key, and the name that tells it from the others. inner, outer: the key as HMAC-SHA256 puts it before its two
+    inputs. `hmac.digest` prepares them for each message anew, which takes longer than the rest."""
 
     name: str
-    secret: bytes
+    inner: bytes
+    outer: bytes
 
 
-def sign(body: bytes, *, route: str, run: int, attempt: int, priority: int) -> str:
-    """The signature of a message. route: the topic of what goes to every subscriber, else the queue's name."""
-    return _signature(signing_keys()[0], body, route, run, attempt, priority)
+def signed_headers(body: bytes, *, route: str, run: int, attempt: int, priority: int) -> dict[str, Any]:
+    """The headers of a message of ours, with its signature.
+
+    route: the topic of what goes to every subscriber, else the queue's name.
+    """
+    key = signing_keys()[0]
+    return {"run": run, "attempt": attempt, HEADER: _signature(key, body, route, run, attempt, priority)}
 
 
 def is_valid(signature: object, body: bytes, *, route: str, run: int, attempt: int, priority: int) -> bool:
     """Whether one of the keys has signed exactly this message."""
-    parts = signature.split(":") if isinstance(signature, str) else ()
-    if len(parts) != 3:
+    if not isinstance(signature, str) or not signature.isascii():
         return False
+    _, _, named = signature.partition(":")
+    name, _, _ = named.partition(":")
     return any(
-        hmac.compare_digest(
-            _signature(key, body, route, run, attempt, priority).encode(), str(signature).encode(errors="replace")
-        )
+        hmac.compare_digest(_signature(key, body, route, run, attempt, priority), signature)
         for key in signing_keys()
-        if key.name == parts[1]
+        if key.name == name
     )
 
 
+@cache
 def signing_keys() -> tuple[Key, ...]:
     """The keys: the first one signs, each of them is valid.
 
     EVENTS_SIGNING_KEYS, or without it SECRET_KEY and SECRET_KEY_FALLBACKS. Raises ImproperlyConfigured.
     """
     texts = getattr(settings, "EVENTS_SIGNING_KEYS", None) or (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
-    if isinstance(texts, str) or not all(isinstance(text, (str, bytes)) and text for text in texts):
+    if isinstance(texts, (str, bytes, Mapping)) or not all(isinstance(text, (str, bytes)) and text for text in texts):
         raise ImproperlyConfigured(
             'EVENTS_SIGNING_KEYS must be a list of texts that are not empty, for example ["new key", "old key"]'
         )
     return tuple(map(_key, texts))
 
 
-@cache
 def _key(text: str | bytes) -> Key:
     secret = hmac.digest(text.encode() if isinstance(text, str) else text, _SALT, "sha256")
-    return Key(hmac.digest(secret, b"name", "sha256")[:4].hex(), secret)
+    name = hmac.digest(secret, b"name", "sha256")[:4].hex()
+    block = secret.ljust(64, b"\0")
+    return Key(name, bytes(byte ^ 0x36 for byte in block), bytes(byte ^ 0x5C for byte in block))
 
 
 def _signature(key: Key, body: bytes, route: str, run: int, attempt: int, priority: int) -> str:
-    """Each field has a fixed length, or its length before it: no two messages have the same input."""
-    name = route.encode(errors="surrogatepass")
-    head = struct.pack(">2sIIII", _SCHEME.encode(), run, attempt, priority, len(name))
-    digest = hmac.digest(key.secret, head + name + body, "sha256")
-    return f"{_SCHEME}:{key.name}:{b64encode(digest).decode()}"
+    name = route.encode()
+    head = _HEAD.pack(b"v1", run, attempt, priority, len(name))
+    inner = sha256(b"".join((key.inner, head, name, body))).digest()
+    digest = b2a_base64(sha256(key.outer + inner).digest(), newline=False)
+    return f"{_SCHEME}:{key.name}:{digest.decode()}"
+
+
+def _forget_keys(**kwargs: Any) -> None:
+    signing_keys.cache_clear()
+
+
+setting_changed.connect(_forget_keys)

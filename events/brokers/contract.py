@@ -28,7 +28,7 @@ from dramatiq import Message
 from dramatiq.broker import Broker, Consumer, MessageProxy
 
 from ..inbox.message import ReceivedMessage
-from ..signature import HEADER, sign
+from ..signature import signed_headers
 from ..subscription import Subscription
 
 #: Outbox rows that a courier moves in one call, at most.
@@ -84,14 +84,10 @@ class Outgoing(NamedTuple):
         """The same message with its signature, over everything that says what it is and where it goes. Headers travel
         with a message, and so does what it was published with: `queue`, or else `topic`."""
         headers = self.headers or {}
-        signature = sign(
-            self.body,
-            route=self.queue or self.topic,
-            run=headers.get("run", 0),
-            attempt=headers.get("attempt", 1),
-            priority=self.priority,
-        )
-        return self._replace(headers={**headers, HEADER: signature})
+        run, attempt = headers.get("run", 0), headers.get("attempt", 1)
+        route = self.queue or self.topic
+        proof = signed_headers(self.body, route=route, run=run, attempt=attempt, priority=self.priority)
+        return self._replace(headers={**headers, **proof})
 
 
 class Answers(NamedTuple):

@@ -13,6 +13,7 @@ from ..inbox.retry import UNKNOWN_SUBSCRIBER, dead_letter
 from ..logger import get_logger
 from ..outbox.messages import OutboxRow
 from ..outbox.models import OutboxMessage
+from ..signature import signed_headers
 from ..subscription import interested_in, queue_of, subscriptions
 from .contract import BYTES_PER_PASS, DUE_ROWS_PER_PASS, ROWS_PER_PASS, Answers, GivenUpError, Outgoing, Publisher
 from .dangling import DanglingRows
@@ -281,14 +282,10 @@ def _wanting(topic: str) -> list[str]:
 
 
 def _outgoing(row: OutboxRow) -> Outgoing:
-    return Outgoing(
-        topic=row.envelope.topic,
-        queue=queue_of(row.subscriber) if row.subscriber else "",
-        body=row.envelope.encode(),
-        message_id=f"{row.pk}",
-        priority=row.priority,
-        headers={"run": row.run, "attempt": row.attempt},
-    ).signed()
+    topic, queue = row.envelope.topic, queue_of(row.subscriber) if row.subscriber else ""
+    body = row.envelope.encode()
+    proof = signed_headers(body, route=queue or topic, run=row.run, attempt=row.attempt, priority=row.priority)
+    return Outgoing(topic, queue, body, str(row.pk), row.priority, proof)
 
 
 def _has_subscribers(row: OutboxRow) -> bool:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 ROWS_PER_STATEMENT = 100
+#: Characters of the rows of one statement, at most; a row that is longer has a statement of its own.
+CHARACTERS_PER_STATEMENT = 8_000_000
+
+Row = TypeVar("Row")
 
 
 class DeliveryKey(NamedTuple):
@@ -19,6 +24,18 @@ class DeliveryKey(NamedTuple):
     def order(self) -> tuple[int, str, int]:
         """The sort key. Comparing numbers takes a tenth of the time of comparing UUIDs."""
         return self.event_id.int, self.subscriber, self.run
+
+
+def parts(rows: Sequence[Row], *, rows_at_most: int, size: Callable[[Row], int]) -> Iterator[Sequence[Row]]:
+    """The rows in parts that one statement takes each, in the order given. size: the characters of a row."""
+    start = length = 0
+    for end, row in enumerate(rows):
+        length += size(row)
+        if end - start == rows_at_most or (length > CHARACTERS_PER_STATEMENT and end > start):
+            yield rows[start:end]
+            start, length = end, size(row)
+    if rows:
+        yield rows[start:]
 
 
 def database_now(connection: Any) -> dt.datetime:

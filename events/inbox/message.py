@@ -75,30 +75,37 @@ class ReceivedMessage(NamedTuple):
         headers = headers or {}
         claim = Claim(_number(headers, "run", 0), _number(headers, "attempt", 1))
         how: dict[str, Any] = {"priority": priority, "redelivered": redelivered, "tag": tag}
-        signature = headers.get(HEADER)
-        is_signed = signature is not None
-        if is_signed and not is_valid(signature, body, route=routing_key, priority=priority, **claim._asdict()):
+        if (signature := headers.get(HEADER)) is None:
+            return cls._unsigned(body, claim, how)
+        run, attempt = claim
+        if not is_valid(signature, body, route=routing_key, run=run, attempt=attempt, priority=priority):
             return cls._refused(body, WRONG_SIGNATURE, how)
-        limit = getattr(settings, "EVENTS_MAX_FOREIGN_BYTES", MAX_FOREIGN_BYTES)
-        too_large = not is_signed and len(body) > limit
-        # Ours begins with its source. What does not is not read at all.
-        if too_large and b'"source":' + to_json(source()) not in body[:1000]:
-            return cls._refused(body, _too_large(body, limit), how)
         try:
-            envelope = Envelope.decode(body, ours=None if is_signed else source())
+            envelope = Envelope.decode(body)
         except UndecodableError as error:
             return cls._refused(body, str(error), how)
-        if is_signed and routing_key not in (queue, envelope.topic):
+        if routing_key not in (queue, envelope.topic):
             return cls._refused(body, WRONG_SIGNATURE, how)
-        if too_large and envelope.source != source():
+        return cls(envelope, body, "", run, attempt, priority, redelivered, tag)
+
+    @classmethod
+    def _unsigned(cls, body: bytes, claim: Claim, how: dict[str, Any]) -> ReceivedMessage:
+        ours, limit = source(), _limit()
+        too_large = len(body) > limit
+        # What is ours says so at its beginning. What does not is not read at all.
+        if too_large and b'"source":' + to_json(ours) not in body[:1000]:
             return cls._refused(body, _too_large(body, limit), how)
-        if is_signed:
-            return cls(envelope=envelope, body=body, **claim._asdict(), **how)
+        try:
+            envelope = Envelope.decode(body, ours=ours)
+        except UndecodableError as error:
+            return cls._refused(body, str(error), how)
+        if too_large and envelope.source != ours:
+            return cls._refused(body, _too_large(body, limit), how)
         return cls(envelope=envelope, body=body, claim=claim, **how)
 
     @classmethod
     def _refused(cls, body: bytes, error: str, how: dict[str, Any]) -> ReceivedMessage:
-        if len(body) <= getattr(settings, "EVENTS_MAX_FOREIGN_BYTES", MAX_FOREIGN_BYTES):
+        if len(body) <= _limit():
             return cls(envelope=None, body=body, error=error, **how)
         error = f"{error} (the first {KEPT_BYTES:,} of {len(body):,} bytes are kept)"
         given_id = uuid.uuid5(UNDECODABLE, hashlib.sha256(body).hexdigest())
@@ -115,6 +122,10 @@ class ReceivedMessage(NamedTuple):
     def encoded(self) -> bytes:
         """The message's bytes."""
         return self.body or (self.envelope.encode() if self.envelope else b"")
+
+
+def _limit() -> int:
+    return int(getattr(settings, "EVENTS_MAX_FOREIGN_BYTES", MAX_FOREIGN_BYTES))
 
 
 def _too_large(body: bytes, limit: int) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django.db import connections, models, router, transaction
 from pydantic_core import to_json
 
-from ..db.dialect import ROWS_PER_STATEMENT, database_now
+from ..db.dialect import ROWS_PER_STATEMENT, database_now, parts
 from ..db.names import table
 from ..db.prepared import prepared_cursor
 from ..db.primary import PrimaryQuerySet
@@ -62,8 +62,8 @@ class StoredEventQuerySet(PrimaryQuerySet["StoredEvent"]):
             if connection.vendor == "postgresql"
             else (_append_elsewhere, ROWS_PER_STATEMENT)
         )
-        for start in range(0, len(lines), chunk):
-            write(connection, tables, lines[start : start + chunk], priority, delay)
+        for part in parts(lines, rows_at_most=chunk, size=lambda line: len(line.data)):
+            write(connection, tables, part, priority, delay)
 
     def newest(self) -> int:
         """The end of the log: the highest sequence number, 0 in an empty log."""
@@ -85,14 +85,12 @@ class StoredEventQuerySet(PrimaryQuerySet["StoredEvent"]):
         missing = {line.event_id for line in lines} - set(
             self.filter(event_id__in=[line.event_id for line in lines]).values_list("event_id", flat=True)
         )
-        self.bulk_create(
-            [
-                self.model(**line._asdict() | {"data": json.loads(line.data)})
-                for line in lines
-                if line.event_id in missing
-            ],
-            ignore_conflicts=True,
-        )
+        new = [line for line in lines if line.event_id in missing]
+        for part in parts(new, rows_at_most=ROWS_PER_STATEMENT, size=lambda line: len(line.data)):
+            self.bulk_create(
+                [self.model(**line._asdict() | {"data": json.loads(line.data)}) for line in part],
+                ignore_conflicts=True,
+            )
 
 
 def _append_on_postgresql(

@@ -3,6 +3,7 @@
 import datetime as dt
 import threading
 import uuid
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
@@ -52,6 +53,25 @@ def test_many_events_keep_their_order() -> None:
     assert len(set(ids)) == 250
     assert emitted(Rang) == events
     assert [row.envelope.data["number"] for row in OutboxMessage.objects.new().as_rows()] == list(range(250))
+
+
+def test_many_large_events_are_written_in_statements_that_the_database_takes() -> None:
+    events = [Rang(number=number, mood="x" * 1_500_000) for number in range(12)]
+    lengths: list[int] = []
+
+    def measured(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        lengths.extend(
+            sum(len(value) for value in row if isinstance(value, str)) for row in (params if many else [params])
+        )
+        return execute(sql, params, many, context)
+
+    with transaction.atomic(), connection.execute_wrapper(measured):
+        emit_many(events)
+    assert max(lengths) < 10_000_000 < sum(lengths)
+    assert StoredEvent.objects.count() == OutboxMessage.objects.count() == 12
+    assert list(StoredEvent.objects.order_by("sequence").values_list("subject", flat=True)) == [
+        event.subject_text for event in events
+    ]
 
 
 def test_an_event_that_no_broker_would_take_is_refused() -> None:
