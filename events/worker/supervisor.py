@@ -87,6 +87,7 @@ class Supervisor:
 
     def run(self) -> Outcome:
         """Serve until told to end. Call it in the main thread."""
+        sys.stdout.flush()  # or each process would write what is in the buffer
         gc.collect()
         gc.freeze()  # the collector would write to the memory that the processes share
         self._signals = Signals(*HANDLED)

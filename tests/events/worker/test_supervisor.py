@@ -219,6 +219,8 @@ def test_a_stopped_worker_is_silent_and_the_others_work_on(manage: Manage, event
     assert process.wait(60) == supervisor.ENDED, "it was continued, to end"
 
 
+@pytest.mark.postgres
+@pytest.mark.rabbitmq
 @pytest.mark.parametrize("reloads", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_reload_under_load_loses_nothing_and_costs_no_attempt(
     manage: Manage, eventually: Eventually, tmp_path: Path, reloads: int
