@@ -33,7 +33,7 @@ class System:
         #: On if the test does not wait the minutes after which the system takes a late delivery for a lost one.
         self.in_a_hurry = False
         self._commands: dict[str, tuple[str, ...]] = {}
-        #: The folder of the code that a process runs, if it is not this code.
+        #: The folder of the code that a process runs.
         self._codes: dict[str, Path] = {}
         self._running: dict[str, subprocess.Popen] = {}
 
@@ -42,8 +42,7 @@ class System:
     def keep(self, name: str, *command: str, code: Path | None = None) -> None:
         """Start a Python command and keep it running. code: the folder of other code than this, to run it with."""
         self._commands[name] = command
-        if code:
-            self._codes[name] = code
+        self._codes[name] = code or settings.BASE_DIR
         self._start(name)
 
     def run(self, name: str, *command: str, within: float = 240.0, code: Path | None = None) -> None:
@@ -118,7 +117,7 @@ class System:
         with (self.folder / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
                 (sys.executable, *self._commands[name]),
-                cwd=self._codes.get(name, settings.BASE_DIR),
+                cwd=self._codes[name],
                 env=os.environ | environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,

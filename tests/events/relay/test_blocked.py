@@ -17,6 +17,9 @@ from events.brokers.contract import GivenUpError, Outgoing
 from events.brokers.rabbitmq import RabbitmqBroker
 from events.bus import emit, emit_many
 from events.models import Delivery, OutboxMessage
+from events.relay.lease import LEASE
+from events.relay.models import RelayTerm
+from events.relay.relay import Relay
 from events.subscription import subscriptions
 from tests.conformance.processes import Manage
 from tests.effects.events import Rang
@@ -105,6 +108,35 @@ def test_one_who_waits_for_a_blocked_broker_can_be_told_to_stop(node: Node, brok
         assert isinstance(answers.error, GivenUpError)
         assert not answers.confirmed
     publisher.close()
+
+
+def test_a_blocked_broker_costs_no_lease(
+    transactional_db: None, node: Node, broker: RabbitmqBroker, eventually: Eventually
+) -> None:
+    """The relay that waits for it is not stuck, and another one would wait for it, too."""
+    stop = threading.Event()
+    relays = [Relay(broker, stop=stop) for _ in range(2)]
+    threads = [threading.Thread(target=relay.run) for relay in relays]
+    ring(1)
+    for thread in threads:
+        thread.start()
+    try:
+        eventually(lambda: not OutboxMessage.objects.exists())
+        term = RelayTerm.objects.latest("number").number
+        with node.blocked():
+            ring(1, start=1)
+            begun = time.monotonic()
+            while time.monotonic() - begun < 2 * LEASE:
+                assert [relay.active for relay in relays].count(True) == 1
+                time.sleep(0.1)
+            assert OutboxMessage.objects.exists()
+            assert RelayTerm.objects.latest("number").number == term
+        eventually(lambda: not OutboxMessage.objects.exists())
+        assert RelayTerm.objects.latest("number").number == term
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(20)
 
 
 def test_a_broker_that_was_down_is_found_again(

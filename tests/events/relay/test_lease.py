@@ -18,7 +18,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from events.brokers.contract import Courier, EventBroker
-from events.models import OutboxMessage
+from events.models import OutboxMessage, Process
 from events.outbox.notify import WAKE_LOCK
 from events.relay.earlier import RELAY_LOCK
 from events.relay.lease import TERMS_KEPT, Lease
@@ -257,6 +257,29 @@ def test_a_frozen_process_or_server_process_is_followed_within_five_seconds_and_
     manage.worker()
     eventually(lambda: all_done(80), within=90)
     assert_one_effect_each(80)
+
+
+@pytest.mark.home
+def test_a_frozen_process_beside_sqlite_is_followed_within_five_seconds_and_harms_nothing_later(
+    manage: Manage, eventually: Eventually
+) -> None:
+    """So is one whose interpreter lock is held: none of its threads comes to anything."""
+    for _ in range(2):
+        manage.worker()
+    ring(1)
+    eventually(lambda: all_done(1), within=60)
+    first = seated_process()
+    assert first is not None
+    eventually(lambda: Process.objects.alive().count() == 2, within=60)
+    with stopped(first):
+        begun = time.monotonic()
+        ring(5, start=1)
+        eventually(lambda: seated_process() not in (None, first), within=5)
+        eventually(lambda: all_done(6), within=5)
+        assert time.monotonic() < begun + 5.0
+    ring(5, start=6)
+    eventually(lambda: all_done(11), within=30)
+    assert_one_effect_each(11)
 
 
 @pytest.mark.postgres
