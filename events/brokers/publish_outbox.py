@@ -13,6 +13,7 @@ from ..inbox.retry import UNKNOWN_SUBSCRIBER, dead_letter
 from ..logger import get_logger
 from ..outbox.messages import OutboxRow
 from ..outbox.models import OutboxMessage
+from ..outbox.reader import OutboxReader
 from ..signature import signed_headers
 from ..subscription import interested_in, queue_of, subscriptions
 from .contract import BYTES_PER_PASS, DUE_ROWS_PER_PASS, ROWS_PER_PASS, Answers, GivenUpError, Outgoing, Publisher
@@ -83,6 +84,7 @@ class PublishingCourier:
         self._go_on = go_on
         self._memory = memory or _memory
         self._sent, self._refusals = self._memory.sent, self._memory.refusals
+        self._reader = OutboxReader()
         self._open: dict[str, OpenRow] = {}
         self.seconds_until_due: float | None = None
         self.drained = False
@@ -93,15 +95,16 @@ class PublishingCourier:
         moved = self._sent.delete_remembered()
         if len(self._sent) >= SENT_AT_MOST:
             return moved
-        batch = OutboxMessage.objects.next_batch(ROWS_PER_PASS, most_bytes=BYTES_PER_PASS, without=self._held_back())
+        batch = self._reader.next_batch(ROWS_PER_PASS, most_bytes=BYTES_PER_PASS, without=self._held_back(new=True))
         self.seconds_until_due = batch.seconds_until_due
-        moved += self._publish(self._around_unreachable(batch.rows))
+        for_all = self._around_unreachable(batch.rows)
+        moved += len(batch.rows) - len(for_all) + self._publish(for_all)
         some_due = self.seconds_until_due is not None and self.seconds_until_due <= 0
         dangling = batch.dangling
         if some_due:
             room = max(DUE_ROWS_PER_PASS, ROWS_PER_PASS - len(batch.rows))
             self._postpone_refused()
-            due = OutboxMessage.objects.due_batch(room, most_bytes=BYTES_PER_PASS, without=self._held_back())
+            due = self._reader.due_batch(room, most_bytes=BYTES_PER_PASS, without=self._held_back(new=False))
             moved += self._publish(self._one_of_each_refused(due.rows))
             dangling = dangling + due.dangling
         moved += self._memory.dangling.sort_out(dangling)
@@ -114,9 +117,10 @@ class PublishingCourier:
     def close(self) -> None:
         self._publisher.close()
 
-    def _held_back(self) -> list[int]:
-        """Primary keys of rows that must not be published now."""
-        return [*self._sent.keys(), *(one.row.pk for one in self._open.values())]
+    def _held_back(self, *, new: bool) -> list[int]:
+        """Primary keys of new rows, or of those that wait for their time, that must not be published now."""
+        held = (*self._sent.rows(), *(one.row for one in self._open.values()))
+        return [row.pk for row in held if new == (not row.subscriber and row.due is None)]
 
     def _publish(self, rows: list[OutboxRow]) -> int:
         moved = self._give_up_on_silent()
@@ -263,7 +267,7 @@ class PublishingCourier:
     def _one_of_each_refused(self, rows: list[OutboxRow]) -> list[OutboxRow]:
         """The rows, but only the first of each subscriber that refuses: it shows whether the others can go."""
         chosen: list[OutboxRow] = []
-        tried: set[str] = set()
+        tried = {one.row.subscriber for one in self._open.values()}
         for row in rows:
             if row.subscriber in self._refusals:
                 if row.subscriber in tried or self._refusals.seconds_left(row.subscriber) > 0:

@@ -13,7 +13,8 @@ log = get_logger("events.relay")
 
 class SentRows:
     """Remembers what was confirmed, so that it is never published again: not while the database takes no writes, and
-    not while another session holds the rows. It outlives couriers and terms of the relay; it ends with the process."""
+    not while another session holds the rows. It outlives couriers and terms of the relay; it ends with the process. Two
+    couriers may use it at once."""
 
     def __init__(self) -> None:
         self._rows: dict[int, OutboxRow] = {}
@@ -21,9 +22,9 @@ class SentRows:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def keys(self) -> list[int]:
-        """The primary keys of rows that were sent, but are in the outbox."""
-        return list(self._rows)
+    def rows(self) -> list[OutboxRow]:
+        """Rows that were sent, but are in the outbox."""
+        return list(self._rows.values())
 
     def delete(self, rows: Sequence[OutboxRow]) -> int:
         """Delete rows that were confirmed now; returns the number that left the outbox. Raises what the database
@@ -34,7 +35,7 @@ class SentRows:
         locked = OutboxMessage.objects.remove(rows)
         for row in rows:
             if row.pk not in locked:
-                del self._rows[row.pk]
+                self._rows.pop(row.pk, None)
         if locked:
             log.warning("published rows stay: another session holds them", rows=len(locked))
         return len(rows) - len(locked)
@@ -44,8 +45,10 @@ class SentRows:
         raises."""
         if not self._rows:
             return 0
-        before = len(self._rows)
-        self._rows = OutboxMessage.objects.remove_unlocked(self._rows)
-        if before > len(self._rows):
-            log.info("published rows were deleted late", rows=before - len(self._rows))
-        return before - len(self._rows)
+        remembered = dict(self._rows)
+        gone = remembered.keys() - OutboxMessage.objects.remove_unlocked(remembered).keys()
+        for key in gone:
+            self._rows.pop(key, None)
+        if gone:
+            log.info("published rows were deleted late", rows=len(gone))
+        return len(gone)

@@ -22,18 +22,24 @@ from ..db.names import table
 from ..db.prepared import prepared_cursor
 from ..db.primary import PrimaryQuerySet
 from ..envelope import Envelope
+from .batch_sql import (
+    EVENT_COLUMNS,
+    LONG_AGO,
+    NO_LIMIT,
+    OWN_COLUMNS,
+    Since,
+    due_batch_sql,
+    next_batch_sql,
+    seconds_until_due_sql,
+)
 from .notify import local_notification, notify_sleeping_relay
 
 if TYPE_CHECKING:
     from .models import OutboxMessage
 
-#: The columns of OutboxRow: its own, then the event's in the order of Envelope's fields.
-_OWN = ("id", "subscriber", "run", "attempt", "priority", "due", "size")
-_EVENT = tuple("event_id" if name == "id" else name for name in Envelope._fields)
-_DATA = len(_OWN) + _EVENT.index("data")
-_EVENT_ID = len(_OWN) + _EVENT.index("event_id")
-_FIELDS = (*_OWN, *(f"event__{name}" for name in _EVENT))
-NO_LIMIT = 2**40
+_DATA = len(OWN_COLUMNS) + EVENT_COLUMNS.index("data")
+_EVENT_ID = len(OWN_COLUMNS) + EVENT_COLUMNS.index("event_id")
+_FIELDS = (*OWN_COLUMNS, *(f"event__{name}" for name in EVENT_COLUMNS))
 #: How long a relay waits for rows that another session holds, and the error that PostgreSQL raises then.
 LOCK_TIMEOUT, LOCK_NOT_AVAILABLE = "500ms", "55P03"
 
@@ -52,8 +58,8 @@ class OutboxRow(NamedTuple):
 
     @classmethod
     def from_columns(cls, row: Sequence[Any]) -> OutboxRow:
-        """From the values of `_OWN` and `_EVENT`, in this order."""
-        return cls(*row[: len(_OWN)], Envelope(*row[len(_OWN) :]))  # type: ignore[call-arg]
+        """From the values of `OWN_COLUMNS` and `EVENT_COLUMNS`, in this order."""
+        return cls(*row[: len(OWN_COLUMNS)], Envelope(*row[len(OWN_COLUMNS) :]))  # type: ignore[call-arg]
 
     @property
     def event_id(self) -> uuid.UUID:
@@ -67,13 +73,15 @@ class OutboxRow(NamedTuple):
 class Batch(NamedTuple):
     """What a question to the outbox found.
 
-    dangling: primary keys of rows whose event is not in the log. complete: whether there was no further row.
+    dangling: primary keys of rows whose event is not in the log. complete: whether there was no further row. asked_at:
+    when, by the clock of PostgreSQL.
     """
 
     rows: list[OutboxRow]
     dangling: list[int]
     complete: bool
     seconds_until_due: float | None = None
+    asked_at: dt.datetime | None = None
 
 
 class OutboxQuerySet(PrimaryQuerySet["OutboxMessage"]):
@@ -115,48 +123,63 @@ class OutboxQuerySet(PrimaryQuerySet["OutboxMessage"]):
         connection = connections[self.db]
         if connection.vendor == "postgresql":
             with prepared_cursor(connection) as cursor:
-                cursor.execute(_seconds_until_due(table(self.model)))
+                cursor.execute(seconds_until_due_sql(table(self.model)), {"due": LONG_AGO})
                 return next((float(seconds) for (seconds,) in cursor.fetchall()), None)
         waiting = self.filter(due__isnull=False, claimed=False).order_by("due", "id")
         wait = models.ExpressionWrapper(models.F("due") - Now(), models.DurationField())
         seconds = waiting.annotate(wait=wait).values_list("wait", flat=True)[:1]
         return next((one.total_seconds() for one in seconds), None)
 
-    def next_batch(self, size: int, *, most_bytes: int = NO_LIMIT, without: Sequence[int] = ()) -> Batch:
+    def next_batch(
+        self, size: int, *, most_bytes: int = NO_LIMIT, without: Sequence[int] = (), since: Since | None = None
+    ) -> Batch:
         """The first new rows, and `seconds_until_due()`; on PostgreSQL in one round trip and without the ORM: every
         single event takes this way.
 
         size, most_bytes: how many rows, and how large their events may be together; one row comes in any case.
-        without: primary keys of rows to leave out.
+        without: primary keys of rows to leave out. since: where PostgreSQL begins to look.
         """
         if connections[self.db].vendor == "postgresql":
-            return self._ask(_next_batch(table(self.model), self._log()), without, size, most_bytes)
+            floors = len(since.floors) if since and since.floors else 0
+            sql = next_batch_sql(table(self.model), self._log(), floors=floors)
+            return self._ask(sql, without, size, most_bytes, since)
         return self._bounded(self.new(), size, most_bytes, without)._replace(seconds_until_due=self.seconds_until_due())
 
-    def due_batch(self, size: int, *, most_bytes: int = NO_LIMIT, without: Sequence[int] = ()) -> Batch:
+    def due_batch(
+        self, size: int, *, most_bytes: int = NO_LIMIT, without: Sequence[int] = (), since: Since | None = None
+    ) -> Batch:
         """The first rows whose time has come; the arguments are those of `next_batch`."""
         if connections[self.db].vendor == "postgresql":
-            return self._ask(_due_batch(table(self.model), self._log()), without, size, most_bytes)
+            return self._ask(due_batch_sql(table(self.model), self._log()), without, size, most_bytes, since)
         return self._bounded(self.due(), size, most_bytes, without)
 
-    def _ask(self, sql: str, without: Sequence[int], size: int, most_bytes: int) -> Batch:
+    def _ask(self, sql: str, without: Sequence[int], size: int, most_bytes: int, since: Since | None) -> Batch:
+        floors, due = since or (None, None)
+        parameters: dict[str, Any] = {
+            "without": list(without),
+            "size": size,
+            "most_bytes": most_bytes,
+            "due": due or LONG_AGO,
+        }
+        if floors is not None:
+            parameters["floors"] = list(floors)
         with prepared_cursor(connections[self.db]) as cursor:
-            cursor.execute(sql, [list(without), size, most_bytes])
+            cursor.execute(sql, parameters)
             records = cursor.fetchall()
-        # Each record is (seconds until due, rows found, *columns). Nothing found gives one record of NULL columns.
-        seconds, found = records[0][:2]
+        # Each record is (now, seconds until due, rows found, *columns). Nothing found gives one of NULL columns.
+        now, seconds, found = records[0][:3]
         if found is None:
             records, found = [], 0
         rows: list[OutboxRow] = []
         dangling: list[int] = []
-        for _, _, *columns in records:
+        for _, _, _, *columns in records:
             if columns[_EVENT_ID] is None:
                 dangling.append(columns[0])
                 continue
             columns[_DATA] = json.loads(columns[_DATA])
             rows.append(OutboxRow.from_columns(columns))
         complete = found < size and len(records) == found
-        return Batch(rows, dangling, complete, None if seconds is None else float(seconds))
+        return Batch(rows, dangling, complete, None if seconds is None else float(seconds), now)
 
     def _bounded(self, rows: OutboxQuerySet, size: int, most_bytes: int, without: Sequence[int]) -> Batch:
         log: Any = self.model._meta.get_field("event").related_model
@@ -311,44 +334,6 @@ def _subscribers_waiting(outbox: str) -> str:
                 SELECT ({first} '') UNION ALL SELECT ({first} name) FROM waiting WHERE name IS NOT NULL
             ) SELECT name FROM waiting
         ) AS names WHERE name IS NOT NULL
-    """
-
-
-@cache
-def _seconds_until_due(outbox: str) -> str:
-    return f"""
-        SELECT extract(epoch FROM due - statement_timestamp()) FROM {outbox}
-        WHERE due IS NOT NULL AND NOT claimed ORDER BY due, id LIMIT 1
-    """
-
-
-@cache
-def _next_batch(outbox: str, log: str) -> str:
-    new = "subscriber = '' AND due IS NULL AND NOT claimed"
-    return _batch(outbox, log, new, order="priority DESC, id", seconds=f"({_seconds_until_due(outbox)})")
-
-
-@cache
-def _due_batch(outbox: str, log: str) -> str:
-    return _batch(outbox, log, "due <= statement_timestamp() AND NOT claimed", order="due, id", seconds="NULL")
-
-
-def _batch(outbox: str, log: str, condition: str, *, order: str, seconds: str) -> str:
-    """The first rows that meet a condition, bounded in number and in the size of their events. What the size column
-    does not know is measured."""
-    columns = ", ".join([*(f"o.{name}" for name in _OWN), *(f"e.{name}" for name in _EVENT)])
-    return f"""
-        SELECT {seconds}, batch.* FROM (VALUES (1)) AS always LEFT JOIN (
-            SELECT o.found, {columns} FROM (
-                SELECT *, sum(bytes) OVER (ORDER BY {order}) - bytes AS before, count(*) OVER () AS found FROM (
-                    SELECT event_id, {", ".join(_OWN)}, CASE WHEN size > 0 THEN size ELSE coalesce(
-                        (SELECT octet_length(data::text) FROM {log} AS l WHERE l.event_id = first.event_id), 0
-                    ) END AS bytes
-                    FROM {outbox} AS first WHERE {condition} AND NOT id = ANY(%s) ORDER BY {order} LIMIT %s
-                ) AS measured
-            ) AS o LEFT JOIN {log} e ON e.event_id = o.event_id
-            WHERE o.before = 0 OR o.before + o.bytes <= %s ORDER BY {", ".join(f"o.{one}" for one in order.split(", "))}
-        ) AS batch ON true
     """
 
 

@@ -6,15 +6,7 @@ from django.db import connections, router
 
 from ..db.names import table
 from ..outbox.models import StoredEvent
-
-#: The open transactions of other sessions that have written to the log. Each took this lock before its events were
-#: numbered.
-WRITERS = """
-    SELECT virtualtransaction FROM pg_locks
-    WHERE locktype = 'relation' AND relation = %s::regclass
-      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-      AND mode = 'RowExclusiveLock' AND pid IS DISTINCT FROM pg_backend_pid()
-"""
+from ..outbox.writers import open_writers
 
 
 class StableOffset:
@@ -52,6 +44,4 @@ class StableOffset:
             self._noted, self._offset = None, newest
 
     def _writers(self) -> set[str]:
-        with connections[router.db_for_write(StoredEvent)].cursor() as cursor:
-            cursor.execute(WRITERS, [table(StoredEvent)])
-            return {transaction for (transaction,) in cursor.fetchall()}
+        return open_writers(connections[router.db_for_write(StoredEvent)], table(StoredEvent))
