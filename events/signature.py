@@ -32,10 +32,13 @@ _HEAD = Struct(">2sIIII")
 
 
 class Key(NamedTuple):
-    """A key, and the name that tells it from the others. inner, outer: the key as HMAC-SHA256 puts it before its two
-    inputs. `hmac.digest` prepares them for each message anew, which takes longer than the rest."""
+    """A key, and the beginning of its signatures, which tells it from the others.
 
-    name: str
+    inner, outer: the key as HMAC-SHA256 puts it before its two inputs. `hmac.digest` prepares them for each message
+    anew, which takes longer than the rest.
+    """
+
+    prefix: str
     inner: bytes
     outer: bytes
 
@@ -53,13 +56,10 @@ def is_valid(signature: object, body: bytes, *, route: str, run: int, attempt: i
     """Whether one of the keys has signed exactly this message."""
     if not isinstance(signature, str) or not signature.isascii():
         return False
-    _, _, named = signature.partition(":")
-    name, _, _ = named.partition(":")
-    return any(
-        hmac.compare_digest(_signature(key, body, route, run, attempt, priority), signature)
-        for key in signing_keys()
-        if key.name == name
-    )
+    for key in signing_keys():
+        if signature.startswith(key.prefix):
+            return hmac.compare_digest(_signature(key, body, route, run, attempt, priority), signature)
+    return False
 
 
 @cache
@@ -80,7 +80,7 @@ def _key(text: str | bytes) -> Key:
     secret = hmac.digest(text.encode() if isinstance(text, str) else text, _SALT, "sha256")
     name = hmac.digest(secret, b"name", "sha256")[:4].hex()
     block = secret.ljust(64, b"\0")
-    return Key(name, bytes(byte ^ 0x36 for byte in block), bytes(byte ^ 0x5C for byte in block))
+    return Key(f"{_SCHEME}:{name}:", bytes(byte ^ 0x36 for byte in block), bytes(byte ^ 0x5C for byte in block))
 
 
 def _signature(key: Key, body: bytes, route: str, run: int, attempt: int, priority: int) -> str:
@@ -88,7 +88,7 @@ def _signature(key: Key, body: bytes, route: str, run: int, attempt: int, priori
     head = _HEAD.pack(b"v1", run, attempt, priority, len(name))
     inner = sha256(b"".join((key.inner, head, name, body))).digest()
     digest = b2a_base64(sha256(key.outer + inner).digest(), newline=False)
-    return f"{_SCHEME}:{key.name}:{digest.decode()}"
+    return key.prefix + digest.decode()
 
 
 def _forget_keys(**kwargs: Any) -> None:

@@ -11,7 +11,8 @@ from django.conf import settings
 from pydantic_core import to_json
 
 from ..envelope import Envelope, UndecodableError, source
-from ..signature import HEADER, is_valid
+from ..signature import HEADER
+from ..signature import is_valid as signed_by_us
 
 #: The namespace of the ids that refused bytes get.
 UNDECODABLE = uuid.UUID("6f7c1d0e-52a5-5c7e-9c52-6d8f0c9e1a35")
@@ -73,43 +74,36 @@ class ReceivedMessage(NamedTuple):
         and an id of its own. It is refused if it is larger than EVENTS_MAX_FOREIGN_BYTES.
         """
         headers = headers or {}
-        claim = Claim(_number(headers, "run", 0), _number(headers, "attempt", 1))
-        how: dict[str, Any] = {"priority": priority, "redelivered": redelivered, "tag": tag}
-        if (signature := headers.get(HEADER)) is None:
-            return cls._unsigned(body, claim, how)
-        run, attempt = claim
-        if not is_valid(signature, body, route=routing_key, run=run, attempt=attempt, priority=priority):
-            return cls._refused(body, WRONG_SIGNATURE, how)
-        try:
-            envelope = Envelope.decode(body)
-        except UndecodableError as error:
-            return cls._refused(body, str(error), how)
-        if routing_key not in (queue, envelope.topic):
-            return cls._refused(body, WRONG_SIGNATURE, how)
-        return cls(envelope, body, "", run, attempt, priority, redelivered, tag)
-
-    @classmethod
-    def _unsigned(cls, body: bytes, claim: Claim, how: dict[str, Any]) -> ReceivedMessage:
-        ours, limit = source(), _limit()
-        too_large = len(body) > limit
-        # What is ours says so at its beginning. What does not is not read at all.
-        if too_large and b'"source":' + to_json(ours) not in body[:1000]:
-            return cls._refused(body, _too_large(body, limit), how)
+        run, attempt = _number(headers, "run", 0), _number(headers, "attempt", 1)
+        signature = headers.get(HEADER)
+        if signature is not None:
+            is_valid = signed_by_us(signature, body, route=routing_key, run=run, attempt=attempt, priority=priority)
+            if not is_valid:
+                return cls._refused(body, WRONG_SIGNATURE, priority, redelivered, tag)
+        elif len(body) > _limit() and b'"source":' + to_json(source()) not in body[:1000]:
+            # What is ours says so at its beginning. What does not is not read at all.
+            return cls._refused(body, _too_large(body), priority, redelivered, tag)
+        ours = None if signature is not None else source()
         try:
             envelope = Envelope.decode(body, ours=ours)
         except UndecodableError as error:
-            return cls._refused(body, str(error), how)
-        if too_large and envelope.source != ours:
-            return cls._refused(body, _too_large(body, limit), how)
-        return cls(envelope=envelope, body=body, claim=claim, **how)
+            return cls._refused(body, str(error), priority, redelivered, tag)
+        if ours is not None:
+            if envelope.source != ours and len(body) > _limit():
+                return cls._refused(body, _too_large(body), priority, redelivered, tag)
+            return cls(envelope, body, "", 0, 1, priority, redelivered, tag, Claim(run, attempt))
+        if routing_key not in (queue, envelope.topic):
+            return cls._refused(body, WRONG_SIGNATURE, priority, redelivered, tag)
+        return cls(envelope, body, "", run, attempt, priority, redelivered, tag)
 
     @classmethod
-    def _refused(cls, body: bytes, error: str, how: dict[str, Any]) -> ReceivedMessage:
+    def _refused(cls, body: bytes, error: str, priority: int, redelivered: bool, tag: Any) -> ReceivedMessage:
+        refused = cls(None, body, error, priority=priority, redelivered=redelivered, tag=tag)
         if len(body) <= _limit():
-            return cls(envelope=None, body=body, error=error, **how)
+            return refused
         error = f"{error} (the first {KEPT_BYTES:,} of {len(body):,} bytes are kept)"
         given_id = uuid.uuid5(UNDECODABLE, hashlib.sha256(body).hexdigest())
-        return cls(envelope=None, body=body[:KEPT_BYTES], error=error, given_id=given_id, **how)
+        return refused._replace(body=body[:KEPT_BYTES], error=error, given_id=given_id)
 
     @property
     def event_id(self) -> uuid.UUID:
@@ -128,10 +122,10 @@ def _limit() -> int:
     return int(getattr(settings, "EVENTS_MAX_FOREIGN_BYTES", MAX_FOREIGN_BYTES))
 
 
-def _too_large(body: bytes, limit: int) -> str:
+def _too_large(body: bytes) -> str:
     return (
-        f"too large: {len(body):,} bytes of another publisher; the limit is {limit:,} (EVENTS_MAX_FOREIGN_BYTES). Keep"
-        " large data elsewhere, and publish its key"
+        f"too large: {len(body):,} bytes of another publisher; the limit is {_limit():,} (EVENTS_MAX_FOREIGN_BYTES)."
+        " Keep large data elsewhere, and publish its key"
     )
 
 

@@ -235,10 +235,11 @@ def test_what_the_previous_release_did_for_another_publisher_is_not_done_again()
 
 def test_a_large_message_of_another_publisher_is_a_dead_letter_that_keeps_its_beginning() -> None:
     large = foreign(mood="x" * 3_000_000)
-    for body in (large, large, b"{" * 3_000_000):
+    hidden = large.replace(b'{"id"', b'{"theirs":{"source":"/airy"},"id"')
+    for body in (large, large, b"{" * 3_000_000, hidden):
         run(ReceivedMessage.decode(body))
     dead = DeadLetter.objects.order_by("id")
-    assert len(dead) == 2
+    assert len(dead) == 3
     for letter in dead:
         assert "too large: 3," in letter.reason
         assert f"the first {KEPT_BYTES:,} of 3," in letter.reason
