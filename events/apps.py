@@ -40,9 +40,12 @@ class EventsConfig(AppConfig):
         post_migrate.connect(_announce, sender=self)
 
 
-def _announce(*, plan: Any = (), **kwargs: Any) -> None:
+def _announce(*, plan: Any = (), apps: Any = None, **kwargs: Any) -> None:
     from .repair.announce import announce
+    from .worker.installation import installation_id
 
     # After a migration backwards the tables are older than this code.
     if not any(backwards for _, backwards in plan):
         announce()
+        if apps is None or "installation" in apps.all_models["events"]:
+            installation_id()

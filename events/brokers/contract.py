@@ -12,8 +12,8 @@ A broker of your own descends from EventBroker and implements four methods:
 A message travels with its headers and with what it was published with (`Outgoing.queue`, or else its topic): the
 consumer gives both to `ReceivedMessage.decode`, which checks the signature. They must arrive as they were sent.
 
-Optional: `in_process`, `release_unstarted`, `topology`, `longest_run`. The conformance suite in `tests/conformance`
-shows whether the promises hold.
+Optional: `in_process`, `claim`, `release_unstarted`, `topology`, `longest_run`. The conformance suite in
+`tests/conformance` shows whether the promises hold.
 """
 
 from __future__ import annotations
@@ -138,6 +138,10 @@ class TopologyError(RuntimeError):
     """The server's queues are not as this code needs them, or it does not answer; the message says what to do."""
 
 
+class ClaimError(ConnectionError):
+    """The broker has the queues or events of another installation; the message says what to do."""
+
+
 class QueueSize(NamedTuple):
     """Messages that wait in a queue, and its consumers."""
 
@@ -167,6 +171,9 @@ class Topology(Protocol):
 
     def unbind(self, queue: str, patterns: Iterable[str]) -> None:
         """Remove bindings of a queue."""
+
+    def adopt(self, installation: uuid.UUID) -> None:
+        """Mark the server as this installation's, whoever left a mark before."""
 
     def delete(self, queue: str, *, force: bool) -> None:
         """Delete a queue that has no consumers and, without `force`, no messages."""
@@ -222,6 +229,13 @@ class EventBroker(Broker):
     def idle(self, queues: Iterable[str]) -> set[str]:
         """The queues in which no message waits now. A message that a worker holds need not count. Raises
         ConnectionError when the broker does not answer."""
+
+    def claim(self, installation: uuid.UUID) -> None:
+        """Called at the start of relay and workers: remember the installation, and leave its mark at the server.
+
+        Raises ClaimError if another installation has left one. A server that does not answer is asked again before
+        anything is consumed or published.
+        """
 
     def release_unstarted(self) -> None:
         """Called when no thread works any more: mark messages that were handed out and not started, so that the next

@@ -6,20 +6,25 @@ import copy
 import os
 import socket
 import threading
+import uuid
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import pika
 
-from .amqp.calls import briefly
+from ..logger import get_logger
+from .amqp.calls import Calls, briefly
 from .amqp.connection import CONNECTION_ERRORS
 from .amqp.consumer import RabbitmqConsumer
 from .amqp.consuming import ConsumingConnection
+from .amqp.marks import mark
 from .amqp.publisher import RabbitmqPublisher
 from .amqp.questions import Questions, Sizes
 from .amqp.queues import RabbitmqTopology, sizes_of
 from .amqp.refusals import in_words
-from .contract import Courier, EventBroker
+from .contract import ClaimError, Courier, EventBroker
+
+log = get_logger("events.rabbitmq")
 
 #: Levels of priority of a classic queue.
 MAX_PRIORITY = 10
@@ -60,6 +65,8 @@ class RabbitmqBroker(EventBroker):
         )
         self._questions = Questions()
         self._lock = threading.Lock()
+        #: Known once it was claimed.
+        self._installation: uuid.UUID | None = None
         self._consuming: ConsumingConnection | None = None
         self.topology = RabbitmqTopology(self)
 
@@ -73,6 +80,22 @@ class RabbitmqBroker(EventBroker):
         parameters = copy.copy(self.parameters)
         parameters.client_properties = {"connection_name": f"airy {role} {socket.gethostname()}:{os.getpid()}"}
         return parameters
+
+    def claim(self, installation: uuid.UUID) -> None:
+        self._installation = installation
+        parameters = self.parameters_for("start")
+        try:
+            with briefly(parameters) as calls:
+                self.mark(calls)
+        except ClaimError:
+            raise
+        except CONNECTION_ERRORS as error:
+            log.warning("RabbitMQ was not asked whose it is; that follows", error=in_words(error, parameters))
+
+    def mark(self, calls: Calls) -> None:
+        """Compare the server's marks with the claimed installation, on each new connection. Raises ClaimError."""
+        if self._installation is not None:
+            mark(calls, self, self._installation)
 
     def courier(self, go_on: Callable[[], bool] = lambda: True) -> Courier:
         from .amqp.courier import AnsweringCourier  # Django makes the broker before it has models.

@@ -233,6 +233,7 @@ class ConsumingConnection:
         for link in self._links:
             link.backoff = Backoff()
         try:
+            self._broker.mark(self._calls())
             while not self._has_ended():
                 self._do_tasks()
                 pause = self._open_channels()

@@ -258,6 +258,7 @@ class RabbitmqPublisher:
         subscriber. What stands in the way of one queue is no reason to publish to none."""
         calls = Calls(connection, timeout=self._timeout, go_on=self._go_on)
         try:
+            self._broker.mark(calls)
             channel = declare(calls.channel(), self._broker, [])
             for subscription in self._broker.subscriptions.values():
                 try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from ..contract import QueueSize, TopologyError
 from .calls import Calls, briefly
 from .connection import CONNECTION_ERRORS
 from .declare import declare
+from .marks import mark, remove_marks
 from .refusals import NOT_FOUND, PRECONDITION_FAILED, in_words
 
 if TYPE_CHECKING:
@@ -76,6 +78,11 @@ class RabbitmqTopology:
             channel = calls.channel()
             for pattern in patterns:
                 channel.queue_unbind(queue, self.exchange, pattern)
+
+    def adopt(self, installation: uuid.UUID) -> None:
+        with self._connected() as calls:
+            remove_marks(calls, self._broker)
+            mark(calls, self._broker, installation)
 
     def delete(self, queue: str, *, force: bool) -> None:
         with self._connected() as calls:

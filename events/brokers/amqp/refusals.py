@@ -10,6 +10,8 @@ import re
 import pika
 from pika.exceptions import ChannelClosedByBroker
 
+from ..contract import ClaimError
+
 ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED = 403, 404, 406
 
 #: What pika's description of an error contains → the sentence. The first that fits is taken.
@@ -86,8 +88,8 @@ def where(parameters: pika.ConnectionParameters) -> str:
 
 def in_words(error: BaseException | str, parameters: pika.ConnectionParameters) -> str:
     """A sentence about an error: where, what was refused, and the cure. An error that already is a sentence of ours
-    (MismatchError, MissingError) stays as it is."""
-    if isinstance(error, ToldError):
+    (MismatchError, MissingError, ClaimError) stays as it is."""
+    if isinstance(error, (ToldError, ClaimError)):
         return str(error)
     text = error if isinstance(error, str) else repr(error)
     names = {

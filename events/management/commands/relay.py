@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from ...brokers.contract import EventBroker
 from ...worker.signals import Signals
 from ...worker.tasks import run_relay
+from ..claim import claim
 from ..refuse_pooler import refuse_pooler
 
 
@@ -23,6 +24,7 @@ class Command(BaseCommand):
         if broker.in_process:
             raise CommandError("This broker needs no separate relay: `manage.py rundramatiq` runs it with the workers.")
         refuse_pooler()
+        claim(broker)
         signals = Signals(signal.SIGINT, signal.SIGTERM)
         self.stdout.write(_("The relay is running. Press Ctrl+C to stop."))
         self.stdout.flush()

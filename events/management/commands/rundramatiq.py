@@ -21,6 +21,7 @@ from ...worker.services import close_pools
 from ...worker.signals import HANDLED, block
 from ...worker.supervisor import Supervisor, live
 from ...worker.tasks import tasks
+from ..claim import claim
 from ..refuse_pooler import refuse_pooler
 
 #: The exit codes of dramatiq: an option that makes no sense; a pid file of another process.
@@ -59,6 +60,7 @@ class Command(rundramatiq.Command):  # type: ignore[misc]
             watched=options["watch_dir"] and Path(options["watch_dir"]),
             supervisor=int(supervisor or os.getpid()),
         )
+        claim(broker)
         if child:
             sys.exit(live(child, to_do[child], parent=int(supervisor)))
         refuse_pooler()

@@ -8,6 +8,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ...brokers.contract import EventBroker, Topology, TopologyError
 from ...repair.topology import Queue, declare_all, delete, survey, unbind
+from ...worker.installation import installation_id
+from ..claim import claim
 from ..terminal import Table, confirm, show, show_json
 
 
@@ -19,7 +21,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        verbs = parser.add_subparsers(dest="verb", metavar="show|declare|unbind")
+        verbs = parser.add_subparsers(dest="verb", metavar="show|declare|unbind|adopt")
         parser.set_defaults(verb="show", json=False)
         showing = verbs.add_parser("show", help="list queues, patterns, messages and consumers (default)")
         showing.add_argument("--json", action="store_true", help="print JSON")
@@ -38,15 +40,25 @@ class Command(BaseCommand):
             "--yes", action="store_true", help="do not ask for confirmation before deleting messages"
         )
 
+        adopting = verbs.add_parser(
+            "adopt", help="take over the mark of an installation whose database was made anew or restored elsewhere"
+        )
+        adopting.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         broker = dramatiq.get_broker()
         topology = broker.topology if isinstance(broker, EventBroker) else None
-        if topology is None:
+        if topology is None or not isinstance(broker, EventBroker):
             self.stdout.write(f"{type(broker).__name__} keeps its queues in the process: there is nothing to declare.")
             return
         try:
             match verb:
+                case "adopt":
+                    confirm("Is no other installation in use with these queues and this source?", options)
+                    topology.adopt(installation_id())
+                    self.stdout.write(self.style.SUCCESS("The broker is marked as this installation's."))
                 case "declare":
+                    claim(broker)
                     count = declare_all(topology)
                     self.stdout.write(self.style.SUCCESS(f"{count} queues are bound to {topology.exchange}."))
                 case "unbind":
