@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import functools
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
@@ -158,8 +159,15 @@ class _Limited:
                 step, value = steps.send, (yield awaited)
             except BaseException as error:
                 if self._interruptions > 2:
+                    _never_collect(steps)
                     raise TimeLimitExceeded from error
                 step, value = steps.throw, TimeLimitExceeded() if self._interruptions == 2 else error
+
+
+def _never_collect(abandoned: Any) -> None:
+    """Python closes a coroutine that nobody holds any more. This one catches everything and goes on, so the close would
+    not end: it stays in memory instead."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(abandoned))
 
 
 def _refuse_unrun(result: Any) -> None:

@@ -10,11 +10,11 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import get_commands
 from django.db import connections, router
 
-from .brokers.contract import EventBroker
+from .brokers.contract import GROUPS_AHEAD, EventBroker
 from .envelope import source
 from .outbox.models import OutboxMessage
 from .signature import signing_keys
-from .subscription import subscriptions
+from .subscription import Subscription, subscriptions
 
 
 def check_broker(**kwargs: Any) -> list[CheckMessage]:
@@ -59,20 +59,36 @@ def check_command(**kwargs: Any) -> list[CheckMessage]:
 
 
 def check_time_limits(**kwargs: Any) -> list[CheckMessage]:
-    """No subscriber may run for longer than the broker lets a consumer hold a message: it would deliver it again."""
+    """No message may be held for longer than the broker lets a consumer hold it: it would deliver it again.
+
+    A message is held while it runs, and before that while those in front of it run in the same process. That is counted
+    for subscribers whose time limit says that they take long; the others have the default to be on the safe side.
+    """
     broker = dramatiq.get_broker()
     longest = broker.longest_run if isinstance(broker, EventBroker) else None
-    long = sorted(one.name for one in subscriptions.values() if longest is not None and one.time_limit > longest)
+    if longest is None:
+        return []
+    long = sorted(
+        f"{one.name} ({held} at {one.time_limit / 60_000:g} min each)"
+        for one in subscriptions.values()
+        if one.time_limit > Subscription.time_limit and (held := _held(one)) * one.time_limit > longest
+    )
     if not long:
         return []
     return [
         Warning(
-            f"RabbitMQ redelivers messages not acknowledged for 30 minutes; {', '.join(long)} may run that long.",
-            hint="Set their time_limit to at most 25 minutes, or raise RabbitMQ's consumer_timeout"
-            ' and add "events.W003" to SILENCED_SYSTEM_CHECKS.',
+            "RabbitMQ redelivers messages not acknowledged for 30 minutes; a message may wait that long in a worker"
+            f" behind others of the same subscriber: {', '.join(long)}.",
+            hint="Set a shorter time_limit and group=1, cut the work into smaller events, or raise RabbitMQ's"
+            ' consumer_timeout and add "events.W003" to SILENCED_SYSTEM_CHECKS.',
             id="events.W003",
         )
     ]
+
+
+def _held(subscription: Subscription) -> int:
+    """The calls that a process may hold for a subscriber: a batch is one call."""
+    return GROUPS_AHEAD * (1 if subscription.batch else subscription.group_size)
 
 
 def check_signing_keys(**kwargs: Any) -> list[CheckMessage]:

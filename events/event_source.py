@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import Any, Self
 
-from django.db import models, router, transaction
+from django.db import models, router
 
+from .db.commit import committed
 from .loading import loading
 
 
@@ -26,7 +27,7 @@ class EventSource:
     def save(self, *args: Any, using: str | None = None, **kwargs: Any) -> None:
         assert isinstance(self, models.Model)
         using = using or router.db_for_write(type(self), instance=self)
-        with transaction.atomic(using=using):
+        with committed(using=using):
             self.previous = None if self._state.adding and self.pk is None else self._locked_row(using)  # type: ignore[assignment]
             super().save(*args, using=using, **kwargs)  # type: ignore[misc]
 
@@ -37,7 +38,7 @@ class EventSource:
     def delete(self, using: str | None = None, keep_parents: bool = False) -> Any:
         assert isinstance(self, models.Model)
         using = using or router.db_for_write(type(self), instance=self)
-        with transaction.atomic(using=using):
+        with committed(using=using):
             self.previous = self._locked_row(using)  # type: ignore[assignment]
             return super().delete(using=using, keep_parents=keep_parents)  # type: ignore[misc]
 

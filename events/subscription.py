@@ -220,11 +220,8 @@ def _default_name(function: Callable[..., Any]) -> str:
 
 
 def _register(subscription: Subscription, function: Callable[..., Any]) -> None:
-    parameters = inspect.signature(function).parameters.values()
-    required = [
-        p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
-    if len(required) != 1:
+    required = _required(function)
+    if required is not None and len(required) != 1:
         takes = "the list of events" if subscription.batch else "the event"
         raise TypeError(
             f"{subscription.name}: a subscriber takes one argument, {takes}; this one takes {len(required)}"
@@ -237,6 +234,15 @@ def _register(subscription: Subscription, function: Callable[..., Any]) -> None:
     subscriptions[subscription.name] = subscription
     for on_subscription in listeners:
         on_subscription(subscription)
+
+
+def _required(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
+    """The arguments that a call must give; None if the function does not tell."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:
+        return None
+    return [p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
 #: Called with each new subscription: the broker declares an actor for it.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from django.db import router, transaction
+from django.db import router
 
+from ..db.commit import committed
 from ..inbox.retry import bury
 from ..outbox.models import OutboxMessage
 
@@ -32,7 +33,7 @@ class DanglingRows:
         if fresh:
             OutboxMessage.objects.postpone(GRACE, keys=fresh)
         known = set(keys) - set(fresh)
-        with transaction.atomic(using=router.db_for_write(OutboxMessage)):
+        with committed(using=router.db_for_write(OutboxMessage)):
             rows = list(OutboxMessage.objects.filter(pk__in=known).dangling().select_for_update())
             bury(rows)
         for key in known:

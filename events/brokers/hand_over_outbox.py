@@ -15,8 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from django.db import router, transaction
+from django.db import router
 
+from ..db.commit import committed
 from ..inbox.message import ReceivedMessage
 from ..inbox.retry import UNKNOWN_SUBSCRIBER, dead_letter
 from ..outbox.messages import OutboxRow
@@ -68,7 +69,7 @@ class EmbeddedCourier:
         self.drained = not (some_due or some_new or self._broker.has_settled() or any(self._receivers()))
         if self.drained:
             return 0
-        with transaction.atomic(using=router.db_for_write(OutboxMessage)):
+        with committed(using=router.db_for_write(OutboxMessage)):
             # On SQLite no other relay can begin a term from here on until the commit.
             if not self._go_on():
                 raise GivenUpError("told not to go on")
@@ -158,7 +159,7 @@ class EmbeddedCourier:
 def release_unstarted(broker: EmbeddedBroker) -> None:
     """Called when no thread works any more: delete settled rows, and unclaim the rows that were not started. Rows of
     redelivered messages stay claimed."""
-    with transaction.atomic(using=router.db_for_write(OutboxMessage)):
+    with committed(using=router.db_for_write(OutboxMessage)):
         while delete_settled(broker):
             pass
         unstarted = [message for mailbox in broker.mailboxes.values() for message in mailbox.empty()]

@@ -7,8 +7,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from django.db import router, transaction
+from django.db import router
 
+from ..db.commit import committed
 from ..inbox.retry import UNKNOWN_SUBSCRIBER, dead_letter
 from ..logger import get_logger
 from ..outbox.messages import OutboxRow
@@ -169,7 +170,7 @@ class PublishingCourier:
         unknown = [row for row in rows if row.subscriber and row.subscriber not in subscriptions]
         lost = [row for row in rows if row.subscriber in subscriptions or _has_subscribers(row)]
         if unknown:
-            with transaction.atomic(using=router.db_for_write(OutboxMessage)):
+            with committed(using=router.db_for_write(OutboxMessage)):
                 dead_letter(unknown, reason=UNKNOWN_SUBSCRIBER)
         kept = {row.pk for row in (*unknown, *lost)}
         moved = self._sent.delete([row for row in rows if row.pk not in kept])
@@ -250,7 +251,7 @@ class PublishingCourier:
         """Replace rows for every subscriber by rows for single ones; returns how many were replaced."""
         if not rows:
             return 0
-        with transaction.atomic(using=router.db_for_write(OutboxMessage)):
+        with committed(using=router.db_for_write(OutboxMessage)):
             self._owe(owed)
             OutboxMessage.objects.remove(rows)
         return len(rows)

@@ -19,6 +19,15 @@ GONE = "events.this_transaction_is_gone"
 #: PostgreSQL's code of a statement in a transaction that has failed already.
 FAILED_BEFORE = "25P02"
 
+#: Seals a transaction on PostgreSQL: the setting ends with it.
+SEAL = "SELECT pg_catalog.set_config('events.seal', 'stands', true)"
+#: Fails, with GONE in its message, unless the seal stands. All its names are PostgreSQL's own: whoever used the
+#: transaction may have set another search_path.
+BREAK = (
+    "SELECT CASE WHEN pg_catalog.current_setting('events.seal', true) = 'stands'"
+    f" THEN pg_catalog.set_config('events.seal', '', true) ELSE pg_catalog.current_setting('{GONE}') END"
+)
+
 CAUGHT = (
     "{error} was caught in it, which leaves the transaction broken: put what may fail into a"
     " `with transaction.atomic():` of its own, inside of the try"
@@ -156,8 +165,8 @@ class committed:
         return CAUGHT.format(error=summary(error)) if error else ASKED
 
     def _begin(self) -> None:
-        """Begin on PostgreSQL now: psycopg would do so with the first statement, with a round trip of its own, too, and
-        a transaction that was ended inside would look like one without a statement."""
+        """Begin and seal on PostgreSQL now: psycopg would begin with the first statement, with a round trip of its own,
+        too."""
         connection, session = self._connection, self._session
         if self.nested or connection.vendor != "postgresql" or connection.execute_wrappers:
             return
@@ -166,11 +175,11 @@ class committed:
         from psycopg.pq import ExecStatus, TransactionStatus
 
         if session.pgconn.transaction_status == TransactionStatus.IDLE:
-            self._begun = session.pgconn.exec_(b"BEGIN").status == ExecStatus.COMMAND_OK
+            self._begun = session.pgconn.exec_(f"BEGIN; {SEAL}".encode()).status == ExecStatus.TUPLES_OK
 
     def _close(self) -> None:
         """Check the seal; on PostgreSQL together with the COMMIT. Then Django's own COMMIT has nothing to do."""
-        statement = self._seal.end(self._connection) if self._seal else ""
+        statement = self._seal.end(self._connection) if self._seal else BREAK if self._begun else ""
         if not statement:
             return
         connection = self._connection

@@ -34,6 +34,13 @@ def is_outage(error: BaseException | None) -> bool:
     statement may succeed later, on a new session: see `discard`. A transaction that was declared read-only looks the
     same as a server that is; a caller that waits for better times needs a limit of its own.
     """
+    try:
+        return _is_any_outage(error)
+    except Exception:  # noqa: BLE001 - an error's own methods may raise anything; then it is none of the database's
+        return False
+
+
+def _is_any_outage(error: BaseException | None) -> bool:
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         if _is_outage(error):
@@ -50,9 +57,10 @@ def _is_outage(error: BaseException) -> bool:
     code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
     if isinstance(code, str):
         return code in SQLSTATES or code.startswith(CLASSES)
-    text = str(error)
     # psycopg need not be installed beside SQLite. Its pool's errors are of this class, too.
     psycopg = sys.modules.get("psycopg")
     if psycopg is not None and isinstance(error, psycopg.OperationalError):
-        return MISUSE not in text
-    return type(error).__name__ == "InterfaceError" and "connection" in text and "closed" in text
+        return MISUSE not in str(error)
+    if type(error).__name__ != "InterfaceError":
+        return False  # str() of any other error may do anything
+    return "connection" in str(error) and "closed" in str(error)

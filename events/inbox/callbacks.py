@@ -8,7 +8,7 @@ from typing import Any
 from dramatiq.middleware import Interrupt
 
 from ..calling import name_of
-from ..errors import summary
+from ..errors import summary, with_traceback
 from ..event import Event
 from ..logger import get_logger
 from ..subscription import Subscription
@@ -27,7 +27,7 @@ class Callback:
             self._callback()
         except Interrupt:
             raise
-        except BaseException as error:  # its transaction is committed: nothing can be tried again
+        except BaseException as error:  # noqa: BLE001 - its transaction is committed: nothing can be tried again
             log.error(
                 "on_commit callback failed, it is not repeated",
                 subscriber=self._subscription.name,
@@ -35,7 +35,7 @@ class Callback:
                 events=[str(event.meta.id) for event in self._events],
                 callback=name_of(self._callback),
                 error=summary(error),
-                exc_info=True,
+                traceback=with_traceback(error),
             )
 
 

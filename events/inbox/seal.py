@@ -14,15 +14,8 @@ from typing import Any
 
 from django.db import models
 
-from ..db.commit import GONE, NotCommittedError
+from ..db.commit import BREAK, NotCommittedError
 from ..db.names import function
-
-#: Fails, with GONE in its message, unless the seal stands. All its names are PostgreSQL's own: the subscriber may have
-#: set another search_path.
-BREAK = (
-    "SELECT CASE WHEN pg_catalog.current_setting('events.seal', true) = 'stands'"
-    f" THEN pg_catalog.set_config('events.seal', '', true) ELSE pg_catalog.current_setting('{GONE}') END"
-)
 
 
 class DeliverySeal:

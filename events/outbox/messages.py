@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django.db import OperationalError, connections, models, transaction
 from django.db.models.functions import Cast, Coalesce, Length, Now
 
+from ..db.commit import committed
 from ..db.dialect import ROWS_PER_STATEMENT, DeliveryKey, adapted, database_now
 from ..db.names import table
 from ..db.prepared import prepared_cursor
@@ -218,7 +219,7 @@ class OutboxQuerySet(PrimaryQuerySet["OutboxMessage"]):
             if not targeted:
                 self._delete(sent)
                 return set()
-            with transaction.atomic(using=self.db):
+            with committed(using=self.db):
                 self._limit_waiting()
                 locked = self.filter(pk__in=targeted).order_by("pk").select_for_update()
                 sent += [
@@ -236,7 +237,7 @@ class OutboxQuerySet(PrimaryQuerySet["OutboxMessage"]):
 
         A row of another event is left alone: the table may have been restored, and its numbers begun anew.
         """
-        with transaction.atomic(using=self.db):
+        with committed(using=self.db):
             there = {
                 pk: rows[pk]
                 for pk, event_id, attempt, due in self.filter(pk__in=rows).values_list(

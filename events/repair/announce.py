@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from django.db import router, transaction
+from django.db import router
 from django.utils import timezone
 
 from .. import subscription as code
+from ..db.commit import committed
 from ..outbox.models import StoredEvent
 from .models import Subscription
 
@@ -14,7 +15,7 @@ def announce() -> None:
     """Enter the subscriptions of this process. A new one, or a new pattern of one, begins at the end of the log: it
     gets earlier events by replay only."""
     newest = StoredEvent.objects.newest()
-    with transaction.atomic(using=router.db_for_write(Subscription)):
+    with committed(using=router.db_for_write(Subscription)):
         rows = Subscription.objects.filter(name__in=list(code.subscriptions)).order_by("name").select_for_update()
         known = {row.name: row for row in rows}
         Subscription.objects.bulk_create(

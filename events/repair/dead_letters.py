@@ -9,9 +9,10 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connections, router, transaction
+from django.db import connections, router
 from django.db.models import Count, Max, Min, QuerySet
 
+from ..db.commit import committed
 from ..db.dialect import DeliveryKey, database_now
 from ..inbox.models import DeadLetter, Delivery
 from ..outbox.models import OutboxMessage, StoredEvent
@@ -146,7 +147,7 @@ def _in_chunks(chosen: QuerySet[Any], decide: Callable[[list[Delivery]], None], 
     chunk in a transaction of its own. Letters that arrive meanwhile are left alone."""
     newest, last = chosen.order_by().aggregate(newest=Max("pk"))["newest"] or 0, 0
     while True:
-        with transaction.atomic(using=router.db_for_write(Delivery)):
+        with committed(using=router.db_for_write(Delivery)):
             waiting = chosen.filter(state="dead", pk__gt=last, pk__lte=newest).order_by("pk").defer("body")
             dead = list(waiting.select_for_update()[:ROWS_PER_CHUNK])
             if not dead:

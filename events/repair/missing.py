@@ -23,11 +23,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from django.db import connections, router, transaction
+from django.db import connections, router
 from django.db.models import F, Max, QuerySet, Subquery, Value
 from django.db.models.expressions import OuterRef
 from django.db.models.functions import Coalesce
 
+from ..db.commit import committed
 from ..db.dialect import DeliveryKey
 from ..inbox.models import Delivery
 from ..outbox.models import OutboxMessage, StoredEvent
@@ -110,7 +111,7 @@ class SubscriberCheck:
             passed = self._passed(missing, cursor, upper)[: MAX_PER_PASS - entered]
             if len(passed) < len(missing):
                 upper = missing[len(passed)].sequence - 1
-            with transaction.atomic(using=router.db_for_write(Straggler)):
+            with committed(using=router.db_for_write(Straggler)):
                 keys = [DeliveryKey(line.event_id, self._row.name, 0) for line in passed]
                 Straggler.objects.watch(keys, after=self._end, now=self._now)
                 Subscription.objects.filter(pk=self._row.pk, accounted__lt=upper).update(accounted=upper)
@@ -121,7 +122,7 @@ class SubscriberCheck:
     def heal_lost(self) -> Healed | None:
         """Check the watchlist, first the deliveries that were not checked for the longest time, and heal the lost
         ones."""
-        with transaction.atomic(using=router.db_for_write(Straggler)):
+        with committed(using=router.db_for_write(Straggler)):
             waiting = Straggler.objects.filter(subscriber=self._row.name).order_by("checked_at", "pk")
             if connections[router.db_for_write(Straggler)].features.has_select_for_update_skip_locked:
                 waiting = waiting.select_for_update(skip_locked=True)

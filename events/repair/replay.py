@@ -23,10 +23,11 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 import dramatiq
-from django.db import connections, router, transaction
+from django.db import connections, router
 from django.db.models import QuerySet
 
 from ..brokers.contract import EventBroker
+from ..db.commit import committed
 from ..db.dialect import DeliveryKey, database_now
 from ..inbox.models import Delivery
 from ..outbox.models import OutboxMessage, StoredEvent
@@ -153,7 +154,7 @@ def replay(
     end = StoredEvent.objects.newest()
     in_broker = _may_be_in_broker(name)
     while True:
-        with transaction.atomic(using=router.db_for_write(Delivery)):
+        with committed(using=router.db_for_write(Delivery)):
             rest = events.filter(sequence__gt=done.upto, sequence__lte=end).defer("data")
             chunk = list(rest[: min(EVENTS_PER_CHUNK, rate or EVENTS_PER_CHUNK)])
             if not chunk:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db import router, transaction
+from django.db import router
 
 from ..brokers.contract import Topology, TopologyError
+from ..db.commit import committed
 from ..subscription import subscriptions
 from .announce import announce, bindings_of
 from .models import Subscription
@@ -71,7 +72,7 @@ def delete(topology: Topology, queue: Queue, *, force: bool = False) -> None:
 
 
 def _forget(queue: Queue, *, queue_too: bool) -> None:
-    with transaction.atomic(using=router.db_for_write(Subscription)):
+    with committed(using=router.db_for_write(Subscription)):
         row = Subscription.objects.select_for_update().filter(name=queue.subscriber).first()
         if row is None:
             return

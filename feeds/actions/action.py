@@ -6,9 +6,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
-from django.db import transaction
 from django.utils.translation import gettext as _
 
+from events.db import committed
 from feeds.errors import NotAllowedError
 from feeds.models import User
 
@@ -23,7 +23,7 @@ def action(function: Callable[Concatenate[User, P], T]) -> Callable[Concatenate[
     def act(user: User, /, *args: P.args, **kwargs: P.kwargs) -> T:
         if not user.is_active:
             raise NotAllowedError(_("This account has been deactivated."))
-        with transaction.atomic():
+        with committed():
             return function(user, *args, **kwargs)
 
     return act

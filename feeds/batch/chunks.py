@@ -7,10 +7,10 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, TypeVar
 
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import QuerySet
 
-from events.db import retry_deadlocks
+from events.db import committed, retry_deadlocks
 from events.pool import get_pool
 from feeds.batch.concurrency import checked_jobs
 from feeds.batch.progress import Advance, ChunkProgress
@@ -104,7 +104,7 @@ def _run_here(work: Callable[[list[int]], T], ids: list[int]) -> Future[T]:
 
 def _in_transaction(work: Callable[[list[int]], T], ids: list[int]) -> T:
     def transact() -> T:
-        with transaction.atomic():
+        with committed():
             return work(ids)
 
     return retry_deadlocks(transact)

@@ -7,9 +7,10 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from django.db import models, transaction
+from django.db import models
 from django.utils import timezone
 
+from events.db import committed
 from feeds import actions
 from feeds.models import Circle, Comment, Entity, Follow, ImportedRow, Membership, Post, User, Vote
 
@@ -30,7 +31,7 @@ class NamesTakenError(Exception):
 def load_demo() -> bool:
     """Load everything in one transaction. Returns False if it was loaded before. Raises NamesTakenError."""
     contents = tomllib.loads(CONTENTS_FILE.read_text(encoding="utf-8"))
-    with transaction.atomic():
+    with committed():
         if ImportedRow.objects.filter(source="demo").exists():
             return False
         names = [person["name"] for person in contents["people"]]

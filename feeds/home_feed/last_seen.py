@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from contextlib import suppress
 
-from django.db import transaction
 from django.utils import timezone
 
+from events.db import committed
 from events.pool import PoolError, get_pool
 from feeds.home_feed import fanout
 from feeds.home_feed.recipients import ABSENT_AFTER
@@ -23,7 +23,7 @@ def mark_seen(user: User) -> None:
     away = now - user.last_seen_at
     if away >= ABSENT_AFTER:
         # In one transaction, since fan-out reads the same column: a feed is either filled by fan-out or rebuilt.
-        with transaction.atomic():
+        with committed():
             _write(user.pk, now)
             fanout.rebuild(user.pk)
     elif away >= WRITE_INTERVAL:

@@ -7,11 +7,12 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import models, transaction
+from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from events.bus import EventSource
+from events.db import committed
 from feeds.models.row_by_row import RowByRow
 from feeds.text.cleaning import is_text
 from feeds.text.slugs import RESERVED_SLUGS, normalized_slug
@@ -56,7 +57,7 @@ class Circle(models.Model):
         if update_fields is None or "slug" in update_fields:
             self.slug = normalized_slug(self.slug)
             self.clean()
-        with transaction.atomic(using=using):
+        with committed(using=using):
             new = self._state.adding
             super().save(*args, using=using, update_fields=update_fields, **kwargs)
             if new:

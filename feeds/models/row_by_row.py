@@ -2,7 +2,9 @@
 
 from typing import TypeVar
 
-from django.db import models, transaction
+from django.db import models
+
+from events.db import committed
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -12,7 +14,7 @@ class RowByRow(models.QuerySet[Row]):
 
     def delete(self) -> tuple[int, dict[str, int]]:
         deleted = 0
-        with transaction.atomic(using=self.db):
+        with committed(using=self.db):
             for row in self.order_by("pk"):
                 deleted += row.delete()[0]
         return deleted, {self.model._meta.label: deleted}

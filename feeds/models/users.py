@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.models import UserManager as AuthUserManager
 from django.core.exceptions import ValidationError
-from django.db import models, transaction
+from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from events.bus import EventSource
+from events.db import committed
 from feeds.models.row_by_row import RowByRow
 from feeds.text.cleaning import is_text
 from feeds.text.usernames import MAX_USERNAME_LENGTH, folded, normalized_username, validate_username
@@ -93,7 +94,7 @@ class User(EventSource, AbstractUser):
 
     def delete(self, using: str | None = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
         """Remove name, e-mail, password, tokens, follows, memberships, blocks and mutes; texts and votes stay."""
-        with transaction.atomic(using=using):
+        with committed(using=using):
             for rows in (self.follows, self.followers, self.memberships, self.tokens, self.blocks, self.mutes):
                 rows.all().delete()
             self.username, self.email, self.is_active = f"{DELETED_NAME_PREFIX}{self.pk}", "", False

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, ClassVar, Generic, TypeVar
 
-from django.db import models, reset_queries, transaction
+from django.db import models, reset_queries
 from django.db.models import F
 
+from events.db import committed
 from feeds.models import ImportedRow
 from feeds.signals import emit_for_new_rows
 from feeds.stackexchange.fields import SkippedRowError
@@ -56,7 +57,7 @@ class Step(ABC, Generic[R]):
         """Import the rows that were not imported yet."""
         rows = iter(self.rows())
         while chunk := list(islice(rows, ROWS_PER_TRANSACTION)):
-            with transaction.atomic():
+            with committed():
                 self._load(chunk)
             reset_queries()  # with DEBUG=on Django keeps thousands of statements, which are large here
 

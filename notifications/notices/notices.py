@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from events.db import committed
 from feeds.models import Block, Mute
 from notifications.models import Notification, Stream
 from notifications.notices.kind import KINDS
@@ -38,7 +39,7 @@ def notify(notices: Iterable[Notice]) -> None:
             chosen[notice.user_id, notice.key] = notice
     if not chosen:
         return
-    with transaction.atomic():
+    with committed():
         writer = StreamWriter(user_id for user_id, _ in chosen)
         keys = {key for _, key in chosen}
         rows = Notification.objects.filter(user_id__in=writer.streams, group_key__in=keys)
@@ -59,7 +60,7 @@ def withdraw(*, post_ids: Iterable[int] = (), comment_ids: Iterable[int] = ()) -
 
 def withdraw_rows(pks: Iterable[int]) -> None:
     """Withdraw the notices with these ids, except those already withdrawn."""
-    with transaction.atomic():
+    with committed():
         rows = Notification.objects.shown().filter(pk__in=list(pks)).order_by("id")
         writer = StreamWriter(rows.order_by().values_list("user_id", flat=True))
         for row in rows:
@@ -72,7 +73,7 @@ def mark_read(user_id: int, *, upto: int) -> Stream:
 
     Returns the stream as it is then.
     """
-    with transaction.atomic():
+    with committed():
         stream = Stream.objects.lock([user_id])[user_id]
         upto = max(0, min(upto, stream.seq))
         unread = Notification.objects.unread().filter(user_id=user_id)

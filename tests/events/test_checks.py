@@ -59,3 +59,17 @@ def test_signing_keys_and_a_source_that_cannot_be_used_are_errors(settings: Any)
     assert check_signing_keys() == []
     settings.EVENTS_SIGNING_KEYS, settings.EVENTS_SOURCE = "not a list", "/" + "x" * 200
     assert [one.id for one in check_signing_keys()] == ["events.E010", "events.E011"]
+
+
+def test_what_a_message_waits_for_in_its_worker_counts_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dramatiq.get_broker", RabbitmqBroker)
+    minutes = dt.timedelta(minutes=1)
+    for warned, options in (
+        (True, {"time_limit": 11 * minutes}),
+        (True, {"time_limit": 11 * minutes, "batch": 100}),
+        (True, {"time_limit": 11 * minutes, "group": 1}),
+        (False, {"time_limit": 5 * minutes, "group": 1}),
+        (False, {}),
+    ):
+        with only(None, lambda event: None, **options) as subscription:
+            assert [subscription.name in warning.msg for warning in check_time_limits()] == [True] * warned, options
