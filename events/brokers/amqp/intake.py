@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -29,6 +30,9 @@ class Intake:
         self._waiting: deque[ReceivedMessage] = deque()
         self._redelivered = RedeliveredQueue()
         self._handed_out = 0
+        #: The fresh messages that nobody had taken when their channel was lost. They come again, and RabbitMQ calls
+        #: them redelivered, but this process lives, and never started them.
+        self._untaken: set[tuple[uuid.UUID, int, int]] = set()
         #: Messages that `take` waits for; 0 while it does not wait.
         self._wanted = 0
 
@@ -47,7 +51,9 @@ class Intake:
         """No more come through the present channel; returns the messages that nobody took."""
         with self._changed:
             self._channel = None
-            return self._empty()
+            messages = self._empty()
+            self._untaken = {_key(message) for message in messages if not message.redelivered}
+            return messages
 
     def empty(self) -> list[ReceivedMessage]:
         """Take out all that nobody took. Those that were taken can still be settled."""
@@ -57,6 +63,9 @@ class Intake:
     def put(self, message: ReceivedMessage) -> None:
         """Add a message; `announce` must follow."""
         with self._changed:
+            if message.redelivered and (key := _key(message)) in self._untaken:
+                self._untaken.remove(key)
+                message = message._replace(redelivered=False)
             if message.redelivered:
                 self._redelivered.put(message)
             else:
@@ -128,3 +137,7 @@ class Intake:
         messages = [*self._redelivered.empty(), *self._waiting]
         self._waiting.clear()
         return messages
+
+
+def _key(message: ReceivedMessage) -> tuple[uuid.UUID, int, int]:
+    return message.event_id, message.run, message.attempt

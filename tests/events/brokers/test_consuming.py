@@ -15,14 +15,17 @@ from events.brokers.amqp.consuming import ConsumingConnection
 from events.brokers.amqp.prefetch import FIRST, PrefetchWindow
 from events.brokers.contract import MessageGroup, Outgoing
 from events.brokers.rabbitmq import RabbitmqBroker
+from events.brokers.redelivered import RedeliveredQueue
 from events.bus import emit_many, subscriber
+from events.inbox.message import ReceivedMessage
 from events.models import Delivery
 from events.subscription import Subscription, subscriptions
 from events.worker.actors import declare_actor
 from tests.conformance.rabbitmq import rabbitmqctl
 from tests.effects.events import Rang
 from tests.effects.models import Effect
-from tests.support.broker_case import only, our_broker, working
+from tests.events.brokers.test_consumer import leave_effect
+from tests.support.broker_case import close_connections, only, our_broker, working
 from tests.support.logs import captured_logs
 from tests.support.own_subscribers import own_subscribers
 
@@ -217,3 +220,34 @@ def test_what_a_stop_hands_back_is_fresh_and_goes_first_to_the_next_worker(event
         again.close()
     assert {(one.redelivered, one.attempt, one.run, one.priority) for one in messages} == {(False, 1, 0, 3)}
     assert {one.envelope.data["number"] for one in messages} == set(range(200))
+
+
+@services
+def test_what_a_lost_connection_brings_again_is_suspect_only_if_it_was_taken(eventually: Eventually) -> None:
+    """The process lives, and has not started the others."""
+    broker = our_broker()
+    with only(broker, leave_effect) as subscription:
+        with transaction.atomic():
+            emit_many([Rang(number=number, mood="calm") for number in range(30)])
+        courier = broker.courier()
+        courier.carry()
+        courier.close()
+        link = ConsumingConnection(broker).add(subscription, prefetch=16)
+        eventually(lambda: link.channel and link.channel._window._messages == 30)
+        taken = {one.event_id for one in link.intake.take(10, timeout=5)[1]}
+        close_connections()
+        again: list[ReceivedMessage] = []
+
+        def come_again() -> bool:
+            again.extend(link.intake.take(50, timeout=0.1)[1])
+            RedeliveredQueue.settled([one for one in again[-1:] if one.redelivered] or [FRESH])
+            return len(again) == 30
+
+        eventually(come_again, within=30)
+        link.close()
+    assert {one.event_id for one in again if one.redelivered} == taken
+    assert len(taken) == 10
+
+
+#: Stands for a message that had no turn.
+FRESH = ReceivedMessage(envelope=None, body=b"")
