@@ -75,6 +75,11 @@ class ConsumerChannel:
         return self._channel is not None and self._channel.is_open
 
     @property
+    def is_consuming(self) -> bool:
+        """Whether messages still come, unless the connection is lost."""
+        return self._consuming
+
+    @property
     def is_stopping(self) -> bool:
         """Whether messages still arrive, or are still to be handed back, after consuming was stopped."""
         return self.is_open and (self._cancelling > 0 or self.handing_back > 0)

@@ -72,9 +72,10 @@ class Intake:
                 self._waiting.append(message)
 
     def put_back(self, messages: Iterable[ReceivedMessage], channel: ConsumerChannel) -> bool:
-        """Put messages first that were taken and not started; False if their channel is gone."""
+        """Put messages first that were taken and not started; False if their channel is gone, or consumes no
+        more."""
         with self._changed:
-            if channel is not self._channel:
+            if channel is not self._channel or not channel.is_consuming:
                 return False
             for message in reversed(list(messages)):
                 self._handed_out -= 1
