@@ -15,7 +15,14 @@ class EventsConfig(AppConfig):
         """Add our middleware to the broker, then import every app's subscribers and declare an actor for each."""
         import dramatiq
 
-        from .checks import check_broker, check_command, check_database, check_signing_keys, check_time_limits
+        from .checks import (
+            check_broker,
+            check_command,
+            check_database,
+            check_one_database,
+            check_signing_keys,
+            check_time_limits,
+        )
         from .inbox.retry import RetryOrDeadLetter
         from .inbox.time_limit import DeliveryTimeLimit
         from .loading import load_without_events
@@ -34,6 +41,7 @@ class EventsConfig(AppConfig):
         register(check_broker)
         register(check_command)
         register(check_database)
+        register(check_one_database)
         register(check_signing_keys)
         register(check_time_limits)
         load_without_events()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import dramatiq
+from django.apps import apps
 from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import get_commands
@@ -12,7 +13,8 @@ from django.db import connections, router
 
 from .brokers.contract import GROUPS_AHEAD, EventBroker
 from .envelope import source
-from .outbox.models import OutboxMessage
+from .event_source import EventSource
+from .outbox.models import OutboxMessage, StoredEvent
 from .signature import signing_keys
 from .subscription import Subscription, subscriptions
 
@@ -126,3 +128,19 @@ def check_database(**kwargs: Any) -> list[CheckMessage]:
             )
         )
     return found
+
+
+def check_one_database(**kwargs: Any) -> list[CheckMessage]:
+    """A model whose changes are events is written to the database of the events: they commit together."""
+    events = router.db_for_write(StoredEvent)
+    return [
+        Warning(
+            f"{model._meta.object_name} is written to {using!r}, events to {events!r}: they cannot commit together.",
+            hint="Let a database router send both to one database. What a subscriber writes to another database may be"
+            " written twice: declare it with atomic=False and make it idempotent.",
+            obj=model,
+            id="events.W005",
+        )
+        for model in apps.get_models()
+        if issubclass(model, EventSource) and (using := router.db_for_write(model)) != events
+    ]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import Any, Self
 
 from django.db import models, router
 
 from .db.commit import committed
 from .loading import loading
+
+#: The model whose row is being saved or deleted in this context, and the database that it is written to.
+changing: ContextVar[tuple[str, str] | None] = ContextVar("events_changing", default=None)
 
 
 class EventSource:
@@ -19,6 +24,9 @@ class EventSource:
     stale instances are saved at the same time, the second sees what the first wrote. It is None for a new row, and in
     delete() for a row that is already deleted.
 
+    Its table must be in the database of the events, or they could not commit together: emit() refuses it, and a system
+    check names it.
+
     A row that is saved with raw=True, as `loaddata` does, emits nothing, whatever its receivers do.
     """
 
@@ -27,7 +35,7 @@ class EventSource:
     def save(self, *args: Any, using: str | None = None, **kwargs: Any) -> None:
         assert isinstance(self, models.Model)
         using = using or router.db_for_write(type(self), instance=self)
-        with committed(using=using):
+        with committed(using=using), _changing(type(self), using):
             self.previous = None if self._state.adding and self.pk is None else self._locked_row(using)  # type: ignore[assignment]
             super().save(*args, using=using, **kwargs)  # type: ignore[misc]
 
@@ -38,7 +46,7 @@ class EventSource:
     def delete(self, using: str | None = None, keep_parents: bool = False) -> Any:
         assert isinstance(self, models.Model)
         using = using or router.db_for_write(type(self), instance=self)
-        with committed(using=using):
+        with committed(using=using), _changing(type(self), using):
             self.previous = self._locked_row(using)  # type: ignore[assignment]
             return super().delete(using=using, keep_parents=keep_parents)  # type: ignore[misc]
 
@@ -46,3 +54,12 @@ class EventSource:
         assert isinstance(self, models.Model)
         rows = type(self)._base_manager.using(using).filter(pk=self.pk)
         return rows.select_for_update(no_key=True).first()
+
+
+@contextmanager
+def _changing(model: type, using: str) -> Iterator[None]:
+    token = changing.set((model.__name__, using))
+    try:
+        yield
+    finally:
+        changing.reset(token)

@@ -71,6 +71,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if self.failed and self.connection is not None:
             self.failed = False
             self.connection.close()
-            if self.pool:
-                self.pool.forget()
+            if self.pool and self.connection._created_at > self.pool._drained_at:  # else the others are newer
+                self.pool.drain()
         super()._close()  # type: ignore[misc]

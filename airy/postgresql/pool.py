@@ -39,7 +39,7 @@ class Pool(ConnectionPool[psycopg.Connection[Any]]):
         conn._idle_since = time.monotonic()  # type: ignore[attr-defined]
         super().putconn(conn)
 
-    def forget(self) -> None:
+    def drain(self) -> None:
         """Close all sessions: those in the pool now, those in use when they come back. New ones are opened when they
         are needed."""
         with self._lock:
@@ -62,5 +62,5 @@ class Pool(ConnectionPool[psycopg.Connection[Any]]):
         try:
             self.check_connection(session)
         except psycopg.Error:
-            self.forget()
+            self.drain()
             raise

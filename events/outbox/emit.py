@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 
 from ..envelope import source
 from ..event import Event, Meta
+from ..event_source import changing
 from ..loading import is_loading
 from ..logger import get_logger
 from .log import LogLine
@@ -120,9 +121,24 @@ def _line(event: Event, cause: Meta | None, now: dt.datetime, reason: str, ours:
 
 
 def _require_transaction() -> None:
-    connection = connections[router.db_for_write(StoredEvent)]
-    if not any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks):
+    events = router.db_for_write(StoredEvent)
+    change = changing.get()
+    if change is not None and change[1] != events:
         raise EmitOutsideTransactionError(
-            "emit() must run in the transaction of the change it describes: wrap both in `with transaction.atomic():`, "
-            "or add the EventSource mixin to the model, whose save() and delete() do this"
+            f"{change[0]} is written to {change[1]!r}, events to {events!r}: they cannot commit together. Let a"
+            " database router send both to one database"
         )
+    if any(not getattr(block, "_from_testcase", False) for block in connections[events].atomic_blocks):
+        return
+    others = [
+        one.alias for one in connections.all(initialized_only=True) if one.in_atomic_block and one.alias != events
+    ]
+    if others:
+        raise EmitOutsideTransactionError(
+            f"emit() must run in the transaction of the change it describes, but this one is on {others[0]!r}, and"
+            f" events are written to {events!r}: let a database router send both to one database"
+        )
+    raise EmitOutsideTransactionError(
+        "emit() must run in the transaction of the change it describes: wrap both in `with transaction.atomic():`, "
+        "or add the EventSource mixin to the model, whose save() and delete() do this"
+    )

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from django.db import connection
 from django.db.models import QuerySet
 
-from events.db import committed, retry_deadlocks
+from events.db import discard, retry_deadlocks
 from events.pool import get_pool
 from feeds.batch.concurrency import checked_jobs
 from feeds.batch.progress import Advance, ChunkProgress
@@ -82,7 +82,7 @@ def each_chunk(
         progress.cancel()
         progress.wait_for_all()
         if not connection.in_atomic_block:
-            connection.close()  # Ctrl-C may have cut off one of its statements
+            discard(connection)  # Ctrl-C may have cut off one of its statements
         results = progress.results()
         raise ChunksInterruptedError("Stopped", after=progress.done_up_to(after), results=results) from error
     except BaseException as error:

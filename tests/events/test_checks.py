@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from django.test import override_settings
 from dramatiq.brokers.stub import StubBroker
 
 from events.brokers.contract import EventBroker
 from events.brokers.embedded import EmbeddedBroker
 from events.brokers.rabbitmq import RabbitmqBroker
-from events.checks import check_broker, check_command, check_signing_keys, check_time_limits
+from events.checks import check_broker, check_command, check_one_database, check_signing_keys, check_time_limits
+from tests.effects.models import Account
 from tests.support.broker_case import only
 
 
@@ -73,3 +75,16 @@ def test_what_a_message_waits_for_in_its_worker_counts_too(monkeypatch: pytest.M
     ):
         with only(None, lambda event: None, **options) as subscription:
             assert [subscription.name in warning.msg for warning in check_time_limits()] == [True] * warned, options
+
+
+class OrdersElsewhere:
+    def db_for_write(self, model: Any, **hints: Any) -> str | None:
+        return "shopdb" if model is Account else None
+
+
+def test_a_model_in_another_database_than_its_events_is_warned_of() -> None:
+    assert check_one_database() == []
+    with override_settings(DATABASE_ROUTERS=[OrdersElsewhere()]):
+        (warning,) = check_one_database()
+    assert "Account is written to 'shopdb', events to 'default'" in warning.msg
+    assert "router" in str(warning.hint)

@@ -7,11 +7,13 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError, connection, connections, transaction
+from django.db.utils import load_backend
 
 from events.db import discard
 from tests.conformance.processes import database_url
 from tests.support.at_once import at_once
+from tests.support.sessions import end_all_sessions
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -122,3 +124,23 @@ def discard_of(theirs: Any) -> Exception | None:
     except DatabaseError as error:
         return error
     return None
+
+
+@pytest.mark.postgres
+def test_the_others_in_a_pool_are_replaced_when_the_server_ended_one() -> None:
+    stock = load_backend("django.db.backends.postgresql").DatabaseWrapper(connection.copy().settings_dict, "stock")
+    stock.settings_dict["OPTIONS"]["pool"] = {"min_size": 2, "max_size": 2}
+    try:
+        stock.ensure_connection()
+        pool = stock.pool
+        stale = pool.getconn(20)
+        pool.putconn(stale)
+        end_all_sessions()
+        with pytest.raises(OperationalError):
+            pid(stock)
+        discard(stock)
+        assert pid(stock)
+        assert stale.closed
+    finally:
+        stock.close()
+        stock.close_pool()

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from django.apps import apps
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, connection, connections, transaction
+from django.db.models.signals import post_delete
 from django.test import Client, override_settings
 
+from events.bus import emit
 from events.models import Attempt, Delivery, OutboxMessage, StoredEvent
+from events.outbox.emit import EmitOutsideTransactionError
 from events.testing import deliver, emitted
 from feeds.models import User
-from tests.effects.events import Rang
-from tests.effects.models import Effect
+from tests.effects.events import BalanceChanged, Rang
+from tests.effects.models import Account, Effect
 from tests.support.effects import ring, ring_moods
 from tests.support.sessions import another_connection
 
@@ -116,3 +120,56 @@ def test_a_read_only_replica_really_is_one() -> None:
     replica = another_connection("replica", OPTIONS=READ_ONLY[connection.vendor])
     with replica, pytest.raises(DatabaseError), transaction.atomic(using="replica"):
         Effect.objects.using("replica").create(subscriber="x", number=1)
+
+
+class AccountsElsewhere:
+    def db_for_write(self, model: Any, **hints: Any) -> str | None:
+        return "shopdb" if model is Account else None
+
+    db_for_read = db_for_write
+
+
+@pytest.fixture
+def shopdb() -> Iterator[Any]:
+    """A second database, as far as Django knows, with the accounts."""
+    with another_connection("shopdb") as other, override_settings(DATABASE_ROUTERS=[AccountsElsewhere()]):
+        yield other
+
+
+@pytest.mark.usefixtures("shopdb")
+@pytest.mark.parametrize("around", [None, "shopdb", pytest.param("default", marks=pytest.mark.postgres)])
+@pytest.mark.parametrize("way", ["save", "delete"])
+def test_a_model_in_another_database_than_its_events_is_refused_by_both_names(around: str | None, way: str) -> None:
+    written = "Account is written to 'shopdb', events to 'default'"
+    if way == "delete":
+        post_delete.connect(tell_of_the_end, sender=Account)
+    account = Account(balance=5 if way == "save" else 0)
+    try:
+        if way == "delete":
+            account.save()
+        outer = transaction.atomic(using=around) if around else nullcontext()
+        with pytest.raises(EmitOutsideTransactionError, match=written), outer:
+            account.save() if way == "save" else account.delete()
+    finally:
+        post_delete.disconnect(tell_of_the_end, sender=Account)
+    assert not StoredEvent.objects.exists()
+
+
+def test_a_transaction_on_another_database_than_the_events_is_named(
+    shopdb: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shopdb.ensure_connection()
+    monkeypatch.setitem(connections.settings, "shopdb", shopdb.settings_dict)
+    refused = pytest.raises(EmitOutsideTransactionError, match=r"on 'shopdb', and events are written to 'default'")
+    with refused, transaction.atomic(using="shopdb"):
+        emit(Rang(number=1))
+
+
+@pytest.mark.usefixtures("shopdb")
+def test_a_save_that_names_the_events_database_is_fine() -> None:
+    Account(balance=5).save(using="default")
+    assert len(emitted(BalanceChanged)) == 1
+
+
+def tell_of_the_end(instance: Account, **kwargs: Any) -> None:
+    emit(BalanceChanged(account_id=instance.pk, before=0, after=0))
