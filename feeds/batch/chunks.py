@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from django.db import connection
 from django.db.models import QuerySet
 
-from events.db import discard, retry_deadlocks
+from events.db import committed, discard, retry_deadlocks
 from events.pool import get_pool
 from feeds.batch.concurrency import checked_jobs
 from feeds.batch.progress import Advance, ChunkProgress
