@@ -209,7 +209,7 @@ def lease_and_listener(relay: str, *, seconds: float = LEASE) -> tuple[Lease, Li
     """Those that fit the outbox's database. On PostgreSQL they share one session."""
     connection = _connection()
     if connection.vendor == "postgresql":
-        session = PostgresSession(connection)
+        session = PostgresSession(connection, lease=seconds)
         lease = Lease(session, SharedAdvisoryLock(session), relay=relay, seconds=seconds)
         return lease, PostgresListener(session)
     return Lease(LocalSession(connection), SharedLockFile(connection), relay=relay, seconds=seconds), PollingListener()

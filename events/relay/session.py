@@ -11,9 +11,9 @@ from ..db.dialect import database_now
 from .own_session import TCP_KEEPALIVES, own_session
 from .watchdog import cut
 
-#: Seconds without a statement after which PostgreSQL ends the session. A relay that works is never silent for as long;
-#: one that is frozen would keep the locks of its session.
-IDLE_SESSION_TIMEOUT = 10
+#: Seconds without a statement, beyond the lease, after which PostgreSQL ends the session. A relay that works is never
+#: silent for as long; one that is frozen would keep the locks of its session.
+IDLE_SESSION_TIMEOUT = 7
 #: Seconds that a statement of this session waits for a row that a hung session has locked.
 LOCK_TIMEOUT = 1.0
 
@@ -51,7 +51,8 @@ class PostgresSession:
 
     skip_locked = "FOR UPDATE SKIP LOCKED"
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, *, lease: float = 0.0) -> None:
+        """lease: seconds for which the relay may be busy elsewhere, and then renew its term."""
         self._database = connection.Database
         self._connection = own_session(connection)
         #: Whether a notification has arrived since it was last set to False.
@@ -63,7 +64,7 @@ class PostgresSession:
         # A renewal that a crash of the database takes back was made by a session that ended in it.
         self._connection.execute("SET synchronous_commit = off")
         if self._connection.info.server_version >= 140_000:
-            self._connection.execute(f"SET idle_session_timeout = '{IDLE_SESSION_TIMEOUT}s'")
+            self._connection.execute(f"SET idle_session_timeout = '{IDLE_SESSION_TIMEOUT + lease}s'")
 
     def at(self, seconds: float) -> tuple[str, Any]:
         # The statement's time is taken before its snapshot: it sees every renewal that was answered before then.

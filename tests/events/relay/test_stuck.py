@@ -10,6 +10,7 @@ from typing import Any
 import dramatiq
 import psycopg
 import pytest
+from django.conf import settings
 from django.db import connection
 
 from events.brokers.contract import Courier, EventBroker
@@ -225,6 +226,8 @@ class SlowBroker:
 def test_a_database_slower_than_the_lease_is_carried_from_nevertheless(
     transactional_db: None, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
 ) -> None:
+    if settings.AIRY_BROKER == "rabbitmq":
+        request.getfixturevalue("vhost")
     monkeypatch.setattr("events.relay.relay.LEASE", 0.3)
     stop = threading.Event()
     slow: Any = SlowBroker(dramatiq.get_broker(), seconds=0.5)  # type: ignore[arg-type]
@@ -234,8 +237,10 @@ def test_a_database_slower_than_the_lease_is_carried_from_nevertheless(
     for thread in threads:
         thread.start()
     try:
-        eventually(lambda: not OutboxMessage.objects.filter(subscriber="").exists(), within=20)
+        eventually(lambda: not OutboxMessage.objects.filter(subscriber="").exists(), within=30)
     finally:
         stop.set()
         for thread in threads:
             thread.join(20)
+        if settings.AIRY_BROKER == "rabbitmq":
+            remove_queues()
