@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +14,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.conf import settings
 from django.db import Error, InternalError, OperationalError, connection, transaction
 from django.test import Client
 from psycopg_pool.base import AttemptWithBackoff
@@ -240,3 +243,20 @@ def test_a_command_names_its_sessions(manage: Callable[..., Any], tmp_path: Path
     )
     assert manage("shell", "-v", "0", "-c", code).wait(60) == 0
     assert said.read_text() == "airy shell"
+
+
+@pytest.mark.parametrize(
+    ("query", "most"),
+    [
+        ("keepalives_idle=1&keepalives_interval=1&keepalives_count=2&tcp_user_timeout=3000", 20),
+        pytest.param("", 40, marks=pytest.mark.slow),
+    ],
+    ids=["3 s", "25 s"],
+)
+def test_a_statement_ends_when_the_network_falls_silent(query: str, most: float) -> None:
+    namespace = ("unshare", "--net")
+    if subprocess.run((*namespace, "ip", "link"), capture_output=True).returncode:
+        pytest.skip("no right to make a network namespace, or no iproute2")
+    command = (*namespace, sys.executable, "-m", "tests.support.silent_network", query)
+    ended = subprocess.run(command, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=200, check=True)
+    assert 2 < float(ended.stdout) < most
