@@ -91,7 +91,7 @@ class committed:
 
     def __enter__(self) -> Self:
         connection: Any = connections[self._alias]
-        self._connection: Any = connection
+        self.connection: Any = connection
         self.nested = connection.in_atomic_block
         if not self.nested and not connection.get_autocommit():
             raise NotCommittedError("autocommit is off, so nothing would commit it: set_autocommit(True) first")
@@ -130,8 +130,10 @@ class committed:
     def check(self) -> None:
         """Raise NotCommittedError if the transaction can no longer be committed. It asks the client alone, so it costs
         no round trip."""
-        connection, session = self._connection, self._session
+        connection, session = self.connection, self._session
         current: Any = connections[self._alias]
+        if self._is_whole(current):
+            return
         if _is_lost(session):
             raise NotCommittedError(LOST) from _lost(session)
         if current is not connection or connection.closed_in_transaction or connection.connection is not session:
@@ -147,6 +149,20 @@ class committed:
         elif connection.vendor == "sqlite":
             _check_on_sqlite(session)
 
+    def _is_whole(self, current: Any) -> bool:
+        """The answer for nearly every event, in a microsecond. PostgreSQL's 2 is `TransactionStatus.INTRANS`."""
+        connection, session = self.connection, self._session
+        if (
+            current is not connection
+            or connection.connection is not session
+            or connection.needs_rollback
+            or not connection.in_atomic_block
+            or connection.closed_in_transaction
+            or connection.atomic_blocks[-1:] != [self._atomic]
+        ):
+            return False
+        return bool(connection.vendor == "postgresql" and session.pgconn.transaction_status == 2)
+
     def _check_on_postgresql(self) -> None:
         from psycopg.pq import TransactionStatus
 
@@ -161,13 +177,13 @@ class committed:
             raise NotCommittedError(ENDED)
 
     def _caught(self) -> str:
-        error: BaseException | None = self._connection.rollback_exc
+        error: BaseException | None = self.connection.rollback_exc
         return CAUGHT.format(error=summary(error)) if error else ASKED
 
     def _begin(self) -> None:
         """Begin and seal on PostgreSQL now: psycopg would begin with the first statement, with a round trip of its own,
         too."""
-        connection, session = self._connection, self._session
+        connection, session = self.connection, self._session
         if self.nested or connection.vendor != "postgresql" or connection.execute_wrappers:
             return
         if session.isolation_level is not None or session.read_only is not None or session.deferrable is not None:
@@ -179,10 +195,10 @@ class committed:
 
     def _close(self) -> None:
         """Check the seal; on PostgreSQL together with the COMMIT. Then Django's own COMMIT has nothing to do."""
-        statement = self._seal.end(self._connection) if self._seal else BREAK if self._begun else ""
+        statement = self._seal.end(self.connection) if self._seal else BREAK if self._begun else ""
         if not statement:
             return
-        connection = self._connection
+        connection = self.connection
         if self.nested or connection.queries_logged or connection.execute_wrappers:
             with connection.cursor() as cursor, _refusals():
                 cursor.execute(statement)
@@ -192,7 +208,7 @@ class committed:
 
     def _roll_back(self, error: BaseException) -> None:
         """Leave no transaction behind, whatever has become of the connection."""
-        connection = self._connection
+        connection = self.connection
         if connections[self._alias] is not connection:
             connections[self._alias] = connection
         if self._atomic in connection.atomic_blocks:

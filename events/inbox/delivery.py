@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from django.db import Error, OperationalError, connections, router
+from django.db import Error, OperationalError, router
 from dramatiq.middleware import Interrupt, TimeLimitExceeded
 
 from ..calling import Guard, unlimited
@@ -218,13 +218,13 @@ def _run_together(
         recorded = Delivery.objects.record_done(by_key, attempts=attempts, time_limit=subscription.time_limit)
         events = [_event_of(message, attempts[key]) for key, message in by_key.items() if key in recorded]
         calls = [events] if subscription.batch and events else [[event] for event in events]
-        place, stopwatch = len(connections[using].run_on_commit), Stopwatch(subscription.pace)
+        place, stopwatch = len(transaction.connection.run_on_commit), Stopwatch(subscription.pace)
         for number, given in enumerate(calls, start=1):
             _call(subscription, given, guard)
             # Before the next one: what it wrote outside of the transaction would stay.
             transaction.check()
             if not transaction.nested:
-                place = isolate(connections[using], start=place, subscription=subscription, events=given)
+                place = isolate(transaction.connection, start=place, subscription=subscription, events=given)
             stopwatch.check(done=number, of=len(calls))
 
 
