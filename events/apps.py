@@ -21,6 +21,7 @@ class EventsConfig(AppConfig):
             check_database,
             check_one_database,
             check_signing_keys,
+            check_threads,
             check_time_limits,
         )
         from .inbox.retry import RetryOrDeadLetter
@@ -43,6 +44,7 @@ class EventsConfig(AppConfig):
         register(check_database)
         register(check_one_database)
         register(check_signing_keys)
+        register(check_threads)
         register(check_time_limits)
         load_without_events()
         post_migrate.connect(_announce, sender=self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import dramatiq
@@ -103,6 +104,19 @@ def check_signing_keys(**kwargs: Any) -> list[CheckMessage]:
     if not 0 < len(source()) <= 200:
         found.append(Error("EVENTS_SOURCE must have from 1 to 200 characters.", id="events.E011"))
     return found
+
+
+def check_threads(**kwargs: Any) -> list[CheckMessage]:
+    """A worker has more than one thread: all slow subscribers together leave one free."""
+    if os.environ.get("DRAMATIQ_NTHREADS") != "1":
+        return []
+    return [
+        Warning(
+            "With one thread in a worker, one slow subscriber stops all others.",
+            hint="Set DRAMATIQ_NTHREADS to 2 or more.",
+            id="events.W009",
+        )
+    ]
 
 
 def check_database(**kwargs: Any) -> list[CheckMessage]:

@@ -33,7 +33,11 @@ BOUNDS = {
     "max_backoff": (1, YEAR * 1_000),
     "time_limit": (1, 2**31 - 1),
     "priority": (0, 9),
+    "concurrency": (1, 10_000),
+    "concurrency_total": (1, 10_000),
 }
+#: Options that may be None: not set.
+OPTIONAL = ("batch", "concurrency", "concurrency_total")
 #: Characters of a name, at most: the width of the columns that store it.
 MAX_NAME_LENGTH = 200
 
@@ -75,6 +79,8 @@ class Subscription:
     max_backoff: int = 600_000
     time_limit: int = 600_000
     priority: int = 0
+    concurrency: int | None = None
+    concurrency_total: int | None = None
     replayable: bool = False
     atomic: bool = True
     pace: Pace = field(default_factory=Pace, compare=False, repr=False)
@@ -113,6 +119,9 @@ def subscriber(*what: type[Event] | str, **options: Any) -> Callable[[Function],
     max_retries: runs after the first one, before the event becomes a dead letter (5).
     min_backoff, max_backoff, time_limit: milliseconds or timedelta (1 s, 10 min, 10 min).
     priority: 0 to 9; waiting events of a higher one run first.
+    concurrency: groups of it that run at once in a worker process (half of its threads).
+    concurrency_total: groups of it that run at once in all processes together, where the database is PostgreSQL (no
+    limit); on SQLite the single writer is the limit.
     replayable: running it again is harmless.
     atomic=False: for work in many transactions that is idempotent by itself.
 
@@ -169,6 +178,7 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
     options = {name: _in_milliseconds(name, value) for name, value in options.items()}
     _check_values(options)
     _check_combinations(options)
+    _check_concurrency(options)
     _check_name(options["name"])
     return options
 
@@ -181,7 +191,7 @@ def _in_milliseconds(name: str, value: Any) -> Any:
 def _check_values(options: dict[str, Any]) -> None:
     for name, (least, most) in BOUNDS.items():
         value = options.get(name, least)
-        if name == "batch" and value is None:
+        if name in OPTIONAL and value is None:
             continue
         if type(value) is not int or not least <= value <= most:
             raise ValueError(f"subscriber({name}={value!r}): it must be a whole number from {least:,} to {most:,}")
@@ -198,6 +208,15 @@ def _check_combinations(options: dict[str, Any]) -> None:
         raise ValueError("subscriber() takes batch= or group=, not both: a batch is its own group")
     if not options.get("atomic", True) and (batch or group not in (None, 1)):
         raise ValueError("subscriber(atomic=False) takes no batch= or group=: it uses its own transactions")
+
+
+def _check_concurrency(options: dict[str, Any]) -> None:
+    own, total = options.get("concurrency"), options.get("concurrency_total")
+    if own and total and total < own:
+        raise ValueError(
+            f"subscriber(concurrency_total={total}) must not be less than concurrency={own}:"
+            " a process may never run more than all processes together; leave out concurrency="
+        )
 
 
 def _check_name(name: Any) -> None:

@@ -12,6 +12,9 @@ A broker of your own descends from EventBroker and implements four methods:
 A message travels with its headers and with what it was published with (`Outgoing.queue`, or else its topic): the
 consumer gives both to `ReceivedMessage.decode`, which checks the signature. They must arrive as they were sent.
 
+A consumer asks its `share` before it hands out, so that one subscriber cannot occupy all threads of a worker (see
+`share.py`).
+
 Optional: `in_process`, `claim`, `release_unstarted`, `topology`, `longest_run`. The conformance suite in
 `tests/conformance` shows whether the promises hold.
 """
@@ -30,6 +33,7 @@ from dramatiq.broker import Broker, Consumer, MessageProxy
 from ..inbox.message import ReceivedMessage
 from ..signature import signed_headers
 from ..subscription import Subscription
+from .share import SubscriberShare, ThreadShare
 
 #: Outbox rows that a courier moves in one call, at most.
 ROWS_PER_PASS = 500
@@ -191,7 +195,10 @@ class EventBroker(Broker):
     topology: Topology | None = None
 
     def __init__(self, *, middleware: list[Any] | None = None) -> None:
-        super().__init__(middleware=middleware or [])
+        #: Which subscriber may occupy how many threads. First among the middleware: it is told last what a thread has
+        #: ended.
+        self.share = ThreadShare()
+        super().__init__(middleware=[self.share, *(middleware or [])])
         self.queues: dict[str, None] = {}
         self.subscriptions: dict[str, Subscription] = {}
         #: Set while the worker ends: consumers hand out no more.
@@ -243,10 +250,15 @@ class EventBroker(Broker):
 
 
 class EventConsumer(Consumer):
-    """A consumer that hands out no more once its worker ends."""
+    """A consumer that hands out no more once its worker ends, and no more than its subscriber may have in hand.
 
-    def __init__(self, broker: EventBroker) -> None:
+    Before it hands out a group it calls `self.share.enter()`, which returns how many messages that may be.
+    """
+
+    def __init__(self, broker: EventBroker, subscription: Subscription) -> None:
         self._broker = broker
+        #: What the subscriber may have in hand now.
+        self.share: SubscriberShare = broker.share.of(subscription)
         #: Set once it takes no more, and everything that it took was handed out.
         self.stopped = threading.Event()
 
@@ -254,6 +266,11 @@ class EventConsumer(Consumer):
         if self._broker.stopping.is_set():
             self.stopped.set()
         return not self.stopped.is_set()
+
+    def put_back(self, group: MessageGroup) -> None:
+        """Take back messages that were handed out and that no thread has started: they are the next to go. They cost no
+        attempt, and are not suspected of anything."""
+        self.requeue([group])
 
 
 class MessageGroup(MessageProxy):
@@ -271,5 +288,12 @@ class MessageGroup(MessageProxy):
             )
         )
         self.messages = messages
+        self._subscription = subscription
         #: What handed them out, and settles them.
         self.origin = origin
+
+    def part(self, messages: Sequence[ReceivedMessage]) -> MessageGroup:
+        """Take these messages out of the group; returns a group of them."""
+        parted = {id(one) for one in messages}
+        self.messages = [one for one in self.messages if id(one) not in parted]
+        return MessageGroup(messages, subscription=self._subscription, origin=self.origin)

@@ -13,24 +13,24 @@ from dramatiq.broker import MessageProxy
 
 from ..inbox.message import ReceivedMessage
 from ..subscription import Subscription
-from .contract import GIVE_BACK_PAUSE, GROUPS_AHEAD, Courier, EventBroker, EventConsumer, MessageGroup
+from .contract import GIVE_BACK_PAUSE, Courier, EventBroker, EventConsumer, MessageGroup
 from .priority_queue import PriorityQueue
 from .redelivered import RedeliveredQueue
+from .share import UNLIMITED, SubscriberShare, Unlimited
 
 if TYPE_CHECKING:
     from .hand_over_outbox import ClaimedRow
 
+#: Seconds between two checks of a consumer that takes no more, whether the worker has ended.
+STOPPING_POLL = 0.1
+
 
 class Mailbox:
     """The messages of one subscriber, the urgent first, then in order; those that were given back return after a
-    pause.
-
-    At most `ahead` are handed out at a time: the others can still be overtaken here by urgent ones.
+    pause. What was not handed out yet can still be overtaken here by urgent ones.
     """
 
-    def __init__(self, *, ahead: int) -> None:
-        self.ahead = ahead
-        self._handed_out = 0
+    def __init__(self) -> None:
         self._changed = threading.Condition()
         self._waiting = PriorityQueue()
         self._redelivered = RedeliveredQueue()
@@ -56,25 +56,33 @@ class Mailbox:
         with self._changed:
             self._paused.extend((time.monotonic() + GIVE_BACK_PAUSE, message) for message in messages)
 
-    def take(self, limit: int, *, timeout: float) -> list[ReceivedMessage]:
-        """Up to `limit` messages, as soon as there is one; none after `timeout` seconds. A redelivered one comes alone,
-        when it is its turn."""
+    def take(
+        self, limit: int, *, timeout: float, share: SubscriberShare | Unlimited = UNLIMITED
+    ) -> list[ReceivedMessage]:
+        """Up to `limit` messages, as soon as there is one and the subscriber may have it in hand; none after `timeout`
+        seconds. A redelivered one comes alone, when it is its turn."""
         with self._changed:
-            self._changed.wait_for(lambda: limit and self._has_some(), self._redelivered.shorten(timeout))
-            room = min(limit, self.ahead - self._handed_out)
-            if room > 0 and (alone := self._redelivered.take_alone()):
-                taken = [alone]
-            else:
-                taken = [self._waiting.take() for _ in range(min(room, len(self._waiting)))]
-            self._handed_out += len(taken)
-            return taken
+            timeout = share.shorten(self._redelivered.shorten(timeout))
+            self._changed.wait_for(lambda: self._has_some() and share.may_enter(), timeout)
+            room = min(limit, share.enter()) if self._has_some() else 0
+            if not room:
+                return []
+            if alone := self._redelivered.take_alone():
+                return [alone]
+            taken = [self._waiting.take() for _ in range(min(room, len(self._waiting)))]
+        if not taken:
+            share.leave()
+        return taken
+
+    def wake(self) -> None:
+        """Let `take` look again."""
+        with self._changed:
+            self._changed.notify_all()
 
     def settled(self, messages: Sequence[ReceivedMessage]) -> None:
         """Messages that were handed out together are settled or given back."""
         self._redelivered.settled(messages)
-        with self._changed:
-            self._handed_out -= len(messages)
-            self._changed.notify_all()
+        self.wake()
 
     def empty(self) -> list[ReceivedMessage]:
         """Remove and return all messages that were not started."""
@@ -92,7 +100,7 @@ class Mailbox:
         while self._paused and self._paused[0][0] <= time.monotonic():
             _, message = self._paused.popleft()
             self._queue_of(message).put(message)
-        return self._handed_out < self.ahead and (bool(self._waiting) or self._redelivered.can_take())
+        return bool(self._waiting) or self._redelivered.can_take()
 
     def _queue_of(self, message: ReceivedMessage) -> PriorityQueue:
         return self._redelivered if message.redelivered else self._waiting
@@ -112,7 +120,7 @@ class EmbeddedBroker(EventBroker):
 
     def subscribe(self, subscription: Subscription) -> None:
         super().subscribe(subscription)
-        self.mailboxes.setdefault(subscription.queue, Mailbox(ahead=GROUPS_AHEAD * subscription.group_size))
+        self.mailboxes.setdefault(subscription.queue, Mailbox())
 
     def courier(self, go_on: Callable[[], bool] = lambda: True) -> Courier:
         from .hand_over_outbox import EmbeddedCourier  # Django makes the broker before it has models.
@@ -120,8 +128,6 @@ class EmbeddedBroker(EventBroker):
         return EmbeddedCourier(self, go_on=go_on)
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> EmbeddedConsumer:
-        mailbox = self.mailboxes[queue_name]
-        mailbox.ahead = max(mailbox.ahead, prefetch)  # enough to keep every thread busy
         return EmbeddedConsumer(self, self.subscriptions[queue_name], timeout=timeout / 1000)
 
     def idle(self, queues: Iterable[str]) -> set[str]:
@@ -150,15 +156,18 @@ class EmbeddedConsumer(EventConsumer):
     """Takes messages from one mailbox, and settles their rows."""
 
     def __init__(self, broker: EmbeddedBroker, subscription: Subscription, *, timeout: float) -> None:
-        super().__init__(broker)
+        super().__init__(broker, subscription)
         self._settle = broker.settle
         self._subscription = subscription
         self._mailbox = broker.mailboxes[subscription.queue]
         self._timeout = timeout
+        self.share.on_change(self._mailbox.wake)
 
     def __next__(self) -> MessageProxy | None:
-        limit = self._subscription.group_size if self._may_take() else 0
-        messages = self._mailbox.take(limit, timeout=self._timeout)
+        if not self._may_take():
+            time.sleep(STOPPING_POLL)
+            return None
+        messages = self._mailbox.take(self._subscription.group_size, timeout=self._timeout, share=self.share)
         return MessageGroup(messages, subscription=self._subscription, origin=self) if messages else None
 
     def ack(self, message: MessageGroup) -> None:  # type: ignore[override]

@@ -49,7 +49,7 @@ class RedeliveryTurn:
 
     def end(self, messages: Sequence[ReceivedMessage]) -> None:
         """Messages that were handed out together, redelivered or not, are settled or given back."""
-        if not messages[0].redelivered:
+        if not messages or not messages[0].redelivered:
             return
         with self._lock:
             self._taken = False

@@ -2,7 +2,8 @@
 
 1. A subscriber gets one message or a group of waiting messages, in one slot of the process's pool (`process`).
 2. A group runs in one transaction: the inbox rows first, then the function, then the commit (`_run_together`). A slow
-   subscriber's group is cut into parts, each with a transaction of its own (`pace.py`).
+   subscriber's group is cut into parts, each with a transaction of its own (`pace.py`). Messages for which the
+   subscriber's share of the threads is used up go back without an attempt (`Share`).
 3. If anything in it fails, or the transaction is not committed for any other reason, all of it is rolled back, and each
    message runs again alone (`_run_alone`). So a poison message takes no other message along.
 4. A message that the broker marks as redelivered comes alone. Its attempt is counted before it runs, so a message that
@@ -19,6 +20,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from django.db import Error, OperationalError, router
 from dramatiq.middleware import Interrupt, TimeLimitExceeded
@@ -28,14 +30,14 @@ from ..db.cleaning import clean_sessions
 from ..db.commit import committed, none_left_open
 from ..db.deadlocks import retry_deadlocks, sqlstate
 from ..db.dialect import DeliveryKey
-from ..envelope import UndecodableError
+from ..envelope import NewerVersionError, UndecodableError
 from ..errors import summary
 from ..event import Event
 from ..logger import get_logger
 from ..outbox.emit import current_event
 from ..pace import OverBudgetError, Stopwatch
 from ..pool import get_pool
-from ..subscription import Subscription
+from ..subscription import PermanentFailure, RetryAfter, Subscription
 from .callbacks import isolate
 from .hold import Hold
 from .message import ReceivedMessage
@@ -61,17 +63,68 @@ class Failure:
     duration: float
 
 
-class DeliveryFailedError(Exception):
-    """Some messages of a group failed; all others are done."""
+class Share(Protocol):
+    """Whether a subscriber may occupy a thread, and what it is told of the runs."""
 
-    def __init__(self, subscription: Subscription, failures: Sequence[Failure]) -> None:
+    def may_start(self) -> bool:
+        """Whether messages that were handed out may start."""
+
+    def may_go_on(self, seconds: float) -> bool:
+        """Whether a thread that works on a group since so many seconds may go on with the rest of it."""
+
+    def succeeded(self) -> None:
+        """A message or a group is done."""
+
+    def failed(self) -> None:
+        """A message failed, and the subscriber may be the cause."""
+
+
+class WholeShare:
+    """The share of a subscriber that may always go on."""
+
+    def may_start(self) -> bool:
+        return True
+
+    def may_go_on(self, seconds: float) -> bool:
+        return True
+
+    def succeeded(self) -> None:
+        pass
+
+    def failed(self) -> None:
+        pass
+
+
+#: For whoever delivers without a worker.
+WHOLE = WholeShare()
+
+
+class NotStartedError(Exception):
+    """None of these messages failed, and some were not started: they go back without an attempt."""
+
+    def __init__(self, subscription: Subscription, unstarted: Sequence[ReceivedMessage]) -> None:
+        super().__init__(f"{subscription.name}: {len(unstarted)} were not started")
+        self.unstarted = unstarted
+
+
+class DeliveryFailedError(Exception):
+    """Some messages of a group failed; those that are `unstarted` go back without an attempt; all others are done."""
+
+    def __init__(
+        self, subscription: Subscription, failures: Sequence[Failure], *, unstarted: Sequence[ReceivedMessage] = ()
+    ) -> None:
         super().__init__(f"{subscription.name}: {len(failures)} failed: {summary(failures[0].error)}")
         self.subscription = subscription
         self.failures = failures
+        self.unstarted = unstarted
 
 
 class ExhaustedError(Exception):
     """A message used up its attempts without a recorded failure: it kills its worker."""
+
+
+#: Errors that say nothing about whether the subscriber works.
+NO_FAULT = (PermanentFailure, RetryAfter, UndecodableError, NewerVersionError, ExhaustedError)
 
 
 class StillRunningError(Exception):
@@ -92,39 +145,61 @@ def process(
     *,
     guard: Guard = unlimited,
     ending: threading.Event | None = None,
+    share: Share = WHOLE,
 ) -> None:
     """Run a subscriber on messages, in one slot of the process's pool.
 
-    guard: enforces the time limit of each call. ending: is set when the worker ends.
+    guard: enforces the time limit of each call. ending: is set when the worker ends. share: says whether the subscriber
+    may go on.
 
-    Raises DeliveryFailedError with the messages that failed; the others are done now or were done before. Raises
-    StillRunningError for a redelivered message while another run of it is under way, and GivenBackError if the worker
-    ends while the database is out.
+    Raises DeliveryFailedError with the messages that failed, and NotStartedError if none failed and some were not
+    started; the others are done now or were done before. Raises StillRunningError for a redelivered message while
+    another run of it is under way, and GivenBackError if the worker ends while the database is out.
     """
-    get_pool().run(_process, subscription, messages, guard, ending or threading.Event())
+    get_pool().run(_process, subscription, messages, guard, ending or threading.Event(), share)
 
 
 def _process(
-    subscription: Subscription, messages: Sequence[ReceivedMessage], guard: Guard, ending: threading.Event
+    subscription: Subscription,
+    messages: Sequence[ReceivedMessage],
+    guard: Guard,
+    ending: threading.Event,
+    share: Share,
 ) -> None:
+    if not share.may_start():
+        raise NotStartedError(subscription, messages)
+    started = time.monotonic()
     failures: list[Failure] = []
     waiting = _proven(subscription, messages, ending)
-    while waiting:
+    alone = 0  # so many of the next ones, each in a transaction of its own
+    while waiting and (len(waiting) == len(messages) or share.may_go_on(time.monotonic() - started)):
         size = len(waiting) if subscription.batch else subscription.pace.fits(len(waiting))
-        part = waiting[:size]
-        if size > 1:
+        if size > 1 and not alone:
             try:
-                done = _is_group_done(subscription, part, guard, ending)
+                done = _is_group_done(subscription, waiting[:size], guard, ending)
             except OverBudgetError as error:
                 log.info("group cut into parts", subscriber=subscription.name, events=size, reason=str(error))
                 continue
-            part = [] if done else part
-        for message in part:
-            if failure := _run_alone(subscription, message, guard, ending):
-                failures.append(failure)
-        del waiting[:size]
+            if done:
+                share.succeeded()
+                del waiting[:size]
+            else:
+                alone = size
+            continue
+        failure = _run_alone(subscription, waiting[0], guard, ending)
+        if failure is None:
+            share.succeeded()
+        else:
+            failures.append(failure)
+            if not isinstance(failure.error, NO_FAULT):
+                share.failed()
+        alone = max(0, alone - 1)
+        del waiting[0]
+    unstarted = messages[len(messages) - len(waiting) :]
     if failures:
-        raise DeliveryFailedError(subscription, failures)
+        raise DeliveryFailedError(subscription, failures, unstarted=unstarted)
+    if unstarted:
+        raise NotStartedError(subscription, unstarted)
 
 
 def _proven(

@@ -27,7 +27,7 @@ from ..outbox.log import LogLine
 from ..outbox.messages import OutboxRow
 from ..outbox.models import OutboxMessage, StoredEvent
 from ..subscription import PermanentFailure, RetryAfter, Subscription
-from .delivery import DeliveryFailedError, ExhaustedError, Failure, StillRunningError, key_of
+from .delivery import DeliveryFailedError, ExhaustedError, Failure, NotStartedError, StillRunningError, key_of
 from .hold import GivenBackError
 from .message import ReceivedMessage
 from .models import Attempt, Delivery
@@ -71,7 +71,7 @@ class RetryOrDeadLetter(Middleware):
     def after_process_message(
         self, broker: Broker, message: MessageProxy, *, result: Any = None, exception: BaseException | None = None
     ) -> None:
-        if exception is None:
+        if exception is None or isinstance(exception, NotStartedError):
             return
         message.fail()
         if isinstance(exception, DeliveryFailedError):

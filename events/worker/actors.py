@@ -7,7 +7,7 @@ from dramatiq.broker import Broker
 
 from ..brokers.contract import EventBroker
 from ..calling import unlimited
-from ..inbox.delivery import DeliveryFailedError, StillRunningError, process
+from ..inbox.delivery import DeliveryFailedError, NotStartedError, StillRunningError, process
 from ..inbox.hold import GivenBackError
 from ..inbox.message import ReceivedMessage
 from ..inbox.retry import RetryOrDeadLetter
@@ -24,10 +24,11 @@ def declare_actor(broker: Broker, subscription: Subscription) -> None:
     guard = limit.guard if limit else unlimited
     retry = next((one for one in broker.middleware if isinstance(one, RetryOrDeadLetter)), None)
     ending = retry.ending if retry else None
+    share = broker.share.of(subscription)
 
     def consume(*messages: ReceivedMessage) -> None:
         with running(subscription.name):
-            process(subscription, messages, guard=guard, ending=ending)
+            process(subscription, messages, guard=guard, ending=ending, share=share)
 
     broker.subscribe(subscription)
     Actor(
@@ -36,5 +37,5 @@ def declare_actor(broker: Broker, subscription: Subscription) -> None:
         actor_name=subscription.name,
         queue_name=subscription.queue,
         priority=-subscription.priority,
-        options={"throws": (DeliveryFailedError, StillRunningError, GivenBackError)},
+        options={"throws": (DeliveryFailedError, NotStartedError, StillRunningError, GivenBackError)},
     )

@@ -113,6 +113,11 @@ class Case:
         final = Delivery.objects.filter(subscriber=subscription.name).exclude(state="retrying")
         self.eventually(lambda: final.count() >= count and not OutboxMessage.objects.exists(), within=within)
 
+    def wait_for_effects(self, subscription: Subscription, count: int) -> None:
+        """Wait until a subscriber has left so many effects, whatever others still have to do."""
+        effects = Mark.objects.filter(subscriber=subscription.name)
+        self.eventually(lambda: effects.count() >= count)
+
     def expect(self, subscription: Subscription, ids: Iterable[uuid.UUID], *, within: float | None = None) -> None:
         """Wait for the outcomes, then: each of these events has one effect, and no other has any."""
         ids = list(ids)

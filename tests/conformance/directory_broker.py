@@ -28,7 +28,6 @@ from typing import Any
 
 from events.brokers.contract import (
     GIVE_BACK_PAUSE,
-    GROUPS_AHEAD,
     Answers,
     Courier,
     EventBroker,
@@ -118,16 +117,14 @@ class DirectoryConsumer(EventConsumer):
     """Holds the messages of one queue that a worker was handed."""
 
     def __init__(self, broker: DirectoryBroker, subscription: Subscription, *, prefetch: int, timeout: float) -> None:
-        super().__init__(broker)
+        super().__init__(broker, subscription)
         self._subscription = subscription
         self._timeout = timeout
-        self._limit = max(prefetch, GROUPS_AHEAD * subscription.group_size)
         self._queue = broker.declare(subscription)
         self._held = self._queue / "held" / uuid.uuid4().hex
         self._lock = _locked(self._held.with_suffix(".lock"))
         self._held.mkdir()
         self._redelivered = RedeliveredQueue()
-        self._handed_out = 0
         #: Outcomes of other threads: (names, where the messages go, or None to delete them, when).
         self._outcomes: deque[tuple[list[str], str | None, float]] = deque()
 
@@ -139,7 +136,6 @@ class DirectoryConsumer(EventConsumer):
             if messages or time.monotonic() >= deadline:
                 break
             time.sleep(POLL)
-        self._handed_out += len(messages)
         return MessageGroup(messages, subscription=self._subscription, origin=self) if messages else None
 
     def ack(self, message: MessageGroup) -> None:  # type: ignore[override]
@@ -169,7 +165,6 @@ class DirectoryConsumer(EventConsumer):
             if wait and when > time.monotonic():
                 self._outcomes.append((names, state, when))
                 continue
-            self._handed_out -= len(names)
             for name in names:
                 if state is None:
                     (self._held / name).unlink(missing_ok=True)
@@ -178,16 +173,19 @@ class DirectoryConsumer(EventConsumer):
 
     def _take(self) -> list[ReceivedMessage]:
         """Waiting messages, up to a group; a redelivered one comes alone, when it is its turn."""
-        room = min(self._limit - self._handed_out, self._subscription.group_size)
-        if room <= 0:
-            return []
         self._recover_from_the_dead()
         if not self._redelivered:
             for message in self._hold("again", 1):
                 self._redelivered.put(message)
+        some_wait = self._redelivered.can_take() or bool(_names(self._queue / "new"))
+        room = self.share.enter() if some_wait else 0
+        if not room:
+            return []
         if alone := self._redelivered.take_alone():
             return [alone]
-        return self._hold("new", room)
+        if not (messages := self._hold("new", room)):
+            self.share.leave()
+        return messages
 
     def _hold(self, state: str, limit: int) -> list[ReceivedMessage]:
         messages: list[ReceivedMessage] = []

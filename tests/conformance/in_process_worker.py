@@ -10,6 +10,7 @@ from dramatiq.middleware import Middleware
 from dramatiq.worker import Worker
 
 from events.brokers.contract import EventBroker
+from events.brokers.share import ThreadShare
 from events.inbox.time_limit import DeliveryTimeLimit
 from events.subscription import Subscription
 from events.worker.actors import declare_actor
@@ -28,12 +29,13 @@ def time_limit() -> DeliveryTimeLimit:
 def middleware_of_a_worker() -> Iterator[Middleware]:
     """What the settings and the events app put on the process-wide broker, made anew.
 
-    Not the one that runs the relay and closes the process's task pool: here the process goes on.
+    Not the one that runs the relay and closes the process's task pool: here the process goes on. Not the share: each
+    broker has its own.
     """
     for one in dramatiq.get_broker().middleware:
         if isinstance(one, DeliveryTimeLimit):
             yield time_limit()
-        elif not isinstance(one, HostServices):
+        elif not isinstance(one, (HostServices, ThreadShare)):
             yield type(one)()
 
 

@@ -133,7 +133,7 @@ def test_a_failure_that_cannot_be_written_down_holds_the_message_until_it_can(ca
             raise ValueError("failed while nobody could write")
 
     listener = case.subscriber(does=fail_while_away, group=1)
-    case.worker_until_the_end(threads=3)
+    case.worker_until_the_end(threads=6)
     away.set()
     rename("events_attempt", "events_attempt_away")
     try:

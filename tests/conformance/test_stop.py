@@ -163,7 +163,8 @@ def test_the_number_of_running_deliveries_follows_the_pool_while_it_runs(case: C
 
     pool = get_pool()
     size = pool.stats().capacity
-    listener = case.subscriber(does=hold, atomic=False)  # SQLite runs transactions one by one
+    # SQLite runs transactions one by one.
+    listener = case.subscriber(does=hold, atomic=False, concurrency=8)
     pool.resize(6)
     try:
         case.worker_until_the_end(threads=8)

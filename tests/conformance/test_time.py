@@ -75,7 +75,7 @@ def test_a_stuck_message_holds_up_neither_its_neighbours_nor_other_subscribers(c
 
     stuck = case.subscriber(name="stuck", does=stick, atomic=False)
     other = case.subscriber(name="other")
-    case.worker_until_the_end(threads=2)
+    case.worker_until_the_end(threads=4)  # two for each subscriber
     ids = case.emit(case.notes_of(100))
     case.eventually(lambda: len(case.effects(other)) == 100 and len(case.effects(stuck)) >= 99)
     assert not release.is_set()

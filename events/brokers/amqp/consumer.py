@@ -8,6 +8,7 @@ from dramatiq.broker import MessageProxy
 
 from ...subscription import Subscription
 from ..contract import EventBroker, EventConsumer, MessageGroup
+from ..redelivered import RedeliveredQueue
 from .consuming import QueueLink
 
 
@@ -16,17 +17,18 @@ class RabbitmqConsumer(EventConsumer):
     again by itself: dramatiq would wait a fixed time, and log each error with its traceback."""
 
     def __init__(self, broker: EventBroker, subscription: Subscription, *, link: QueueLink, timeout: float) -> None:
-        super().__init__(broker)
+        super().__init__(broker, subscription)
         self._subscription = subscription
         self._link = link
         self._timeout = timeout
+        self.share.on_change(link.intake.wake)
 
     def __next__(self) -> MessageProxy | None:
         limit = self._subscription.group_size
         if not self._may_take():
             self._link.stop()
             limit = 0
-        channel, messages = self._link.intake.take(limit, timeout=self._timeout)
+        channel, messages = self._link.intake.take(limit, timeout=self._timeout, share=self.share)
         return MessageGroup(messages, subscription=self._subscription, origin=channel) if messages else None
 
     def ack(self, message: MessageGroup) -> None:  # type: ignore[override]
@@ -38,6 +40,13 @@ class RabbitmqConsumer(EventConsumer):
     def requeue(self, messages: Iterable[MessageGroup]) -> None:  # type: ignore[override]
         for message in messages:
             message.origin.hand_back(message)
+
+    def put_back(self, group: MessageGroup) -> None:
+        if self._broker.stopping.is_set():
+            group.origin.hand_back(group)
+        else:
+            RedeliveredQueue.settled(group.messages)
+            self._link.intake.put_back(group.messages, group.origin)
 
     def close(self) -> None:
         self._link.close()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ...inbox.message import ReceivedMessage
 from ..redelivered import RedeliveredQueue
+from ..share import UNLIMITED, SubscriberShare, Unlimited
 
 if TYPE_CHECKING:
     from .channel import ConsumerChannel
@@ -103,16 +104,24 @@ class Intake:
             if channel is self._channel:
                 self._handed_out -= count
 
-    def take(self, limit: int, *, timeout: float) -> tuple[ConsumerChannel | None, list[ReceivedMessage]]:
-        """The messages that wait, up to `limit`, as soon as there is one, and their channel; none after `timeout`
-        seconds. A redelivered one comes alone, when it is its turn; new ones go past."""
+    def take(
+        self, limit: int, *, timeout: float, share: SubscriberShare | Unlimited = UNLIMITED
+    ) -> tuple[ConsumerChannel | None, list[ReceivedMessage]]:
+        """The messages that wait, up to `limit`, as soon as there is one and the subscriber may have it in hand, and
+        their channel; none after `timeout` seconds. A redelivered one comes alone, when it is its turn; new ones go
+        past."""
         with self._changed:
-            self._wait(1, lambda: limit and self._has_some(), self._redelivered.shorten(timeout))
-            if not limit:
+            timeout = share.shorten(self._redelivered.shorten(timeout))
+            self._wait(1, lambda: limit and self._has_some() and share.may_enter(), timeout)
+            room = min(limit, share.enter()) if limit and self._has_some() else 0
+            if not room:
                 return self._channel, []
-            messages = self._take(limit)
+            messages = self._take(room)
             self._handed_out += len(messages)
-            return self._channel, messages
+            channel = self._channel
+        if not messages:
+            share.leave()
+        return channel, messages
 
     def _take(self, limit: int) -> list[ReceivedMessage]:
         if alone := self._redelivered.take_alone():

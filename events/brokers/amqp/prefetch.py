@@ -24,7 +24,8 @@ def prefetch_for(subscription: Subscription, prefetch: int) -> int:
     After the pool has grown, more arrive from the next channel on.
     """
     slots = get_pool().capacity + 1
-    return max(min(prefetch, slots), min(GROUPS_AHEAD, slots) * subscription.group_size)
+    groups = max(GROUPS_AHEAD, subscription.concurrency or 0)
+    return max(min(prefetch, slots), min(groups, slots) * subscription.group_size)
 
 
 class PrefetchWindow:

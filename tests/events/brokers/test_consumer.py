@@ -294,7 +294,7 @@ def test_a_worker_that_ends_gives_back_at_once_what_no_thread_has_begun(eventual
                 with channel(subscription, broker) as opened:
                     return opened.queue_declare(subscription.queue, passive=True).method.message_count
 
-            with working(broker, threads=2, on_leaving=lambda: None) as worker:
+            with working(broker, threads=4, on_leaving=lambda: None) as worker:
                 eventually(lambda: begun() == 2 and left() < 10)
                 broker.emit_before("worker_shutdown", worker)  # what SIGTERM leads to, while both still run
                 eventually(lambda: left() == 10)
