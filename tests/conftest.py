@@ -17,6 +17,9 @@ from tests.conformance.processes import database_url
 from tests.environment import MISSING, REQUIRED, SERVICES
 from tests.support.empty_tables import empty_tables
 from tests.support.lanes import in_lanes
+from tests.support.servers.place import rabbitmq4 as place_of_rabbitmq4
+from tests.support.servers.process import ServerMissingError
+from tests.support.servers.rabbitmq import Node, running_node
 
 pytest_plugins = ["tests.conformance.plugin"]
 TransactionTestCase._fixture_teardown = empty_tables
@@ -91,3 +94,14 @@ def no_relay_is_left(request: pytest.FixtureRequest, eventually: Callable[..., N
     if connection.vendor == "postgresql" and "transactional_db" in request.fixturenames:
         with psycopg.connect(database_url(), autocommit=True) as session:
             eventually(lambda: not session.execute(SESSIONS_OF_RELAYS, RELAY_LOCK).fetchall())
+
+
+@pytest.fixture(scope="session")
+def rabbitmq4(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """A RabbitMQ 4 of this run; skips where the environment names none."""
+    try:
+        place = place_of_rabbitmq4()
+    except ServerMissingError as missing:
+        pytest.skip(f"needs RabbitMQ 4: {missing}")
+    with running_node(tmp_path_factory.mktemp("rabbitmq4") / "node", place=place) as node:
+        yield node

@@ -34,6 +34,12 @@ def test_every_service_it_promises_is_there_and_waits_for_what_it_needs() -> Non
             assert mounted.split(":")[0] in COMPOSE["volumes"]
 
 
+def test_each_major_version_of_rabbitmq_has_a_volume_of_its_own() -> None:
+    """A server does not start on the files of one some versions before it."""
+    major = SERVICES["rabbitmq"]["image"].partition(":")[2].partition("-")[0]
+    assert [mounted.partition(":")[0] for mounted in SERVICES["rabbitmq"]["volumes"]] == [f"rabbitmq{major}"]
+
+
 def test_it_sets_only_what_the_settings_read() -> None:
     read = (Path(settings.BASE_DIR) / "airy" / "settings.py").read_text()
     for name in SERVICES["web"]["environment"]:

@@ -18,6 +18,7 @@ from tests.chaos import breakpoints
 from tests.chaos.load.crash_points import FOLDER, counted, crash_point
 from tests.chaos.load.topics import TOPIC_OF
 from tests.support.seat import SEATED
+from tests.support.servers.place import Place
 from tests.support.servers.postgres import Cluster, running_cluster
 from tests.support.servers.rabbitmq import Node, running_node
 
@@ -29,6 +30,8 @@ class System:
         self.folder = folder
         self.cluster = cluster
         self.node = node
+        #: The type of the queues; set it before anything runs.
+        self.queue_type = "classic"
         self.restarts = 0
         #: On if the test does not wait the minutes after which the system takes a late delivery for a lost one.
         self.in_a_hurry = False
@@ -109,6 +112,7 @@ class System:
             "MQ_USER": "guest",
             "MQ_PASSWORD": "guest",
             "MQ_VHOST": "/",
+            "MQ_QUEUE_TYPE": self.queue_type,
             "REDIS_URL": "",
             "LOG_LEVEL": "WARNING",
             "PGAPPNAME": "writer" if name.startswith("writer") else name,
@@ -211,10 +215,11 @@ class System:
 
 
 @contextmanager
-def system(folder: Path, *, code: Path | None = None) -> Iterator[System]:
+def system(folder: Path, *, code: Path | None = None, rabbitmq: Place | None = None) -> Iterator[System]:
     """Servers of the suite's own, with no breakpoint set, migrated by this code or by the one in the folder `code`.
-    Raises ServerMissingError."""
-    with running_cluster(folder / "cluster") as cluster, running_node(folder / "node") as node:
+
+    rabbitmq: where RabbitMQ's programs are, by default this machine. Raises ServerMissingError."""
+    with running_cluster(folder / "cluster") as cluster, running_node(folder / "node", place=rabbitmq) as node:
         made = System(folder, cluster, node)
         try:
             made.run("migrate", "manage.py", "migrate", "--run-syncdb", "--verbosity", "0", code=code)

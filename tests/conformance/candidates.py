@@ -7,6 +7,7 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import pika
@@ -19,7 +20,7 @@ from events.brokers.embedded import EmbeddedBroker
 from events.brokers.rabbitmq import RabbitmqBroker
 from tests.conformance.directory_broker import DirectoryBroker
 from tests.conformance.features import Features
-from tests.conformance.rabbitmq import rabbitmqctl
+from tests.conformance.rabbitmq import Server, rabbitmqctl
 
 #: AMQP's code for what is not there.
 QUEUE_MISSING = 404
@@ -32,11 +33,16 @@ class Candidate(ABC):
     features: Features
     #: What a run must have for this candidate.
     needs: tuple[pytest.MarkDecorator, ...] = ()
+    #: The fixture that makes its server or the candidate's place there.
+    server: str | None = None
 
     @property
     def title(self) -> str:
         """What stands over its column of the results."""
         return self.name
+
+    def use(self, server: Any) -> None:  # noqa: B027 - most have none
+        """Take what its fixture gives."""
 
     @abstractmethod
     def broker(self, namespace: str) -> EventBroker:
@@ -106,10 +112,20 @@ class Rabbitmq(Candidate):
     """One type of RabbitMQ's queues, on this run's own vhost; a namespace is an exchange."""
 
     needs = (pytest.mark.rabbitmq, pytest.mark.postgres)
+    server = "vhost"
 
     def __init__(self, queue_type: str, *, features: Features) -> None:
-        self.name = queue_type
+        self.name = self.queue_type = queue_type
         self.features = features
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """The broker's options that say where the server is."""
+        return {"vhost": settings.MQ_VHOST}
+
+    def control(self, *arguments: str) -> str:
+        """`rabbitmqctl` at that server."""
+        return rabbitmqctl(*arguments)
 
     @property
     def title(self) -> str:
@@ -119,16 +135,16 @@ class Rabbitmq(Candidate):
         return RabbitmqBroker(
             **{
                 **dict(settings.DRAMATIQ_BROKER["OPTIONS"]),
-                "vhost": settings.MQ_VHOST,
+                **self.place,
                 "exchange": namespace,
-                "queue_type": self.name,
+                "queue_type": self.queue_type,
             }
         )
 
     def environment(self, namespace: str) -> dict[str, str]:
-        return {
+        return {f"MQ_{name.upper()}": str(value) for name, value in self.place.items()} | {
             "AIRY_BROKER": "rabbitmq",
-            "MQ_QUEUE_TYPE": self.name,
+            "MQ_QUEUE_TYPE": self.queue_type,
             "MQ_EXCHANGE": namespace,
             "MQ_QUEUE_PREFIX": f"{namespace}.",
         }
@@ -166,31 +182,56 @@ class Rabbitmq(Candidate):
 
     def break_connections(self) -> None:
         """Close every connection, the server's side."""
-        rabbitmqctl("close_all_connections", "--vhost", settings.MQ_VHOST, "a test")
+        self.control("close_all_connections", "--vhost", self.place["vhost"], "a test")
 
     def refuse_more_than(self, waiting: int, *, queue: str) -> None:
         """Let a queue refuse what exceeds a number of waiting messages."""
         definition = f'{{"max-length":{waiting},"overflow":"reject-publish"}}'
-        rabbitmqctl("set_policy", "-p", settings.MQ_VHOST, "--apply-to", "queues", "refusing", f"^{queue}$", definition)
+        at = ("-p", self.place["vhost"], "--apply-to", "queues")
+        self.control("set_policy", *at, "refusing", f"^{queue}$", definition)
 
     def refuse_nothing(self) -> None:
         """Take that back."""
-        rabbitmqctl("clear_policy", "-p", settings.MQ_VHOST, "refusing")
+        self.control("clear_policy", "-p", self.place["vhost"], "refusing")
 
+
+class Rabbitmq4(Rabbitmq):
+    """One type of queues of RabbitMQ 4, on a server that the run starts for itself."""
+
+    needs = (*Rabbitmq.needs, pytest.mark.slow, pytest.mark.timeout(1800))
+    server = "rabbitmq4"
+
+    def __init__(self, queue_type: str, *, features: Features) -> None:
+        super().__init__(queue_type, features=features)
+        self.name = f"rabbitmq4_{queue_type}"
+        self._server: Server | None = None
+
+    @property
+    def title(self) -> str:
+        return f"RabbitMQ 4 {self.queue_type}"
+
+    def use(self, server: Server) -> None:
+        self._server = server
+
+    @property
+    def place(self) -> dict[str, Any]:
+        assert self._server is not None
+        return {"host": "127.0.0.1", "port": self._server.port, "user": "guest", "password": "guest", "vhost": "/"}
+
+    def control(self, *arguments: str) -> str:
+        assert self._server is not None
+        return self._server.control(*arguments)
+
+
+#: What the two types of RabbitMQ's queues promise.
+CLASSIC = Features(persistent=True, competing=True, ordered=True, priorities=True, ahead=10, foreign=True, server=True)
+QUORUM = replace(CLASSIC, priorities=False)  # RabbitMQ has none there before 4.3
 
 CANDIDATES: tuple[Candidate, ...] = (
     Embedded(),
     Directory(),
-    Rabbitmq(
-        "classic",
-        features=Features(
-            persistent=True, competing=True, ordered=True, priorities=True, ahead=10, foreign=True, server=True
-        ),
-    ),
-    Rabbitmq(
-        "quorum",  # RabbitMQ has no priorities there before 4.3
-        features=Features(
-            persistent=True, competing=True, ordered=True, priorities=False, ahead=10, foreign=True, server=True
-        ),
-    ),
+    Rabbitmq("classic", features=CLASSIC),
+    Rabbitmq("quorum", features=QUORUM),
+    Rabbitmq4("classic", features=CLASSIC),
+    Rabbitmq4("quorum", features=QUORUM),
 )

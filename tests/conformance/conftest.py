@@ -15,8 +15,8 @@ from tests.conformance.case import Case
 @pytest.fixture(params=[pytest.param(one, id=one.name, marks=one.needs) for one in CANDIDATES])
 def candidate(request: pytest.FixtureRequest, transactional_db: None) -> Candidate:
     """A broker under test."""
-    if request.param.features.server:
-        request.getfixturevalue("vhost")
+    if request.param.server:
+        request.param.use(request.getfixturevalue(request.param.server))
     return request.param
 
 

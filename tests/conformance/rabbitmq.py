@@ -5,10 +5,20 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 import dramatiq
 import pika
 from django.conf import settings
+
+
+class Server(Protocol):
+    """A RabbitMQ of the run's own: guest's, on 127.0.0.1."""
+
+    port: int
+
+    def control(self, *arguments: str) -> str:
+        """`rabbitmqctl`. Raises RuntimeError with its words."""
 
 
 def rabbitmqctl(*arguments: str) -> str:

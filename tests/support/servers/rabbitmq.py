@@ -11,43 +11,40 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.servers.place import Place
 from tests.support.servers.ports import answers, free_port
-from tests.support.servers.process import ServerMissingError, ServerProcess
+from tests.support.servers.process import ServerProcess
 
-
-def programs() -> Path:
-    """The folder of RabbitMQ's own scripts: a distribution's wrappers change the user and the home.
-
-    Raises ServerMissingError.
-    """
-    wrapper = shutil.which("rabbitmq-server")
-    candidates = sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin"))
-    if wrapper:
-        candidates.append(Path(wrapper).resolve().parent)
-    for folder in candidates:
-        if (folder / "rabbitmq-server").exists() and (folder / "rabbitmqctl").exists():
-            return folder
-    raise ServerMissingError("no rabbitmq-server on this machine")
+#: The secret that nodes of one cluster share.
+COOKIE = "airy_test"
 
 
 class Node:
     """One RabbitMQ node with its own name, ports, port mapper and folders, and this advanced.config."""
 
-    def __init__(self, folder: Path, *, configuration: str = "[].") -> None:
-        self._sbin = programs()
-        self._folder = folder
+    def __init__(
+        self, folder: Path, *, configuration: str = "[].", place: Place | None = None, beside: Node | None = None
+    ) -> None:
+        """place: where its programs are, by default this machine. beside: a node to share the port mapper with, as a
+        cluster's nodes must."""
+        self._place = place or Place()
+        self._sbin = self._place.rabbitmq_programs()
         self.port = free_port()
-        self._mapper_port = free_port()
-        self._name = f"airy_test_{self.port}@localhost"
-        folder.mkdir(parents=True)
-        (folder / "plugins").write_text("[].\n")
-        (folder / "environment").touch()
-        (folder / "advanced.config").write_text(configuration)
+        self._mapper_port = beside._mapper_port if beside else free_port()
+        self.name = f"airy_test_{self.port}@localhost"
+        self._folder = self._place.folder(folder, name=f"airy_test_{self.port}")
+        self._folder.mkdir(parents=True)
+        (self._folder / "plugins").write_text("[].\n")
+        (self._folder / "environment").touch()
+        (self._folder / "advanced.config").write_text(configuration)
+        (self._folder / ".erlang.cookie").write_text(COOKIE)
+        (self._folder / ".erlang.cookie").chmod(0o400)
+        folder = self._place.inside(self._folder)
         # A node that is killed and started again must not wait for its own name to be forgotten.
         self._environment = {
             "HOME": str(folder),
             "ERL_EPMD_PORT": str(self._mapper_port),
-            "RABBITMQ_NODENAME": self._name,
+            "RABBITMQ_NODENAME": self.name,
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(self.port),
             "RABBITMQ_DIST_PORT": str(free_port()),
@@ -60,17 +57,19 @@ class Node:
             "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "advanced.config"),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+sbwt none +sbwtdcpu none +sbwtdio none",
         }
-        mapper = shutil.which("epmd") or "epmd"
-        self._mapper = ServerProcess(
-            (mapper, "-port", str(self._mapper_port), "-address", "127.0.0.1"), log=folder / "epmd.log"
-        )
-        self._mapper.wait_until(lambda: answers(self._mapper_port))
+        self._mapper: ServerProcess | None = None
+        if beside is None:
+            mapper = ("epmd", "-port", str(self._mapper_port), "-address", "127.0.0.1")
+            self._mapper = ServerProcess(self._place.command(*mapper), log=self._folder / "epmd.log")
+            self._mapper.wait_until(lambda: answers(self._mapper_port))
         self._process: ServerProcess | None = None
 
     def start(self) -> None:
         """Start it and wait until it takes connections."""
         self._process = ServerProcess(
-            (str(self._sbin / "rabbitmq-server"),), log=self._folder / "node.log", environment=self._environment
+            self._place.command(str(self._sbin / "rabbitmq-server")),
+            log=self._folder / "node.log",
+            environment=self._environment,
         )
         self._process.wait_until(lambda: answers(self.port))
 
@@ -100,11 +99,17 @@ class Node:
 
     def control(self, *arguments: str) -> str:
         """`rabbitmqctl`, on this node. Raises RuntimeError with its words."""
-        command = (str(self._sbin / "rabbitmqctl"), "-q", "-n", self._name, *arguments)
+        command = self._place.command(str(self._sbin / "rabbitmqctl"), "-q", "-n", self.name, *arguments)
         done = subprocess.run(command, env=os.environ | self._environment, capture_output=True, text=True, timeout=60)
         if done.returncode:
             raise RuntimeError(f"rabbitmqctl {' '.join(arguments)}: {done.stdout}{done.stderr}")
         return done.stdout
+
+    def join(self, other: Node) -> None:
+        """Become a node of the other's cluster, and lose what it held."""
+        self.control("stop_app")
+        self.control("join_cluster", other.name)
+        self.control("start_app")
 
     def close_connections(self) -> None:
         """Close every client's connection."""
@@ -120,15 +125,20 @@ class Node:
             self.control("set_vm_memory_high_watermark", "0.6")
 
     def end(self) -> None:
-        """End it and its port mapper."""
+        """End it and its port mapper; nothing is left in another system's folder."""
         self.kill()
-        self._mapper.kill()
+        if self._mapper is not None:
+            self._mapper.kill()
+        if self._place.root is not None:
+            shutil.rmtree(self._folder)
 
 
 @contextmanager
-def running_node(folder: Path, *, configuration: str = "[].") -> Iterator[Node]:
+def running_node(
+    folder: Path, *, configuration: str = "[].", place: Place | None = None, beside: Node | None = None
+) -> Iterator[Node]:
     """A started node, ended on leaving. Raises ServerMissingError."""
-    node = Node(folder, configuration=configuration)
+    node = Node(folder, configuration=configuration, place=place, beside=beside)
     try:
         node.start()
         yield node
