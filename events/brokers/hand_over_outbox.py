@@ -23,7 +23,8 @@ from ..inbox.retry import UNKNOWN_SUBSCRIBER, dead_letter
 from ..outbox.messages import OutboxRow
 from ..outbox.models import OutboxMessage
 from ..subscription import interested_in, subscriptions
-from .contract import DUE_ROWS_PER_PASS, ROWS_PER_PASS, GivenUpError
+from .contract import BYTES_PER_PASS, DUE_ROWS_PER_PASS, ROWS_PER_PASS, GivenUpError
+from .dangling import DanglingRows
 
 if TYPE_CHECKING:
     from .embedded import EmbeddedBroker
@@ -56,6 +57,7 @@ class EmbeddedCourier:
         self._go_on = go_on
         self.seconds_until_due: float | None = None
         self.drained = False
+        self._dangling = DanglingRows()
         claimed = {ClaimedRow(*row) for row in OutboxMessage.objects.in_flight()}
         #: Rows that were claimed by a process that died: each may be what killed it.
         self._redelivered = {row.pk for row in claimed - broker.claimed}
@@ -63,17 +65,18 @@ class EmbeddedCourier:
             OutboxMessage.objects.filter(pk__in=orphans[start : start + ROWS_PER_PASS]).update(claimed=False, due=None)
 
     def carry(self) -> int:
+        buried = self._dangling.search(ROWS_PER_PASS) if self._go_on() else 0
         self.seconds_until_due = OutboxMessage.objects.seconds_until_due()
         some_due = self.seconds_until_due is not None and self.seconds_until_due <= 0
         some_new = OutboxMessage.objects.new().exists()
         self.drained = not (some_due or some_new or self._broker.has_settled() or any(self._receivers()))
         if self.drained:
-            return 0
+            return buried
         with committed(using=router.db_for_write(OutboxMessage)):
             # On SQLite no other relay can begin a term from here on until the commit.
             if not self._go_on():
                 raise GivenUpError("told not to go on")
-            moved = delete_settled(self._broker)
+            moved = buried + delete_settled(self._broker)
             if some_due:
                 moved += self._take_up_due(DUE_ROWS_PER_PASS if some_new else ROWS_PER_PASS)
             moved += self._expand_new()
@@ -133,7 +136,8 @@ class EmbeddedCourier:
 
     def _claim(self, receiver: Receiver) -> list[ReceivedMessage]:
         waiting = OutboxMessage.objects.for_subscriber(receiver.subscriber)
-        rows = waiting.filter(priority__gte=receiver.least_priority)[: receiver.room].as_rows()
+        urgent = waiting.filter(priority__gte=receiver.least_priority)
+        rows = urgent.bounded(receiver.room, most_bytes=BYTES_PER_PASS).rows
         OutboxMessage.objects.filter(pk__in=[row.pk for row in rows]).update(claimed=True)
         return [self._message(row) for row in rows]
 

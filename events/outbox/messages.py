@@ -144,7 +144,8 @@ class OutboxQuerySet(PrimaryQuerySet["OutboxMessage"]):
             floors = len(since.floors) if since and since.floors else 0
             sql = next_batch_sql(table(self.model), self._log(), floors=floors)
             return self._ask(sql, without, size, most_bytes, since)
-        return self._bounded(self.new(), size, most_bytes, without)._replace(seconds_until_due=self.seconds_until_due())
+        batch = self.new().bounded(size, most_bytes=most_bytes, without=without)
+        return batch._replace(seconds_until_due=self.seconds_until_due())
 
     def due_batch(
         self, size: int, *, most_bytes: int = NO_LIMIT, without: Sequence[int] = (), since: Since | None = None
@@ -152,7 +153,7 @@ class OutboxQuerySet(PrimaryQuerySet["OutboxMessage"]):
         """The first rows whose time has come; the arguments are those of `next_batch`."""
         if connections[self.db].vendor == "postgresql":
             return self._ask(due_batch_sql(table(self.model), self._log()), without, size, most_bytes, since)
-        return self._bounded(self.due(), size, most_bytes, without)
+        return self.due().bounded(size, most_bytes=most_bytes, without=without)
 
     def _ask(self, sql: str, without: Sequence[int], size: int, most_bytes: int, since: Since | None) -> Batch:
         floors, due = since or (None, None)
@@ -182,12 +183,13 @@ class OutboxQuerySet(PrimaryQuerySet["OutboxMessage"]):
         complete = found < size and len(records) == found
         return Batch(rows, dangling, complete, None if seconds is None else float(seconds), now)
 
-    def _bounded(self, rows: OutboxQuerySet, size: int, most_bytes: int, without: Sequence[int]) -> Batch:
+    def bounded(self, size: int, *, most_bytes: int, without: Sequence[int] = ()) -> Batch:
+        """The first rows of this queryset; the arguments are those of `next_batch`."""
         log: Any = self.model._meta.get_field("event").related_model
         length = Length(Cast("data", models.TextField()))
         unknown = models.Subquery(log.objects.filter(event_id=models.OuterRef("event_id")).values(length=length)[:1])
         counted = models.Case(models.When(size__gt=0, then="size"), default=Coalesce(unknown, 0))
-        found = list(rows.exclude(pk__in=without).annotate(bytes=counted).values_list("pk", "bytes")[:size])
+        found = list(self.exclude(pk__in=without).annotate(bytes=counted).values_list("pk", "bytes")[:size])
         taken: list[int] = []
         before = 0
         for pk, its_bytes in found:
@@ -195,7 +197,7 @@ class OutboxQuerySet(PrimaryQuerySet["OutboxMessage"]):
                 break
             taken.append(pk)
             before += its_bytes
-        by_key = {row.pk: row for row in self.filter(pk__in=taken).as_rows()}
+        by_key = {row.pk: row for row in self.model.objects.using(self.db).filter(pk__in=taken).as_rows()}
         return Batch(
             rows=[by_key[pk] for pk in taken if pk in by_key],
             dangling=[pk for pk in taken if pk not in by_key],
