@@ -13,7 +13,7 @@ from ..db.commit import committed
 from ..inbox.retry import UNKNOWN_SUBSCRIBER, dead_letter
 from ..logger import get_logger
 from ..outbox.messages import OutboxRow
-from ..outbox.models import OutboxMessage
+from ..outbox.models import OutboxMessage, StoredEvent
 from ..outbox.reader import OutboxReader
 from ..signature import signed_headers
 from ..subscription import interested_in, queue_of, subscriptions
@@ -191,7 +191,9 @@ class PublishingCourier:
         """Note that a subscriber refuses. It is owed what was refused lately, when others were blamed alone."""
         if self._refusals.refused(name, why=why, singly=singly):
             missed = [row for row in self._refusals.charged_lately() if name in _wanting(row.envelope.topic)]
-            self._owe([(row, name) for row in missed])
+            there = StoredEvent.objects.filter(event_id__in=[row.event_id for row in missed])
+            known = set(there.values_list("event_id", flat=True))
+            self._owe([(row, name) for row in missed if row.event_id in known])
 
     def _put_off(self, rows: Iterable[OutboxRow], why: str, *, unless_first: bool = False) -> None:
         """Let rows wait until what refuses them is tried again."""
@@ -278,7 +280,7 @@ class PublishingCourier:
         return chosen
 
 
-#: The memory of this process.
+#: The memory of this process, for brokers that have none of their own.
 _memory = CourierMemory()
 
 

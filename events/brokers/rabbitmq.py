@@ -8,7 +8,7 @@ import socket
 import threading
 import uuid
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pika
 
@@ -25,6 +25,9 @@ from .amqp.refusals import in_words
 from .contract import ClaimError, Courier, EventBroker
 
 log = get_logger("events.rabbitmq")
+
+if TYPE_CHECKING:
+    from .publish_outbox import CourierMemory
 
 #: Levels of priority of a classic queue.
 MAX_PRIORITY = 10
@@ -64,6 +67,7 @@ class RabbitmqBroker(EventBroker):
             client_properties={"connection_name": "airy"},
         )
         self._questions = Questions()
+        self._memory: CourierMemory | None = None
         self._lock = threading.Lock()
         #: Known once it was claimed.
         self._installation: uuid.UUID | None = None
@@ -99,9 +103,12 @@ class RabbitmqBroker(EventBroker):
 
     def courier(self, go_on: Callable[[], bool] = lambda: True) -> Courier:
         from .amqp.courier import AnsweringCourier  # Django makes the broker before it has models.
+        from .publish_outbox import CourierMemory
+
+        self._memory = self._memory or CourierMemory()
 
         publisher = RabbitmqPublisher(self, go_on=go_on)
-        return AnsweringCourier(publisher, questions=self._questions, go_on=go_on)
+        return AnsweringCourier(publisher, questions=self._questions, go_on=go_on, memory=self._memory)
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> RabbitmqConsumer:
         subscription = self.subscriptions[queue_name]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pika
-from pika.exceptions import ChannelClosedByBroker
+from pika.exceptions import ChannelClosedByBroker, ChannelClosedByClient
 
 from ...envelope import CONTENT_TYPE
 from ...logger import get_logger
@@ -53,7 +53,9 @@ class RabbitmqPublisher:
         #: Why the broker takes no messages now, in its own words; empty when it takes them.
         self.blocked = ""
         self._connection: ManualConnection | None = None
+        #: The channel that is used, once it is open; and the last one that was asked for.
         self._channel: Any = None
+        self._newest_channel: Any = None
         self._error: BaseException | str | None = None
         #: Why the server closed the channel alone, because of one message.
         self._channel_error: ChannelClosedByBroker | None = None
@@ -89,6 +91,10 @@ class RabbitmqPublisher:
             self._publish(messages)
         except (PublishError, GivenUpError) as lost:
             error = lost
+        if self._refused and not self._open and self.connected:
+            # A channel remembers that a queue refuses; from quorum queues it does not always learn that this is over.
+            channel, self._channel = self._channel, None
+            channel.close()
         confirmed, refused, forbidden = self._confirmed, self._refused, self._forbidden
         self._confirmed, self._refused, self._forbidden = set(), set(), {}
         returned = self._returned & confirmed  # each of them is confirmed, too, later
@@ -250,7 +256,7 @@ class RabbitmqPublisher:
             self._give_up(self._error or "connection closed")
         self._channel, self._channel_error = None, None
         self._open.clear()
-        self._connection.channel(on_open_callback=self._on_channel)
+        self._newest_channel = self._connection.channel(on_open_callback=self._on_channel)
         self._run_until(lambda: self._channel is not None, what="a channel")
 
     def _declare_everything(self, connection: ManualConnection) -> None:
@@ -292,6 +298,8 @@ class RabbitmqPublisher:
         self._channel = channel
 
     def _on_channel_closed(self, channel: Any, error: BaseException) -> None:
+        if channel is not self._newest_channel or isinstance(error, ChannelClosedByClient):
+            return  # it was given up before
         about_one_message = isinstance(error, ChannelClosedByBroker) and error.reply_code != NOT_FOUND
         if about_one_message and channel is self._channel:
             self._channel_error = error

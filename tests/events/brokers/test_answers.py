@@ -39,7 +39,7 @@ def broker(vhost: str) -> Iterator[RabbitmqBroker]:
 def courier(
     broker: RabbitmqBroker, transactional_db: None, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[PublishingCourier]:
-    monkeypatch.setattr("events.brokers.publish_outbox._memory", CourierMemory())
+    monkeypatch.setattr(broker, "_memory", CourierMemory())
     monkeypatch.setattr(refusals, "LONGEST_PAUSE", 1.0)
     courier = broker.courier()
     yield courier

@@ -15,7 +15,7 @@ import pytest
 from django.db import transaction
 
 from events.brokers import publish_outbox, refusals
-from events.brokers.publish_outbox import CourierMemory, PublishingCourier
+from events.brokers.publish_outbox import PublishingCourier
 from events.brokers.rabbitmq import RabbitmqBroker
 from events.bus import emit, emit_many
 from events.models import OutboxMessage
@@ -41,7 +41,6 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch, transactional_db: None) -> None:
-    monkeypatch.setattr(publish_outbox, "_memory", CourierMemory())
     monkeypatch.setattr(refusals, "LONGEST_PAUSE", 1.0)
     monkeypatch.setattr(publish_outbox, "SILENT_AFTER", 3.0)
 
