@@ -15,7 +15,8 @@ from ..contract import Answers, GivenUpError, Outgoing
 from .calls import Calls
 from .connection import CONNECTION_ERRORS, ManualConnection
 from .declare import declare
-from .refusals import ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED, MismatchError, MissingError, in_words
+from .limits import Limits, Right, exchange_of, key_of
+from .refusals import NOT_FOUND, MismatchError, MissingError, in_words
 
 if TYPE_CHECKING:
     from ..rabbitmq import RabbitmqBroker
@@ -67,9 +68,7 @@ class RabbitmqPublisher:
         self._refused: set[str] = set()
         self._returned: set[str] = set()
         self._forbidden: dict[str, str] = {}
-        #: What this connection has learned: the size that was refused, and (exchange, routing key) → why.
-        self._too_large: int | None = None
-        self._no_right: dict[tuple[str, str], str] = {}
+        self._limits = Limits(broker)
         #: Queues that could not be made, and why, until that is told.
         self._missing: dict[str, str] = {}
 
@@ -130,34 +129,34 @@ class RabbitmqPublisher:
         self._connection.run_once(at_most=0)  # answers for earlier messages
         held: list[Outgoing] = []
         for part in _parts(messages):
-            part = [message for message in part if not self._is_too_large(message)]
-            held += (message for message in part if self._right_missing(message))
-            part = [message for message in part if not self._right_missing(message)]
+            large = {one.message_id: why for one in part if (why := self._limits.too_large(one))}
+            self._forbidden |= large
+            held += (one for one in part if self._limits.right_missing(one))
+            part = [one for one in part if one.message_id not in large and not self._limits.right_missing(one)]
             if not part or self._settled(part):
                 continue
             # One of them has ended the channel. Which one is found by publishing each alone.
             for message in part:
                 if not self._is_answered(message):
-                    if self._right_missing(message):
+                    if self._limits.right_missing(message):
                         held.append(message)
                     else:
                         self._publish_alone(message)
-        tried: set[tuple[str, str]] = set()
+        tried: set[Right] = set()
         for message in held:
-            missing = self._right_missing(message)
+            missing = self._limits.right_missing(message)
             if missing in tried:
-                self._forbidden[message.message_id] = self._no_right[missing]
+                self._forbidden[message.message_id] = self._limits.rights[missing]
             else:
-                tried.add(missing or ("", ""))
+                tried |= {missing} if missing else set()
                 self._publish_alone(message)
 
     def _publish_alone(self, message: Outgoing) -> None:
         if self._settled([message]):
-            if missing := self._right_missing(message):
-                del self._no_right[missing]
+            self._limits.taken(message)
             return
         assert self._channel_error is not None
-        why = self._why(message, self._channel_error)
+        why = self._limits.learn(message, self._channel_error)
         self._forbidden[message.message_id] = why
         log.error("RabbitMQ does not take an event", reason=why, bytes=len(message.body))
 
@@ -175,8 +174,8 @@ class RabbitmqPublisher:
             self._open[self._next_tag] = message.message_id
             self._next_tag += 1
             self._channel.basic_publish(
-                exchange=_exchange(message, self._broker),
-                routing_key=_key(message),
+                exchange=exchange_of(message, self._broker),
+                routing_key=key_of(message),
                 body=message.body,
                 properties=pika.BasicProperties(
                     content_type=CONTENT_TYPE,
@@ -192,37 +191,6 @@ class RabbitmqPublisher:
         one = message.message_id
         return one in self._confirmed or one in self._refused
 
-    def _is_too_large(self, message: Outgoing) -> bool:
-        if self._too_large is None or len(message.body) < self._too_large:
-            return False
-        self._forbidden[message.message_id] = _TOO_LARGE.format(size=len(message.body), words="as one before it")
-        return True
-
-    def _why(self, message: Outgoing, error: ChannelClosedByBroker) -> str:
-        where = f"exchange {exchange}" if (exchange := _exchange(message, self._broker)) else "the default exchange"
-        if error.reply_code == PRECONDITION_FAILED and "size" in error.reply_text:
-            self._too_large = min(self._too_large or len(message.body), len(message.body))
-            return _TOO_LARGE.format(size=len(message.body), words=error.reply_text)
-        why = f"not taken by {where} with routing key {_key(message)}: {error.reply_text}"
-        if error.reply_code == ACCESS_REFUSED:
-            user = self._broker.parameters.credentials.username
-            why = (
-                f"MQ_USER {user} may not write to {where} with routing key {_key(message)} ({error.reply_text}). Give "
-                "the right to write with rabbitmqctl set_permissions or set_topic_permissions. For a single queue it "
-                "is the right to write to amq.default"
-            )
-        # A right on topics is missed by one routing key; any other right by all messages to the exchange.
-        key = _key(message) if error.reply_code != ACCESS_REFUSED or "topic" in error.reply_text else ""
-        self._no_right[_exchange(message, self._broker), key] = why
-        return why
-
-    def _right_missing(self, message: Outgoing) -> tuple[str, str] | None:
-        """The entry of `_no_right` that says why this message is not taken."""
-        if not self._no_right:
-            return None
-        exchange = _exchange(message, self._broker)
-        return next((one for one in ((exchange, ""), (exchange, _key(message))) if one in self._no_right), None)
-
     def _ensure_open(self) -> None:
         if self.connected:
             return
@@ -234,8 +202,7 @@ class RabbitmqPublisher:
         self.close()
         self._error = None
         self.blocked = ""
-        self._too_large = None
-        self._no_right.clear()
+        self._limits = Limits(self._broker)
         self._connection = ManualConnection(
             self._broker.parameters_for("relay"),
             on_open_error_callback=lambda connection, error: self._fail(error),
@@ -376,12 +343,6 @@ class RabbitmqPublisher:
         raise PublishError(in_words(error, self._broker.parameters))
 
 
-_TOO_LARGE = (
-    "a message of {size:,} bytes is too large for RabbitMQ ({words}). Raise max_message_size in rabbitmq.conf and "
-    "restart it, or emit a key in place of the data"
-)
-
-
 def _parts(messages: Sequence[Outgoing]) -> Iterator[list[Outgoing]]:
     """The messages in their order; a large one is a part by itself."""
     part: list[Outgoing] = []
@@ -395,11 +356,3 @@ def _parts(messages: Sequence[Outgoing]) -> Iterator[list[Outgoing]]:
             part.append(message)
     if part:
         yield part
-
-
-def _exchange(message: Outgoing, broker: RabbitmqBroker) -> str:
-    return "" if message.queue else broker.exchange
-
-
-def _key(message: Outgoing) -> str:
-    return message.queue or message.topic
