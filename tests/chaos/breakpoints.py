@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from tests.support.servers.postgres import Cluster
 
@@ -55,8 +56,15 @@ class Breakpoint:
 
     def waiting_process(self) -> str | None:
         """The application name of a process that waits at it."""
+        return self._waiting("application_name")
+
+    def waiting_session(self) -> int | None:
+        """The server process of a session that waits at it."""
+        return self._waiting("pid")
+
+    def _waiting(self, column: str) -> Any:
         row = self._session.execute(
-            "SELECT application_name FROM pg_stat_activity JOIN pg_locks USING (pid)"
+            f"SELECT {column} FROM pg_stat_activity JOIN pg_locks USING (pid)"
             " WHERE locktype = 'advisory' AND objid = %s AND NOT granted ORDER BY application_name LIMIT 1",
             (LOCK,),
         ).fetchone()

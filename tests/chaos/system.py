@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -35,6 +35,8 @@ class System:
         self.restarts = 0
         #: On if the test does not wait the minutes after which the system takes a late delivery for a lost one.
         self.in_a_hurry = False
+        #: What the processes find in their environment beside what every system has.
+        self.environment: dict[str, str] = {}
         self._commands: dict[str, tuple[str, ...]] = {}
         #: The folder of the code that a process runs.
         self._codes: dict[str, Path] = {}
@@ -122,7 +124,7 @@ class System:
             self._running[name] = subprocess.Popen(
                 (sys.executable, *self._commands[name]),
                 cwd=self._codes[name],
-                env=os.environ | environment,
+                env=os.environ | environment | self.environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -142,16 +144,23 @@ class System:
             self.supervise()
             time.sleep(0.1)
 
-    def until_it_moves_on(self, *, within: float = 240.0) -> None:
-        """Wait until events emitted from now on are done by every subscriber. That is what recovery means."""
-        since = self.cluster.value("SELECT coalesce(max(sequence), 0) FROM events_storedevent")
+    def until_it_moves_on(
+        self, *, within: float = 240.0, names: Iterable[str] = TOPIC_OF, since: int | None = None
+    ) -> None:
+        """Wait until events emitted from now on are done by every subscriber. That is what recovery means.
+
+        names: the subscribers that count. since: the sequence after which events count.
+        """
+        wanted = list(names)
+        if since is None:
+            since = self.cluster.value("SELECT coalesce(max(sequence), 0) FROM events_storedevent")
         done = """
             SELECT count(*) FROM unnest(%s::text[]) AS name WHERE EXISTS (
                 SELECT FROM events_storedevent e JOIN events_delivery d USING (event_id)
                 WHERE e.sequence > %s AND d.subscriber = name AND d.state <> 'retrying')
         """
         self.until(
-            lambda: self.cluster.value(done, list(TOPIC_OF), since) == len(TOPIC_OF),
+            lambda: self.cluster.value(done, wanted, since) == len(wanted),
             what=f"events after {since} are done",
             within=within,
         )
@@ -166,6 +175,26 @@ class System:
             return bool(found)
 
         self.until(seek, what="a relay is active", within=60)
+        return found[0]
+
+    def relay_process(self) -> int:
+        """The process of the active relay."""
+        self.active_relay()
+        return int(self.cluster.value("SELECT holder FROM events_relayterm ORDER BY number DESC LIMIT 1").split()[1])
+
+    def worker_process(self, name: str) -> int:
+        """A process of the named workers that runs deliveries."""
+        beating = "SELECT pid FROM events_process WHERE kind = 'worker' AND beat_at > now() - interval '15 seconds'"
+        found: list[int] = []
+
+        def seek() -> bool:
+            for (process,) in self.cluster.ask(beating):
+                with suppress(ProcessLookupError):
+                    if os.getpgid(process) == self._running[name].pid:
+                        found.append(process)
+            return bool(found)
+
+        self.until(seek, what=f"{name} runs", within=60)
         return found[0]
 
     # Crash points ----------------------------------------------------------------------------------------------------
@@ -207,6 +236,10 @@ class System:
         except (RuntimeError, subprocess.TimeoutExpired) as error:
             queues = str(error)
         return f"log, outbox, of it due, deliveries, of them retrying: {tables}\n{queues}"
+
+    def logged(self, words: str) -> int:
+        """How many lines of all logs have these words."""
+        return sum(log.read_text(errors="replace").count(words) for log in self.folder.glob("*.log"))
 
     def logs(self, *, last: int = 2500) -> str:
         """The ends of the logs of all processes."""

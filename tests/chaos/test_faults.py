@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.chaos.audit import audit, committed_by_writers, still_open
-from tests.chaos.faults import FAULTS
+from tests.chaos.faults import FAULTS, LEFT_TO_THE_FULL_SIZE, OF_CLASSIC_QUEUES
 from tests.chaos.load.topics import TOPIC_OF
 from tests.chaos.report import Figures, Report
 from tests.chaos.system import System
@@ -19,9 +19,13 @@ pytestmark = [pytest.mark.postgres, pytest.mark.rabbitmq]
 SEED = 20_261_125
 
 
-def schedule(count: int) -> list[str]:
+#: The kinds of a run that nobody waits long for.
+QUICK = sorted(FAULTS.keys() - LEFT_TO_THE_FULL_SIZE)
+
+
+def schedule(count: int, kinds: Sequence[str]) -> list[str]:
     """So many faults: every kind once before any comes again, each time in another order."""
-    dice, kinds = random.Random(SEED), sorted(FAULTS)
+    dice = random.Random(SEED)
     rounds = -(-count // len(kinds))
     return [kind for _ in range(rounds) for kind in dice.sample(kinds, len(kinds))][:count]
 
@@ -64,19 +68,25 @@ def settle(system: System) -> None:
 
 
 @pytest.mark.parametrize(
-    ("faults", "rate", "events"),
+    ("queue_type", "faults", "rate", "events"),
     [
-        pytest.param(len(FAULTS), 20, 300, marks=pytest.mark.timeout(900)),
-        pytest.param(34, 120, 20_000, marks=[pytest.mark.slow, pytest.mark.timeout(3600)]),
+        pytest.param("classic", len(QUICK), 20, 300, marks=pytest.mark.timeout(900)),
+        pytest.param("quorum", len(QUICK), 20, 300, marks=[pytest.mark.slow, pytest.mark.timeout(1200)]),
+        pytest.param("classic", 56, 120, 30_000, marks=[pytest.mark.slow, pytest.mark.timeout(3600)]),
     ],
 )
-def test_no_fault_loses_or_doubles_an_effect(system: System, faults: int, rate: float, events: int) -> None:
-    kinds = schedule(faults)
+def test_no_fault_loses_or_doubles_an_effect(
+    system: System, queue_type: str, faults: int, rate: float, events: int
+) -> None:
+    kinds = schedule(faults, QUICK if faults == len(QUICK) else sorted(FAULTS))
+    kinds = [kind for kind in kinds if queue_type == "classic" or kind not in OF_CLASSIC_QUEUES]
+    system.environment["MQ_QUEUE_TYPE"] = queue_type
     system.in_a_hurry = events < 1_000
     started = time.monotonic()
     report = disturb(system, kinds, rate=rate, events=events)
     findings = audit(system, committed=committed_by_writers(system))
-    title = f"chaos: {len(kinds)} faults, seed {SEED}, {time.monotonic() - started:.0f} s, {system.restarts} restarts"
-    print(report.show(findings, title=title))  # noqa: T201
+    seconds = time.monotonic() - started
+    title = f"chaos, {queue_type}: {len(kinds)} faults, seed {SEED}, {seconds:.0f} s, {system.restarts} restarts"
+    print(report.show(findings, title=title), f"most attempts: {findings.most_attempts}", sep="\n")  # noqa: T201
     assert findings.wrong == []
     assert findings.events >= events

@@ -1,4 +1,5 @@
-"""Crash points: a file per step. The first process that reaches the step removes the file and is killed there."""
+"""Crash points: a file per step. The first process that reaches the step removes the file and is killed there. Moods on
+demand, and processes that hang, are files, too."""
 
 from __future__ import annotations
 
@@ -40,3 +41,27 @@ def counted(folder: Path, name: str) -> int:
     """What was counted so far."""
     file = folder / f"{name}.count"
     return file.stat().st_size if file.exists() else 0
+
+
+def wanted_mood(folder: Path, mood: str) -> Path:
+    """The file that asks the writers for an event of this mood; who takes the wish removes it."""
+    return folder / f"{mood}.wanted"
+
+
+def first_to_hang(number: int) -> bool:
+    """Whether this run of an event is its first, and is to hang; then a file names the process."""
+    folder = os.environ.get(FOLDER)
+    if folder is None:
+        return False
+    try:
+        with open(Path(folder) / f"hanging_{number}", "x") as file:
+            file.write(str(os.getpid()))
+    except FileExistsError:
+        return False
+    return True
+
+
+def hanging(folder: Path) -> dict[int, int]:
+    """The processes that hang, or did, by the number of the event."""
+    files = (file for file in folder.glob("hanging_*") if file.stat().st_size)
+    return {int(file.name.removeprefix("hanging_")): int(file.read_text()) for file in files}

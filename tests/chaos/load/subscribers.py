@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 
 from django.db import transaction
 from django.db.models import F
 
 from events.bus import PermanentFailure, emit, subscriber
-from tests.chaos.load.crash_points import count_up, crash_if_set
+from tests.chaos.load.crash_points import count_up, crash_if_set, first_to_hang
 from tests.chaos.load.events import Echoed, Struck
 from tests.chaos.load.topics import ECHO_EVERY
 from tests.effects.models import Account, Effect
@@ -45,7 +46,8 @@ def tallied(event: Struck) -> None:
 
 @subscriber(Struck, **RETRIES)
 def moody(event: Struck) -> None:
-    """Fails as the event's mood says: some times, for ever, at once for good, or with its whole process."""
+    """Fails as the event's mood says: some times, for ever, at once for good, with its whole process, or never
+    ends in the first run."""
     Effect.objects.create(subscriber="load.moody", number=event.number, attempt=event.meta.attempt)
     match event.mood:
         case "once" if event.meta.attempt < 2:
@@ -59,6 +61,8 @@ def moody(event: Struck) -> None:
         case "killer":
             count_up(f"killer_{event.number}", 1)
             os.kill(os.getpid(), signal.SIGKILL)
+        case "stuck" if first_to_hang(event.number):
+            re.match(r"(a+)+$", "a" * 40 + "!")  # holds the interpreter's lock for hours
 
 
 @subscriber(Echoed, group=1)

@@ -23,6 +23,10 @@ WINDOW = 30
 SLOWEST = ("load.alone", "load.own_transactions")
 #: Most events are calm; of a thousand, so many have another mood.
 MOODS = {"once": 20, "twice": 10, "poison": 2, "hopeless": 2}
+#: Moods that a fault asks for.
+ON_DEMAND = ("stuck", "large")
+#: Characters of an event of the mood "large": hardly any event may have more.
+LARGE = 3_999_000
 
 
 def main(number: int, rate: float, folder: Path) -> None:
@@ -30,6 +34,7 @@ def main(number: int, rate: float, folder: Path) -> None:
     from django.db import DatabaseError, connection, transaction
 
     from events.bus import emit
+    from tests.chaos.load.crash_points import wanted_mood
     from tests.chaos.load.events import Struck
     from tests.chaos.load.topics import ECHO_EVERY
     from tests.effects.models import Effect
@@ -62,11 +67,13 @@ def main(number: int, rate: float, folder: Path) -> None:
                 count = dice.choice((1, 1, 1, 2, 5, 20))
                 numbers = [number * APART + position + offset for offset in range(count)]
                 position += count
+                asked_for = [mood for mood in ON_DEMAND if wanted_mood(folder, mood).exists()]
+                wanted = [mood + "x" * LARGE if mood == "large" else mood for mood in asked_for[:count]]
                 with transaction.atomic():
                     for one in numbers:
                         Effect.objects.create(subscriber="writer", number=one)
                         emit(
-                            Struck(clock=one % 50, number=one, mood=dice.choice(moods)),
+                            Struck(clock=one % 50, number=one, mood=wanted.pop() if wanted else dice.choice(moods)),
                             priority=dice.choice((0, 0, 0, 0, 0, 5)),
                         )
                     if dice.random() < 0.05:
@@ -78,6 +85,8 @@ def main(number: int, rate: float, folder: Path) -> None:
                 connection.close()
                 time.sleep(0.05)
                 continue
+            for mood in asked_for[:count]:
+                wanted_mood(folder, mood).unlink(missing_ok=True)
             committed.writelines(f"{one}\n" for one in numbers)
             committed.flush()
             under_way.extend(one for one in numbers if one % ECHO_EVERY == 0)

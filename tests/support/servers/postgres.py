@@ -94,6 +94,17 @@ class Cluster:
             of,
         )
 
+    @contextmanager
+    def read_only(self) -> Iterator[None]:
+        """Let every transaction that begins inside be read-only, also in sessions that are open."""
+        self.ask("ALTER SYSTEM SET default_transaction_read_only = on")
+        self.ask("SELECT pg_reload_conf()")
+        try:
+            yield
+        finally:
+            self.ask("ALTER SYSTEM RESET default_transaction_read_only")
+            self.ask("SELECT pg_reload_conf()")
+
     def _control(self, *arguments: str) -> None:
         self._run("pg_ctl", "-D", str(self._folder / "data"), "-w", "-t", "60", *arguments)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -123,6 +124,30 @@ class Node:
             yield
         finally:
             self.control("set_vm_memory_high_watermark", "0.6")
+
+    @contextmanager
+    def full(self, queue: str) -> Iterator[None]:
+        """Let a queue refuse every message."""
+        limit = '{"max-length": 0, "overflow": "reject-publish"}'
+        self.control("set_policy", "--apply-to", "queues", "full", f"^{re.escape(queue)}$", limit)
+        try:
+            yield
+        finally:
+            self.control("clear_policy", "full")
+
+    @contextmanager
+    def limited(self, *, connections: int) -> Iterator[None]:
+        """Take no further connection beyond so many; those that are open stay."""
+        self.control("set_vhost_limits", f'{{"max-connections": {connections}}}')
+        try:
+            yield
+        finally:
+            self.control("clear_vhost_limits")
+
+    def take_at_most(self, size: int) -> None:
+        """Refuse messages of more bytes. Connections are closed: an open channel keeps what it began with."""
+        self.control("eval", f"application:set_env(rabbit, max_message_size, {size}).")
+        self.close_connections()
 
     def end(self) -> None:
         """End it and its port mapper; nothing is left in another system's folder."""
