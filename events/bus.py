@@ -2,16 +2,19 @@
 
 from .event import Event, Meta
 from .event_source import EventSource
+from .outbox.continuation import ContinuationError, continue_with
 from .outbox.emit import EmitOutsideTransactionError, emit, emit_many, suppressed
 from .subscription import PermanentFailure, RetryAfter, subscriber
 
 __all__ = [
+    "ContinuationError",
     "EmitOutsideTransactionError",
     "Event",
     "EventSource",
     "Meta",
     "PermanentFailure",
     "RetryAfter",
+    "continue_with",
     "emit",
     "emit_many",
     "subscriber",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from events.bus import emit, emit_many, subscriber
+from events.bus import continue_with, emit, emit_many, subscriber
 from feeds.counts import counting
 from feeds.counts.counts import Counts
 from feeds.counts.targets import CountTarget, EntityKey, find_targets
@@ -57,7 +57,7 @@ def fan_out_post(event: PostPublished | PostUpdated | FanoutContinued) -> None:
     after = event.after_follower_id if isinstance(event, FanoutContinued) else 0
     to_trim, last = fanout.fan_out(event.post_id, after=after)
     if last is not None:
-        emit(FanoutContinued(post_id=event.post_id, author_id=event.author_id, after_follower_id=last))
+        continue_with(FanoutContinued(post_id=event.post_id, author_id=event.author_id, after_follower_id=last))
     if to_trim:
         emit(FeedsGrown(post_id=event.post_id, reader_ids=to_trim))
 
@@ -74,7 +74,7 @@ def retract_post(event: PostDeleted | RetractionContinued) -> None:
     after = event.after_reader_id if isinstance(event, RetractionContinued) else 0
     last = removal.remove_post(event.post_id, after=after)
     if last is not None:
-        emit(RetractionContinued(post_id=event.post_id, author_id=event.author_id, after_reader_id=last))
+        continue_with(RetractionContinued(post_id=event.post_id, author_id=event.author_id, after_reader_id=last))
 
 
 @subscriber(UserFollowed, batch=100, replayable=True)

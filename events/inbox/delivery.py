@@ -20,7 +20,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from django.db import Error, OperationalError, router
 from dramatiq.middleware import Interrupt, TimeLimitExceeded
@@ -34,6 +34,7 @@ from ..envelope import NewerVersionError, UndecodableError
 from ..errors import summary
 from ..event import Event
 from ..logger import get_logger
+from ..outbox.continuation import delivering
 from ..outbox.emit import current_event
 from ..pace import OverBudgetError, Stopwatch
 from ..pool import get_pool
@@ -295,7 +296,7 @@ def _run_together(
         calls = [events] if subscription.batch and events else [[event] for event in events]
         place, stopwatch = len(transaction.connection.run_on_commit), Stopwatch(subscription.pace)
         for number, given in enumerate(calls, start=1):
-            _call(subscription, given, guard)
+            _call(subscription, given, guard, connection=transaction.connection)
             # Before the next one: what it wrote outside of the transaction would stay.
             transaction.check()
             if not transaction.nested:
@@ -320,11 +321,13 @@ def _run_in_its_own_transactions(
                 Delivery.objects.record_done([key], attempts=attempts)
 
 
-def _call(subscription: Subscription, events: list[Event], guard: Guard) -> None:
+def _call(subscription: Subscription, events: list[Event], guard: Guard, *, connection: Any = None) -> None:
+    """connection: that of the delivery's transaction, if it has one."""
     cause = events[0].meta if len(events) == 1 else None
     token, started = current_event.set(cause), time.monotonic()
     try:
-        subscription.call(events, guard=guard)
+        with delivering(subscription, events, connection):
+            subscription.call(events, guard=guard)
     except TimeLimitExceeded as interrupt:
         raise TimeLimitError(subscription) from interrupt
     except OperationalError as error:

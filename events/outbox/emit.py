@@ -16,7 +16,7 @@ from ..event import Event, Meta
 from ..event_source import changing
 from ..loading import is_loading
 from ..logger import get_logger
-from .log import LogLine
+from .log import ONLY, LogLine
 from .models import StoredEvent
 from .round_trip import as_json, subject_of
 
@@ -67,15 +67,12 @@ def emit_many(
         events = list(events)
         log.debug("not emitted while a fixture is loaded", events=len(events))
         return [uuid7() for _ in events]
-    _require_transaction()
-    if type(priority) is not int or not 0 <= priority <= 9:
-        raise ValueError(f"priority must be a whole number from 0 (normal) to 9 (first); it is {priority!r}")
-    if delay is not None and (not isinstance(delay, dt.timedelta) or delay < dt.timedelta(0)):
-        raise ValueError(f"delay must be a timedelta of zero or more; it is {delay!r}")
+    require_transaction()
+    require_in_range(priority, delay)
     events = list(events)
     causes = [one.meta for one in cause] if isinstance(cause, Sequence) else [_cause(cause)] * len(events)
     suppressed, now, ours = _suppressed.get(), dt.datetime.now(dt.UTC), source()
-    lines = [_line(event, meta, now, suppressed, ours) for event, meta in zip(events, causes, strict=True)]
+    lines = [line_of(event, meta, now, suppressed, ours) for event, meta in zip(events, causes, strict=True)]
     StoredEvent.objects.append(lines, priority=priority, delay=delay)
     return [line.event_id for line in lines]
 
@@ -84,10 +81,12 @@ def emit_many(
 def suppressed(reason: str) -> Iterator[None]:
     """Log the events that are emitted inside, with the reason, and deliver them to no subscriber.
 
-    Raises ValueError for an empty reason; 200 characters of it are kept.
+    Raises ValueError for an empty reason, or one with the mark of `continue_with`; 200 characters of it are kept.
     """
     if not reason:
         raise ValueError("suppressed() needs a reason: it is stored in the log with each event")
+    if reason.startswith(ONLY):
+        raise ValueError(f"suppressed({reason!r}): a reason must not begin with {ONLY!r}, the mark of continue_with()")
     token = _suppressed.set(reason[:200])
     try:
         yield
@@ -95,11 +94,25 @@ def suppressed(reason: str) -> Iterator[None]:
         _suppressed.reset(token)
 
 
+def is_suppressed() -> bool:
+    """Whether this code runs inside of suppressed()."""
+    return bool(_suppressed.get())
+
+
 def _cause(cause: Event | None) -> Meta | None:
     return cause.meta if cause is not None else current_event.get()
 
 
-def _line(event: Event, cause: Meta | None, now: dt.datetime, reason: str, ours: str) -> LogLine:
+def require_in_range(priority: int, delay: dt.timedelta | None) -> None:
+    """Raise ValueError for a priority or delay out of range."""
+    if type(priority) is not int or not 0 <= priority <= 9:
+        raise ValueError(f"priority must be a whole number from 0 (normal) to 9 (first); it is {priority!r}")
+    if delay is not None and (not isinstance(delay, dt.timedelta) or delay < dt.timedelta(0)):
+        raise ValueError(f"delay must be a timedelta of zero or more; it is {delay!r}")
+
+
+def line_of(event: Event, cause: Meta | None, now: dt.datetime, reason: str, ours: str) -> LogLine:
+    """The line of the log for a new event. reason: why it is suppressed. Raises as `emit` does."""
     if not isinstance(event, Event):
         raise TypeError(f"emit() takes an event, an instance of a subclass of Event, not {event!r}")
     if not event.topic:
@@ -120,7 +133,8 @@ def _line(event: Event, cause: Meta | None, now: dt.datetime, reason: str, ours:
     )
 
 
-def _require_transaction() -> None:
+def require_transaction() -> None:
+    """Raise EmitOutsideTransactionError unless what is written now commits with the change that it reports."""
     events = router.db_for_write(StoredEvent)
     change = changing.get()
     if change is not None and change[1] != events:

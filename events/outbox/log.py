@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 import uuid
 from collections.abc import Sequence
@@ -24,6 +25,19 @@ if TYPE_CHECKING:
 LOG_COLUMNS = (
     "event_id, topic, version, source, subject, time, data, correlation_id, causation_id, traceparent, suppressed"
 )
+#: With this the log marks an event that is for one subscriber alone, in the column of what is suppressed: to all others
+#: it is just that.
+ONLY = "→ "
+MARK_LENGTH = 200
+
+
+def only_for(subscriber: str) -> str:
+    """The mark of an event that is for this subscriber alone. Of a name that does not fit, a digest stands for the
+    end."""
+    mark = ONLY + subscriber
+    if len(mark) <= MARK_LENGTH:
+        return mark
+    return f"{mark[: MARK_LENGTH - 33]}~{hashlib.sha256(subscriber.encode()).hexdigest()[:32]}"
 
 
 class LogLine(NamedTuple):
@@ -64,6 +78,10 @@ class StoredEventQuerySet(PrimaryQuerySet["StoredEvent"]):
         )
         for part in parts(lines, rows_at_most=chunk, size=lambda line: len(line.data)):
             write(connection, tables, part, priority, delay)
+
+    def owed_to(self, subscriber: str) -> StoredEventQuerySet:
+        """Without the events that were suppressed, and without those for another subscriber alone."""
+        return self.filter(suppressed__in=("", only_for(subscriber)))
 
     def newest(self) -> int:
         """The end of the log: the highest sequence number, 0 in an empty log."""

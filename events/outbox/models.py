@@ -24,6 +24,7 @@ class StoredEvent(PrimaryModel):
     correlation_id = models.UUIDField(_("correlation"))
     causation_id = models.UUIDField(_("cause"), null=True, blank=True)
     traceparent = models.CharField(_("trace"), max_length=55, blank=True)
+    #: Why nobody gets it; or, with the mark of `only_for`, who alone does.
     suppressed = models.CharField(_("suppressed because"), max_length=200, blank=True)
     priority = models.PositiveSmallIntegerField(_("priority"), default=0, db_default=0)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.db.models import Count, Q
 
 from ..inbox.models import Delivery
+from ..outbox.log import ONLY, only_for
 from ..outbox.models import StoredEvent
 from ..topics import matches
 from .models import Subscription
@@ -37,15 +38,20 @@ def backlogs() -> list[Backlog]:
             dead=Count("id", filter=Q(state="dead")),
         )
     }
-    topics_since: dict[int, Counter[str]] = {}
+    #: For each start of a subscription the events per topic and mark of what is for one subscriber alone.
+    since_then: dict[int, Counter[tuple[str, str]]] = {}
     for since in {row.since for row in rows}:
-        counted = (
-            StoredEvent.objects.filter(sequence__gt=since, suppressed="").values("topic").annotate(n=Count("sequence"))
-        )
-        topics_since[since] = Counter({line["topic"]: line["n"] for line in counted.order_by()})
+        delivered = StoredEvent.objects.filter(Q(suppressed="") | Q(suppressed__startswith=ONLY), sequence__gt=since)
+        counted = delivered.values("topic", "suppressed").annotate(n=Count("sequence"))
+        since_then[since] = Counter({(line["topic"], line["suppressed"]): line["n"] for line in counted.order_by()})
     result = []
     for row in rows:
-        wanted = sum(n for topic, n in topics_since[row.since].items() if any(matches(p, topic) for p in row.patterns))
+        marks = ("", only_for(row.name))
+        wanted = sum(
+            n
+            for (topic, mark), n in since_then[row.since].items()
+            if mark in marks and any(matches(p, topic) for p in row.patterns)
+        )
         seen = deliveries.get(row.name, {"final": 0, "retrying": 0, "dead": 0})
         result.append(Backlog(row.name, max(0, wanted - seen["final"]), seen["retrying"], seen["dead"]))
     return result

@@ -170,7 +170,7 @@ class SubscriberCheck:
         """For each priority, the latest event in a part of the log that was done before `patience`."""
         deliveries = Delivery.objects.filter(event_id=OuterRef("event_id"), subscriber=self._row.name, run=0)
         lines = (
-            _part_of_log(self._filter.topics(), lower, upper)
+            _part_of_log(self._row.name, self._filter.topics(), lower, upper)
             .alias(done_at=Subquery(deliveries.filter(state="done").values("at")[:1]))
             .filter(done_at__lte=self._before)
         )
@@ -231,8 +231,8 @@ class SubscriberCheck:
         )
 
 
-def _part_of_log(topics: Sequence[str], lower: int, upper: int) -> QuerySet[StoredEvent]:
-    return StoredEvent.objects.filter(sequence__gt=lower, sequence__lte=upper, suppressed="", topic__in=topics)
+def _part_of_log(name: str, topics: Sequence[str], lower: int, upper: int) -> QuerySet[StoredEvent]:
+    return StoredEvent.objects.owed_to(name).filter(sequence__gt=lower, sequence__lte=upper, topic__in=topics)
 
 
 def _without_outcome(name: str, topics: Sequence[str], lower: int, upper: int) -> list[StoredEvent]:
@@ -241,7 +241,7 @@ def _without_outcome(name: str, topics: Sequence[str], lower: int, upper: int) -
     A subquery per line: it uses the index of the inbox, however large the inbox is.
     """
     deliveries = Delivery.objects.filter(event_id=OuterRef("event_id"), subscriber=name, run=0)
-    lines = _part_of_log(topics, lower, upper).alias(
+    lines = _part_of_log(name, topics, lower, upper).alias(
         outcome=Coalesce(Subquery(deliveries.values("state")[:1]), Value("retrying"))
     )
     return list(lines.filter(outcome="retrying").order_by("sequence").defer("data"))

@@ -24,12 +24,13 @@ from difflib import get_close_matches
 
 import dramatiq
 from django.db import connections, router
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from ..brokers.contract import EventBroker
 from ..db.commit import committed
 from ..db.dialect import DeliveryKey, database_now
 from ..inbox.models import Delivery
+from ..outbox.log import ONLY, only_for
 from ..outbox.models import OutboxMessage, StoredEvent
 from ..subscription import Subscription, subscriptions
 from ..topics import matches
@@ -105,7 +106,8 @@ def events_for(
     """The events of the log that a subscriber wants and that fit every given filter, in order.
 
     topic: a topic or pattern. since, until: when they were emitted (from, before). from_sequence, to_sequence: their
-    numbers in the log, both included. suppressed: include events that were emitted suppressed.
+    numbers in the log, both included. suppressed: include events that were emitted suppressed, and the chunks of this
+    subscriber's long work; without, the first event of the work leads to new ones.
 
     Raises ReplayRefusedError for a subscriber that is not declared and for a topic that it does not want.
     """
@@ -118,7 +120,9 @@ def events_for(
             f"{', '.join(subscription.patterns)}. Its topics in the log: {', '.join(wanted) or 'none'}."
         )
     events = StoredEvent.objects.filter(topic__in=topics)
-    if not suppressed:
+    if suppressed:
+        events = events.exclude(Q(suppressed__startswith=ONLY) & ~Q(suppressed=only_for(name)))
+    else:
         events = events.filter(suppressed="")
     if subject:
         events = events.filter(subject=subject)

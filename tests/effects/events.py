@@ -22,3 +22,13 @@ class Knocked(Event, topic="gate.knocked", version=1, subject="gate/{number}"):
     """Someone knocked at a gate that a test keeps."""
 
     number: int
+
+
+class Walked(Event, topic="walk.walked", version=1, subject="walk/{number}"):
+    """The walk with this number came to the step `at`, of so many `steps`. `seconds`: how long a step takes."""
+
+    number: int
+    steps: int
+    at: int = 0
+    seconds: float = 0.0
+    mood: str = "calm"

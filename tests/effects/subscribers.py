@@ -3,14 +3,15 @@
 import os
 import re
 import signal
+import time
 
 from django.db import connection
 from django.db.models.signals import post_save
 from django.dispatch import receiver
 
-from events.bus import PermanentFailure, RetryAfter, emit, subscriber
+from events.bus import PermanentFailure, RetryAfter, continue_with, emit, subscriber
 from tests.chaos.load.crash_points import count_up
-from tests.effects.events import BalanceChanged, Knocked, Rang
+from tests.effects.events import BalanceChanged, Knocked, Rang, Walked
 from tests.effects.models import Account, Effect
 
 #: Moods that make `moody` fail, and how.
@@ -67,6 +68,23 @@ def stand_before_the_gate(event: Knocked) -> None:
         cursor.execute(
             "INSERT INTO effects_stay (number, began, ended) VALUES (%s, %s, clock_timestamp())", [event.number, began]
         )
+
+
+@subscriber(Walked, min_backoff=50, max_backoff=200, replayable=True)
+def walk(event: Walked) -> None:
+    """Long work: one step of it in each delivery. In the mood "stumble" the third step fails twice."""
+    Effect.objects.create(subscriber=f"walk_{event.number}", number=event.at, attempt=event.meta.attempt)
+    time.sleep(event.seconds)  # the work
+    if event.mood == "stumble" and event.at == 2 and event.meta.attempt < 3:
+        raise ValueError("stumbled")
+    if event.at + 1 < event.steps:
+        continue_with(event.model_copy(update={"at": event.at + 1}))
+
+
+@subscriber("walk.*")
+def see_walks(event: Walked) -> None:
+    """Wants the same topic as the long work, and none of its steps."""
+    Effect.objects.create(subscriber=f"seen_{event.number}", number=event.at)
 
 
 @receiver(post_save, sender=Account)

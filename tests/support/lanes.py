@@ -17,6 +17,7 @@ SECONDS = {
     "chaos/test_embedded": 20,
     "chaos/": 15,
     "events/relay/test_restart": 15,
+    "events/worker/test_long_work": 15,
     "browser/": 4,
     "node": 15,
     "manage": 10,
