@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from tests.chaos.breakpoints import STEPS, set_breakpoint
-from tests.chaos.load.crash_points import hanging, wanted_mood
+from tests.chaos.load.crash_points import HANG, crash_point, hanging, wanted_mood
 from tests.chaos.repair import repair
 from tests.chaos.system import System
 
@@ -118,15 +118,16 @@ def hold_the_interpreter(system: System) -> None:
     """A subscriber keeps the interpreter's lock: no other thread of the process runs, until an operator kills it."""
     for name in ("first", "second"):
         system.worker_process(name)
-    earlier = hanging(system.folder)
+    found = hanging(system.folder)
+    found.unlink(missing_ok=True)
+    crash_point(system.folder, HANG).touch()
     _order(system, "stuck")
-    system.until(lambda: len(hanging(system.folder)) > len(earlier), what="a subscriber hangs")
-    sequence = "SELECT min(sequence) FROM events_storedevent WHERE (data->>'number')::int = ANY(%s)"
-    stuck = list(hanging(system.folder).keys() - earlier.keys())
-    system.until_it_moves_on(names=INDEPENDENT, since=system.cluster.value(sequence, stuck))
+    system.until(found.exists, what="a subscriber hangs")
+    process, number = map(int, found.read_text().split())
+    sequence = "SELECT sequence FROM events_storedevent WHERE topic = 'clock.struck' AND (data->>'number')::int = %s"
+    system.until_it_moves_on(names=INDEPENDENT, since=system.cluster.value(sequence, number))
     _for_a_while(system)
-    for number in stuck:
-        os.kill(hanging(system.folder)[number], signal.SIGKILL)
+    os.kill(process, signal.SIGKILL)
 
 
 @fault("everything killed at once")

@@ -8,6 +8,8 @@ import signal
 from pathlib import Path
 
 FOLDER = "AIRY_CHAOS_FOLDER"
+#: The step at which a subscriber hangs and does not crash.
+HANG = "hang"
 
 
 def crash_if_set(step: str) -> None:
@@ -48,20 +50,22 @@ def wanted_mood(folder: Path, mood: str) -> Path:
     return folder / f"{mood}.wanted"
 
 
-def first_to_hang(number: int) -> bool:
-    """Whether this run of an event is its first, and is to hang; then a file names the process."""
+def hangs(number: int) -> bool:
+    """Whether this run of an event is to hang; then a file names the process and the event. One run does for each time
+    that it is asked for."""
     folder = os.environ.get(FOLDER)
     if folder is None:
         return False
     try:
-        with open(Path(folder) / f"hanging_{number}", "x") as file:
-            file.write(str(os.getpid()))
-    except FileExistsError:
+        os.unlink(crash_point(Path(folder), HANG))
+    except FileNotFoundError:
         return False
+    written = Path(folder) / f"hanging.{os.getpid()}"
+    written.write_text(f"{os.getpid()} {number}")
+    written.rename(hanging(Path(folder)))
     return True
 
 
-def hanging(folder: Path) -> dict[int, int]:
-    """The processes that hang, or did, by the number of the event."""
-    files = (file for file in folder.glob("hanging_*") if file.stat().st_size)
-    return {int(file.name.removeprefix("hanging_")): int(file.read_text()) for file in files}
+def hanging(folder: Path) -> Path:
+    """The file that names the process that hangs and the number of its event."""
+    return folder / "hanging"

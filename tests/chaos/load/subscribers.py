@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import F
 
 from events.bus import PermanentFailure, emit, subscriber
-from tests.chaos.load.crash_points import count_up, crash_if_set, first_to_hang
+from tests.chaos.load.crash_points import count_up, crash_if_set, hangs
 from tests.chaos.load.events import Echoed, Struck
 from tests.chaos.load.topics import ECHO_EVERY
 from tests.effects.models import Account, Effect
@@ -46,8 +46,8 @@ def tallied(event: Struck) -> None:
 
 @subscriber(Struck, **RETRIES)
 def moody(event: Struck) -> None:
-    """Fails as the event's mood says: some times, for ever, at once for good, with its whole process, or never
-    ends in the first run."""
+    """Fails as the event's mood says: some times, for ever, at once for good, with its whole process, or hangs
+    for hours."""
     Effect.objects.create(subscriber="load.moody", number=event.number, attempt=event.meta.attempt)
     match event.mood:
         case "once" if event.meta.attempt < 2:
@@ -61,7 +61,7 @@ def moody(event: Struck) -> None:
         case "killer":
             count_up(f"killer_{event.number}", 1)
             os.kill(os.getpid(), signal.SIGKILL)
-        case "stuck" if first_to_hang(event.number):
+        case "stuck" if hangs(event.number):
             re.match(r"(a+)+$", "a" * 40 + "!")  # holds the interpreter's lock for hours
 
 
