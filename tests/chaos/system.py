@@ -30,8 +30,6 @@ class System:
         self.folder = folder
         self.cluster = cluster
         self.node = node
-        #: The type of the queues; set it before anything runs.
-        self.queue_type = "classic"
         self.restarts = 0
         #: On if the test does not wait the minutes after which the system takes a late delivery for a lost one.
         self.in_a_hurry = False
@@ -114,7 +112,6 @@ class System:
             "MQ_USER": "guest",
             "MQ_PASSWORD": "guest",
             "MQ_VHOST": "/",
-            "MQ_QUEUE_TYPE": self.queue_type,
             "REDIS_URL": "",
             "LOG_LEVEL": "WARNING",
             "PGAPPNAME": "writer" if name.startswith("writer") else name,

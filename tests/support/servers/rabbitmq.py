@@ -146,7 +146,9 @@ class Node:
 
     def take_at_most(self, size: int) -> None:
         """Refuse messages of more bytes. Connections are closed: an open channel keeps what it began with."""
-        self.control("eval", f"application:set_env(rabbit, max_message_size, {size}).")
+        # RabbitMQ 4 reads it from a term that it has set on its start.
+        set_both = "application:set_env(rabbit, max_message_size, {0}), persistent_term:put(max_message_size, {0})."
+        self.control("eval", set_both.format(size))
         self.close_connections()
 
     def end(self) -> None:
