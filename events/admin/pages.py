@@ -1,4 +1,5 @@
-"""Pages: the event log, the outbox, the inbox, dead letters, subscriptions, the watchlist and the processes."""
+"""Pages: the event log, the outbox, the inbox, dead letters, subscriptions, the watchlist, the processes, the terms of
+the relay and the installation."""
 
 from __future__ import annotations
 
@@ -25,10 +26,11 @@ from django_dramatiq.admin import Task
 
 from ..inbox.models import Attempt, DeadLetter, Delivery
 from ..outbox.models import OutboxMessage, StoredEvent
+from ..relay.models import RelayTerm
 from ..repair.backlog import backlogs
 from ..repair.dead_letters import discard, requeue
 from ..repair.models import Straggler, Subscription
-from ..worker.models import Process
+from ..worker.models import Installation, Process
 from .pool_bar import TOTALS, figures, pool_bar
 
 #: Up to 1,000 dead letters of one action get an entry of their own in the admin's log.
@@ -256,6 +258,23 @@ class StragglerAdmin(ReadOnlyAdmin):
     list_display = ["event_id", "subscriber", "run", "owed_at", "checked_at", "healed"]
     search_fields = ["=event_id", "=subscriber"]
     ordering = ["-id"]
+
+
+@admin.register(RelayTerm)
+class RelayTermAdmin(ReadOnlyAdmin):
+    """Which relay was active, and when. The highest number is the term that counts."""
+
+    list_display = ["number", "holder", "started_at", "expires_at"]
+    ordering = ["-number"]
+    search_fields = ["holder"]
+
+
+@admin.register(Installation)
+class InstallationAdmin(ReadOnlyAdmin):
+    """The identity that the broker is marked with."""
+
+    list_display = ["installation_id"]
+    search_fields = ["=installation_id"]
 
 
 @admin.register(Process)
