@@ -19,6 +19,8 @@ import django
 APART = 10_000_000
 #: Echoes that one writer waits for at most: each comes after an event and has ECHO_EVERY - 1 more before it.
 WINDOW = 30
+#: Seconds that it waits for one of them: a frozen worker may hold it, and the others need events meanwhile.
+PATIENCE = 10.0
 #: The subscribers that take longest: what they have done, all have done or will soon.
 SLOWEST = ("load.alone", "load.own_transactions")
 #: Most events are calm; of a thousand, so many have another mood.
@@ -50,13 +52,17 @@ def main(number: int, rate: float, folder: Path) -> None:
     moods = [mood for mood, share in MOODS.items() for _ in range(share)]
     moods += ["calm"] * (1000 - len(moods))
     position, started = 0, time.monotonic()
-    under_way: deque[int] = deque()
+    #: (number, when it was written).
+    under_way: deque[tuple[int, float]] = deque()
     done = Effect.objects.filter(subscriber__in=SLOWEST)
 
     def have_room() -> bool:
-        while len(under_way) > WINDOW and done.filter(number=under_way[0]).count() == len(SLOWEST):
+        while len(under_way) > WINDOW:
+            first, written = under_way[0]
+            if time.monotonic() < written + PATIENCE and done.filter(number=first).count() < len(SLOWEST):
+                return False
             under_way.popleft()
-        return len(under_way) <= WINDOW
+        return True
 
     with (folder / f"writer_{number}.committed").open("a") as committed:
         while not stopped:
@@ -89,7 +95,7 @@ def main(number: int, rate: float, folder: Path) -> None:
                 wanted_mood(folder, mood).unlink(missing_ok=True)
             committed.writelines(f"{one}\n" for one in numbers)
             committed.flush()
-            under_way.extend(one for one in numbers if one % ECHO_EVERY == 0)
+            under_way.extend((one, time.monotonic()) for one in numbers if one % ECHO_EVERY == 0)
             time.sleep(max(0.0, started + position / rate - time.monotonic()))
             if started + position / rate < time.monotonic() - 5:
                 started = time.monotonic() - position / rate  # no rush after an outage
