@@ -17,6 +17,7 @@ thread free.
 
 from __future__ import annotations
 
+import random
 import sys
 import threading
 import time
@@ -40,6 +41,8 @@ log = get_logger("events.delivery")
 SLOW = 0.5
 #: Seconds after which a thread does not go on with a group: the rest of it waits for its turn again.
 LONGEST_GROUP = 2.0
+#: Seconds until a subscriber is tried again that runs elsewhere as often as it may, on average.
+NO_PLACE_PAUSE = 0.2
 #: The weight of the latest group in an average.
 WEIGHT = 0.3
 #: Seconds for which a slow subscriber that was refused is remembered as waiting.
@@ -253,10 +256,10 @@ class SubscriberShare:
         with self._lock:
             self._breaker.failed()
 
-    def hold(self, seconds: float) -> None:
-        """Hand out nothing for so long: the subscriber runs elsewhere as often as it may."""
+    def has_no_place(self) -> None:
+        """The subscriber runs as often as it may in all processes: hand out nothing for a while."""
         with self._lock:
-            self._not_before = time.monotonic() + seconds
+            self._not_before = time.monotonic() + NO_PLACE_PAUSE * random.uniform(0.5, 1.5)
 
     # For the worker's threads.
 

@@ -18,6 +18,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -45,6 +46,7 @@ from .message import ReceivedMessage
 from .models import Delivery
 from .proof import proven
 from .seal import DeliverySeal
+from .total import NoPlaceError, own_place, take_place
 
 log = get_logger("events.delivery")
 
@@ -79,6 +81,9 @@ class Share(Protocol):
     def failed(self) -> None:
         """A message failed, and the subscriber may be the cause."""
 
+    def has_no_place(self) -> None:
+        """The subscriber runs as often as it may in all processes."""
+
 
 class WholeShare:
     """The share of a subscriber that may always go on."""
@@ -93,6 +98,9 @@ class WholeShare:
         pass
 
     def failed(self) -> None:
+        pass
+
+    def has_no_place(self) -> None:
         pass
 
 
@@ -181,13 +189,20 @@ def _process(
             except OverBudgetError as error:
                 log.info("group cut into parts", subscriber=subscription.name, events=size, reason=str(error))
                 continue
+            except NoPlaceError:
+                share.has_no_place()
+                break
             if done:
                 share.succeeded()
                 del waiting[:size]
             else:
                 alone = size
             continue
-        failure = _run_alone(subscription, waiting[0], guard, ending)
+        try:
+            failure = _run_alone(subscription, waiting[0], guard, ending)
+        except NoPlaceError:
+            share.has_no_place()
+            break
         if failure is None:
             share.succeeded()
         else:
@@ -222,7 +237,7 @@ def _is_group_done(
     started = time.monotonic()
     try:
         _run_together(subscription, messages, guard=guard)
-    except OverBudgetError:
+    except (OverBudgetError, NoPlaceError):
         raise
     except BaseException as error:  # whatever it was: each message runs again alone, and that is recorded
         if _is_interrupt(error):
@@ -235,6 +250,16 @@ def _is_group_done(
 
 
 def _run_alone(
+    subscription: Subscription, message: ReceivedMessage, guard: Guard, ending: threading.Event
+) -> Failure | None:
+    if not message.redelivered:
+        return _run_until_its_outcome(subscription, message, guard, ending)
+    # Its attempt is counted in a transaction of its own: no place, no attempt.
+    with own_place(subscription):
+        return _run_until_its_outcome(subscription, message, guard, ending)
+
+
+def _run_until_its_outcome(
     subscription: Subscription, message: ReceivedMessage, guard: Guard, ending: threading.Event
 ) -> Failure | None:
     key = key_of(subscription, message)
@@ -251,9 +276,10 @@ def _run_alone(
                     return None
                 if (begun := attempt - message.attempt) >= limit:
                     raise ExhaustedError(f"started alone {begun} times without an outcome: it kills its worker")
-            run = partial(_run_together, subscription, (message,), guard=guard, attempt=attempt)
+            has_place = message.redelivered
+            run = partial(_run_together, subscription, (message,), guard=guard, attempt=attempt, has_place=has_place)
             retry_deadlocks(run)
-        except StillRunningError:
+        except (StillRunningError, NoPlaceError):
             raise
         except BaseException as error:  # a subscriber may raise anything, even SystemExit; it is recorded
             if _is_interrupt(error):
@@ -281,16 +307,27 @@ def _begin_attempt(key: DeliveryKey, *, attempt: int, limit: int) -> int | None:
 
 @clean_sessions()
 def _run_together(
-    subscription: Subscription, messages: Sequence[ReceivedMessage], *, guard: Guard, attempt: int | None = None
+    subscription: Subscription,
+    messages: Sequence[ReceivedMessage],
+    *,
+    guard: Guard,
+    attempt: int | None = None,
+    has_place: bool = False,
 ) -> None:
-    """One transaction: the inbox rows, then the function on each event whose row was not final."""
+    """One transaction: the inbox rows, then the function on each event whose row was not final.
+
+    has_place: whether the caller holds one of the subscriber's places.
+    """
     by_key = {key_of(subscription, message): message for message in messages}
     attempts = {key: attempt or message.attempt for key, message in by_key.items()}
     if not subscription.atomic:
-        _run_in_its_own_transactions(subscription, by_key, attempts, guard)
+        with nullcontext() if has_place else own_place(subscription):
+            _run_in_its_own_transactions(subscription, by_key, attempts, guard)
         return
     using = router.db_for_write(Delivery)
     with committed(using=using, seal=DeliverySeal(Delivery)) as transaction:
+        if not has_place:
+            take_place(using, subscription)
         recorded = Delivery.objects.record_done(by_key, attempts=attempts, time_limit=subscription.time_limit)
         events = [_event_of(message, attempts[key]) for key, message in by_key.items() if key in recorded]
         calls = [events] if subscription.batch and events else [[event] for event in events]

@@ -1,10 +1,12 @@
 """Share: a subscriber that is slow or fails leaves the threads of a worker to the others."""
 
 import threading
+import time
 from collections.abc import Iterator
 
 import dramatiq
 import pytest
+from django.db import connection
 
 from events.bus import PermanentFailure
 from events.models import Attempt, Delivery
@@ -90,6 +92,47 @@ def test_a_failing_subscriber_is_tried_less_often_and_what_waits_keeps_its_attem
         assert sum(line["event"].startswith("tried less often") for line in lines) == 1
     at_once = Delivery.objects.filter(subscriber=listener.name, state="done", attempts=1)
     case.eventually(lambda: at_once.count() >= len(ids) - Attempt.objects.count())
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_the_total_holds_over_several_workers_and_costs_no_attempt(case: Case, atomic: bool) -> None:
+    case.requires("competing")
+    counting, running, most = threading.Lock(), 0, 0
+
+    def note(event: Noted) -> None:
+        nonlocal running, most
+        with counting:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.02)
+        with counting:
+            running -= 1
+
+    listener = case.subscriber(does=note, atomic=atomic, group=1, concurrency_total=2)
+    ids = case.emit(case.notes_of(40))
+    for _ in range(2):
+        case.worker_until_the_end(threads=8)
+    case.expect(listener, ids)
+    # On SQLite a transaction waits for the other before it runs, and the total holds within a worker.
+    assert most <= (2 if connection.vendor == "postgresql" else 4)
+    assert not Delivery.objects.exclude(attempts=1).exists()
+
+
+def test_redelivered_messages_obey_the_total(case: Case) -> None:
+    case.requires("server")
+    gate = Gate()
+    listener = case.subscriber(does=gate.pass_through, group=1, concurrency_total=1)
+    case.worker_until_the_end(threads=4)
+    ids = case.emit(case.notes_of(6))
+    case.eventually(lambda: len(gate.standing) == 1)
+    case.candidate.break_connections()  # now the others are redelivered, and the first one still runs
+    for _ in range(2):
+        case.worker_until_the_end(threads=4)
+    case.eventually(lambda: case.counts().again > 0)
+    assert len(gate.standing) == 1
+    gate.open.set()
+    case.expect(listener, ids)
+    assert not Delivery.objects.exclude(attempts__lte=2).exists()
 
 
 def test_events_that_no_retry_can_help_do_not_make_a_subscriber_fail(case: Case) -> None:
