@@ -8,6 +8,7 @@ SMALL = (
     ("benchmarks.pool", "--quick"),
     ("benchmarks.relay", "--rounds", "3", "--events", "1000", "--singles", "100"),
     ("benchmarks.drain", "--rounds", "3", "--events", "2000", "--only", "^(airy|dramatiq) (no-op|update|batch)$"),
+    ("benchmarks.starvation", "--rounds", "3", "--events", "2000", "--waiting", "1000"),
     ("benchmarks.latency", "--rounds", "2"),
     ("benchmarks.feeds", "--readers", "5000", "--users", "30000", "--followers", "5000", "--rounds", "5"),
     ("benchmarks.writers", "--rounds", "2", "--seconds", "2"),

@@ -1,5 +1,7 @@
 """Airy's events and subscribers."""
 
+import time
+
 from benchmarks.backlog.effects import clock, update
 from events.bus import Event, subscriber
 
@@ -14,6 +16,22 @@ class Ignored(Event, topic="backlog.ignored", subject="row/{number}"):
 
 class Counted(Event, topic="backlog.counted", subject="row/{number}"):
     """An event whose effect is one UPDATE."""
+
+    number: int
+    author_id: int
+    title: str
+
+
+class Slept(Event, topic="backlog.slept", subject="row/{number}"):
+    """An event whose subscriber sleeps."""
+
+    number: int
+    author_id: int
+    title: str
+
+
+class Failed(Event, topic="backlog.failed", subject="row/{number}"):
+    """An event whose subscriber fails."""
 
     number: int
     author_id: int
@@ -39,6 +57,18 @@ def count(event: Counted) -> None:
     """One UPDATE per event."""
     update(event.number)
     clock.count_effects()
+
+
+@subscriber(Slept)
+def sleep(event: Slept) -> None:
+    """20 s a call."""
+    time.sleep(20)
+
+
+@subscriber(Failed, max_retries=2)
+def fail(event: Failed) -> None:
+    """Every time, three times."""
+    raise ValueError("always")
 
 
 @subscriber(Batched, batch=200)

@@ -51,7 +51,9 @@ class System(ABC):
 class Airy(System):
     """Airy: events published by its relay, processed by a dramatiq worker on its broker."""
 
-    def __init__(self, event: str, subscriber: str, *, counts: bool = False) -> None:
+    def __init__(self, event: str, subscriber: str, *, counts: bool = False, beside: str | None = None) -> None:
+        """beside: another subscriber that works at the same time."""
+        self._beside = beside
         self._event = event
         self._subscriber = f"backlog.{subscriber}"
         self.counts = counts
@@ -79,7 +81,8 @@ class Airy(System):
         def all_done() -> bool:
             return Delivery.objects.filter(subscriber=self._subscriber, state="done").count() == clock.goal
 
-        return _run_worker(dramatiq.get_broker(), {queue_of(self._subscriber)}, until=all_done)
+        queues = {queue_of(self._subscriber)} | ({queue_of(f"backlog.{self._beside}")} if self._beside else set())
+        return _run_worker(dramatiq.get_broker(), queues, until=all_done, stop=not self._beside)
 
 
 class AiryRedelivered(Airy):
@@ -168,7 +171,7 @@ class DomainEvents(System):
         return time.perf_counter()
 
 
-def _run_worker(broker: Any, queues: set[str], *, until: Callable[[], bool]) -> float:
+def _run_worker(broker: Any, queues: set[str], *, until: Callable[[], bool], stop: bool = True) -> float:
     from dramatiq.worker import Worker
 
     broker.emit_after("process_boot")
@@ -181,7 +184,8 @@ def _run_worker(broker: Any, queues: set[str], *, until: Callable[[], bool]) -> 
     while not until():
         time.sleep(0.002)
     ended = time.perf_counter()
-    worker.stop(timeout=10_000)
+    if stop:
+        worker.stop(timeout=10_000)
     return ended
 
 
@@ -205,6 +209,17 @@ def reset_tables() -> None:
         cursor.execute(f"TRUNCATE {', '.join(tables)} CASCADE")
         cursor.execute("INSERT INTO backlog_row (id, count) SELECT n, 0 FROM generate_series(1, %s) n", [ROWS])
         cursor.execute("VACUUM ANALYZE")
+
+
+def delete_queues() -> None:
+    """Delete all queues of Airy, with what still waits in them."""
+    import dramatiq
+    import pika
+
+    broker = dramatiq.get_broker()
+    with pika.BlockingConnection(broker.parameters) as connection:
+        for queue in broker.subscriptions:
+            connection.channel().queue_delete(queue)
 
 
 def _is_written(table: str) -> bool:
