@@ -47,9 +47,8 @@ def test_a_slow_subscriber_occupies_half_of_the_threads_and_the_others_work_on(c
     more = case.emit(case.notes_of(60, start=60))
     case.wait_for_effects(other, 120)
     assert len(gate.standing) == 2
-    figures = busy_figures(4)
-    assert figures["busy"] == 2
-    assert {one["subscriber"] for one in figures["runs"]} == {slow.name}
+    case.eventually(lambda: {one["subscriber"] for one in busy_figures(4)["runs"]} == {slow.name})
+    assert busy_figures(4)["busy"] == 2
     gate.open.set()
     case.expect(slow, ids + more)
 
