@@ -1,10 +1,10 @@
 """Share: a subscriber that is slow or fails leaves the threads of a worker to the others."""
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
 
-import dramatiq
 import pytest
 from django.db import connection
 
@@ -13,8 +13,6 @@ from events.models import Attempt, Delivery
 from events.worker.busy import busy_figures
 from tests.conformance.case import PATIENCE, Case
 from tests.conformance.events import Noted
-from tests.support.broker_case import working
-from tests.support.logs import captured_logs
 
 
 class Gate:
@@ -66,29 +64,31 @@ def test_all_slow_subscribers_together_leave_one_thread_free(case: Case, gate: G
         case.expect(one, ids)
 
 
-def test_a_failing_subscriber_is_tried_less_often_and_what_waits_keeps_its_attempts(case: Case) -> None:
+def test_a_failing_subscriber_is_tried_less_often_and_what_waits_keeps_its_attempts(
+    case: Case, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "events.delivery")
     broken = threading.Event()
     broken.set()
-    calls: list[int] = []
 
     def fail(event: Noted) -> None:
-        calls.append(event.number)
         if broken.is_set():
             raise ValueError("broken")
 
+    def said(beginning: str) -> list[logging.LogRecord]:
+        return [record for record in caplog.records if str(record.msg).startswith(beginning)]
+
     listener = case.subscriber(does=fail, max_retries=50, min_backoff=300, max_backoff=3_600_000)
-    with captured_logs("events.delivery") as lines:
-        case.worker_until_the_end()
-        ids = case.emit(case.notes_of(100))
-        case.eventually(lambda: len(calls) >= 7)
-        first, *_ = [line for line in lines if line["event"].startswith("tried less often")]
-        assert first["event"].endswith("failures in a row, next try in 0.3 s")
-        assert first["subscriber"] == listener.name
-        # Groups that ran when it began to fail, and then one message after each pause.
-        assert Attempt.objects.count() < 20
-        broken.clear()
-        case.eventually(lambda: any(line["event"].startswith("tried as often as before") for line in lines))
-        assert sum(line["event"].startswith("tried less often") for line in lines) == 1
+    case.worker_until_the_end()
+    ids = case.emit(case.notes_of(100))
+    case.eventually(lambda: said("tried less often"))
+    case.eventually(lambda: Attempt.objects.count() >= 7)
+    # Groups that ran when it began to fail, and then one message after each pause.
+    assert Attempt.objects.count() < 20
+    broken.clear()
+    case.eventually(lambda: said("tried as often as before"))
+    (told,) = said("tried less often")
+    assert f"failures in a row, next try in 0.3 s subscriber={listener.name}" in told.msg
     at_once = Delivery.objects.filter(subscriber=listener.name, state="done", attempts=1)
     case.eventually(lambda: at_once.count() >= len(ids) - Attempt.objects.count())
 
@@ -142,10 +142,3 @@ def test_events_that_no_retry_can_help_do_not_make_a_subscriber_fail(case: Case)
     case.worker_until_the_end()
     case.emit(case.notes_of(30))
     case.wait_for(listener, 30)
-
-
-def test_a_worker_of_one_thread_is_warned_about() -> None:
-    broker = type(dramatiq.get_broker())()
-    with captured_logs("events.delivery") as lines, working(broker, threads=1):
-        pass
-    assert ["one thread" in line["event"] for line in lines if line["log_level"] == "warning"] == [True]

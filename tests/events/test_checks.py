@@ -13,7 +13,14 @@ from dramatiq.brokers.stub import StubBroker
 from events.brokers.contract import EventBroker
 from events.brokers.embedded import EmbeddedBroker
 from events.brokers.rabbitmq import RabbitmqBroker
-from events.checks import check_broker, check_command, check_one_database, check_signing_keys, check_time_limits
+from events.checks import (
+    check_broker,
+    check_command,
+    check_one_database,
+    check_signing_keys,
+    check_threads,
+    check_time_limits,
+)
 from tests.effects.models import Account
 from tests.support.broker_case import only
 
@@ -88,3 +95,10 @@ def test_a_model_in_another_database_than_its_events_is_warned_of() -> None:
         (warning,) = check_one_database()
     assert "Account is written to 'shopdb', events to 'default'" in warning.msg
     assert "router" in str(warning.hint)
+
+
+def test_one_thread_is_warned_about_where_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRAMATIQ_NTHREADS", "1")
+    assert [one.id for one in check_threads()] == ["events.W009"]
+    monkeypatch.setenv("DRAMATIQ_NTHREADS", "8")
+    assert check_threads() == []
