@@ -53,12 +53,17 @@ def test_the_server_s_code_decides(code: str, expected: bool) -> None:
 
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
-def test_a_session_that_was_ended_is_an_outage_at_the_first_statement_and_at_each_later_one(new_session: None) -> None:
-    end_session()
-    for _ in range(3):
-        error = raised(lambda: sql("SELECT 1"))
-        assert isinstance(error, OperationalError)
-        assert is_outage(error)
+def test_a_session_that_ends_in_a_transaction_is_an_outage_at_each_further_statement(new_session: None) -> None:
+    def go_on() -> None:
+        with transaction.atomic():
+            sql("SELECT 1")
+            end_session()
+            for _ in range(3):
+                error = raised(lambda: sql("SELECT 1"))
+                assert isinstance(error, OperationalError)
+                assert is_outage(error)
+
+    assert is_outage(raised(go_on))
 
 
 @pytest.mark.postgres

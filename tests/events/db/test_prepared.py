@@ -86,9 +86,9 @@ def test_an_error_of_the_function_is_djangos_and_leaves_the_connection_fit() -> 
 
 
 def test_a_session_that_was_ended_is_djangos_error_and_the_next_one_works() -> None:
-    with psycopg.connect(database_url(), autocommit=True) as other:
-        other.execute("SELECT pg_terminate_backend(%s, 10000)", [connection.connection.info.backend_pid])
     with pytest.raises(OperationalError), transaction.atomic():
+        with psycopg.connect(database_url(), autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(%s, 10000)", [connection.connection.info.backend_pid])
         call(connection, "pg_temp.echo", "a", "b")
     connection.close()
     with connection.cursor() as cursor:
