@@ -239,20 +239,20 @@ class OutboxQuerySet(PrimaryQuerySet["OutboxMessage"]):
 
         A row of another event is left alone: the table may have been restored, and its numbers begun anew.
         """
+        columns = ("pk", "event_id", "attempt", "due")
+
+        def was_sent(pk: int, event_id: uuid.UUID, attempt: int, due: dt.datetime | None) -> bool:
+            row = rows[pk]
+            return event_id == row.event_id and (not row.subscriber or (attempt, due) == (row.attempt, row.due))
+
         with committed(using=self.db):
-            there = {
-                pk: rows[pk]
-                for pk, event_id, attempt, due in self.filter(pk__in=rows).values_list(
-                    "pk", "event_id", "attempt", "due"
-                )
-                if event_id == rows[pk].event_id
-                and (not rows[pk].subscriber or (attempt, due) == (rows[pk].attempt, rows[pk].due))
-            }
             has_skip_locked = connections[self.db].features.has_select_for_update_skip_locked
-            free = self.filter(pk__in=there).order_by("pk").select_for_update(skip_locked=has_skip_locked)
-            deleted = list(free.values_list("pk", flat=True))
-            self._delete(deleted)
-        return {pk: row for pk, row in there.items() if pk not in set(deleted)}
+            # Compared under its lock: a row may be scheduled again until then.
+            free = self.filter(pk__in=rows).order_by("pk").select_for_update(skip_locked=has_skip_locked)
+            found = list(free.values_list(*columns))
+            self._delete([one[0] for one in found if was_sent(*one)])
+            held = self.filter(pk__in=rows.keys() - {pk for pk, *_ in found}).values_list(*columns)
+            return {one[0]: rows[one[0]] for one in held if was_sent(*one)}
 
     def _limit_waiting(self) -> None:
         """Wait for locks only shortly in this transaction: a former leader that hangs may hold rows."""

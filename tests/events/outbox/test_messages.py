@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import dramatiq
+import psycopg
 import pytest
 from django.db import connection, transaction
 from django.utils import timezone
@@ -15,9 +16,11 @@ from events.brokers.contract import ROWS_PER_PASS
 from events.brokers.embedded import EmbeddedBroker
 from events.brokers.hand_over_outbox import MAILBOX_CAPACITY, EmbeddedCourier
 from events.bus import emit
+from events.db.names import table
 from events.models import Delivery, OutboxMessage, StoredEvent
 from events.outbox.messages import Batch
 from events.subscription import subscriptions
+from tests.conformance.processes import database_url
 from tests.conformance.rabbitmq import remove_queues
 from tests.effects.events import Rang
 from tests.support.effects import ring
@@ -265,3 +268,21 @@ def test_fresh_rows_are_not_held_up_by_a_crowd_whose_time_has_come(broker: Embed
     assert not OutboxMessage.objects.new().exists()
     owed = {row.envelope.data["number"] for row in OutboxMessage.objects.filter(subscriber=MOODY).as_rows()}
     assert set(range(300)) <= owed
+
+
+@pytest.mark.postgres
+def test_a_row_that_is_scheduled_again_while_it_is_deleted_late_stays(transactional_db: None) -> None:
+    """A delivery fails just before the relay has the row's lock: the retry must not go with the row that was sent."""
+    (event_id,) = ring(1)
+    OutboxMessage.objects.create(event_id=event_id, subscriber=MOODY, due=timezone.now())
+    (sent,) = OutboxMessage.objects.due().as_rows()
+
+    def schedule_first(execute: Any, sql: str, parameters: Any, many: bool, context: Any) -> Any:
+        if "FOR UPDATE" in sql:
+            with psycopg.connect(database_url(), autocommit=True) as other:
+                other.execute(f"UPDATE {table(OutboxMessage)} SET attempt = 2 WHERE id = %s", [sent.pk])
+        return execute(sql, parameters, many, context)
+
+    with connection.execute_wrapper(schedule_first):
+        assert OutboxMessage.objects.remove_unlocked({sent.pk: sent}) == {}
+    assert OutboxMessage.objects.get(subscriber=MOODY).attempt == 2
