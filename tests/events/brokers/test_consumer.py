@@ -125,6 +125,7 @@ def test_a_lost_connection_is_tried_again_with_growing_pauses_and_one_line_each(
         deadline = time.monotonic() + 60
         while len(lines) < 4 and time.monotonic() < deadline:
             assert next(consumer) is None
+        consumer.close()
     pauses = [line["again_in"] for line in lines]
     assert [line["log_level"] for line in lines] == ["warning"] * 4
     assert not any("exc_info" in line for line in lines)
