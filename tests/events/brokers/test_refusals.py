@@ -7,6 +7,7 @@ import re
 import socket
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 from django.db import transaction
@@ -97,8 +98,8 @@ def test_without_the_right_to_configure_what_exists_is_used_and_what_is_missing_
     broker = our_broker(user=user, password="secret")
     with only(broker, leave_effect) as subscription:
         text = told(broker)
-        with captured_logs() as lines:
-            assert next(broker.consume(subscription.queue, timeout=100)) is None
+        with captured_logs() as lines, closing(broker.consume(subscription.queue, timeout=100)) as consumer:
+            assert next(consumer) is None
         for missing in (text, lines[0]["error"]):
             assert f"the exchange airy.events is not there, and user {user} may not make it" in missing or (
                 f"the queue {subscription.queue} is not there, and user {user} may not make it" in missing

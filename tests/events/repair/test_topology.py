@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -120,8 +121,8 @@ def test_a_queue_of_another_type_is_refused_in_words_with_the_cure(
         run("declare")
     with pytest.raises(MismatchError):
         declare(channel.connection.channel(), broker, list(subscriptions.values()))
-    with captured_logs() as lines:
-        assert next(broker.consume(subscriptions["effects.moody"].queue)) is None
+    with captured_logs() as lines, closing(broker.consume(subscriptions["effects.moody"].queue)) as consumer:
+        assert next(consumer) is None
     assert "MQ_QUEUE_PREFIX" in lines[0]["error"]
 
 
