@@ -9,6 +9,8 @@ import time
 
 #: Seconds that the events of a group may take in one transaction, together. One event alone has its time limit.
 BUDGET = 2.0
+#: Seconds for which events run one by one after their groups met in a deadlock: at first, at most.
+ALONE = (5.0, 60.0)
 
 
 class OverBudgetError(Exception):
@@ -20,11 +22,24 @@ class Pace:
 
     def __init__(self) -> None:
         self._seconds = 0.0
+        self._alone = self._alone_until = 0.0
 
     def fits(self, events: int) -> int:
         """How many of these events one transaction takes, 1 at least: half the budget, so that a group is rarely over
-        it. A subscriber that was never measured takes all."""
+        it. A subscriber that was never measured takes all. After a deadlock it takes one for a while."""
+        if time.monotonic() < self._alone_until:
+            return 1
         return events if self._seconds * events * 2 <= BUDGET else max(1, int(BUDGET / 2 / self._seconds))
+
+    def deadlocked(self) -> None:
+        """Groups of this subscriber waited for each other in a circle. That costs a second each time, however small the
+        groups are; events that lock one row each cannot meet so, one by one."""
+        now = time.monotonic()
+        if now < self._alone_until:
+            return  # these groups had begun before
+        again = now < self._alone_until + ALONE[1]
+        self._alone = min(2 * self._alone, ALONE[1]) if again else ALONE[0]
+        self._alone_until = now + self._alone
 
     def learn(self, seconds: float) -> None:
         """An event took this long: the pace slows down at once, and gains speed step by step."""

@@ -29,6 +29,7 @@ from dramatiq.middleware import Interrupt, TimeLimitExceeded
 from ..calling import Guard, unlimited
 from ..db.cleaning import clean_sessions
 from ..db.commit import committed, none_left_open
+from ..db.deadlocks import SQLSTATES as DEADLOCKS
 from ..db.deadlocks import retry_deadlocks, sqlstate
 from ..db.dialect import DeliveryKey
 from ..envelope import NewerVersionError, UndecodableError
@@ -243,6 +244,8 @@ def _is_group_done(
         if _is_interrupt(error):
             raise
         log.info("group rolled back", subscriber=subscription.name, events=len(messages), error=summary(error))
+        if isinstance(error, OperationalError) and sqlstate(error) in DEADLOCKS:
+            subscription.pace.deadlocked()
         Hold(subscription, ending).is_over(error)
         return False
     _log_done(subscription, messages, time.monotonic() - started)

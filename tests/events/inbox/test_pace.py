@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Callable
 
 import pytest
+from django.db import connection
 
 from events import pace
 from events.inbox.delivery import process
@@ -51,6 +53,36 @@ def test_a_fast_group_shares_one_transaction(monkeypatch: pytest.MonkeyPatch) ->
         for _ in range(3):
             process(subscription, [arrival(number) for number in range(50)])
     assert seen == {50, 100, 150}
+
+
+def test_after_a_deadlock_events_run_one_by_one_for_a_while_and_longer_each_time(
+    monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., None]
+) -> None:
+    monkeypatch.setattr(pace, "ALONE", (0.1, 0.4))
+    own, pauses = Pace(), []
+    for _ in range(3):
+        began = time.monotonic()
+        own.deadlocked()
+        own.deadlocked()  # another group of the same circle
+        assert own.fits(50) == 1
+        eventually(lambda: own.fits(50) == 50)
+        pauses.append(time.monotonic() - began)
+    assert [pause >= least for pause, least in zip(pauses, (0.1, 0.2, 0.4), strict=True)] == [True] * 3
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_after_a_deadlock_of_its_group_a_subscriber_takes_single_events() -> None:
+    def deadlock(event: Rang) -> None:
+        if subscription.pace.fits(50) > 1:
+            with connection.cursor() as cursor:
+                cursor.execute("DO $$ BEGIN RAISE EXCEPTION 'deadlock' USING ERRCODE = '40P01'; END $$")
+        Effect.objects.create(subscriber="deadlock", number=event.number)
+
+    with only(None, deadlock) as subscription:
+        process(subscription, [arrival(number) for number in range(5)])
+        assert subscription.pace.fits(50) == 1
+    assert sorted(Effect.objects.values_list("number", flat=True)) == list(range(5))
 
 
 def test_the_pace_slows_down_at_once_and_gains_speed_step_by_step() -> None:
