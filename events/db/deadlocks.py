@@ -28,10 +28,15 @@ def retry_deadlocks(transact: Callable[[], T]) -> T:
         try:
             return transact()
         except OperationalError as error:
-            if not retries_left or sqlstate(error) not in SQLSTATES:
+            if not retries_left or not is_deadlock(error):
                 raise
             time.sleep(random.uniform(*PAUSE))
     raise AssertionError("unreachable")
+
+
+def is_deadlock(error: BaseException) -> bool:
+    """Whether the database gave up a transaction that met others: the same transaction may succeed later."""
+    return isinstance(error, OperationalError) and sqlstate(error) in SQLSTATES
 
 
 def sqlstate(error: OperationalError) -> str | None:

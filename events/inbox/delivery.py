@@ -1,11 +1,10 @@
 """Delivery: received messages → subscriber, each with exactly one effect.
 
 1. A subscriber gets one message or a group of waiting messages, in one slot of the process's pool (`process`).
-2. A group runs in one transaction: the inbox rows first, then the function, then the commit (`_run_together`). A slow
-   subscriber's group is cut into parts, each with a transaction of its own (`pace.py`). Messages for which the
-   subscriber's share of the threads is used up go back without an attempt (`Share`).
-3. If anything in it fails, or the transaction is not committed for any other reason, all of it is rolled back, and each
-   message runs again alone (`_run_alone`). So a poison message takes no other message along.
+2. A group runs in one transaction: the inbox rows, the function, the commit (`_run_together`). A slow group is cut into
+   parts (`pace.py`); messages for which no thread is left go back without an attempt (`Share`).
+3. If anything in it fails or it is not committed, all is rolled back, and each message runs again alone
+   (`_run_alone`). So a poison message takes no other message along.
 4. A message that the broker marks as redelivered comes alone. Its attempt is counted before it runs, so a message that
    kills its worker ends as a dead letter (`begin_attempt` in `records.py`).
 5. An outage of the database costs no attempt: the messages are held until it is over (`hold.py`).
@@ -29,8 +28,7 @@ from dramatiq.middleware import Interrupt, TimeLimitExceeded
 from ..calling import Guard, unlimited
 from ..db.cleaning import clean_sessions
 from ..db.commit import committed, none_left_open
-from ..db.deadlocks import SQLSTATES as DEADLOCKS
-from ..db.deadlocks import retry_deadlocks, sqlstate
+from ..db.deadlocks import is_deadlock, retry_deadlocks, sqlstate
 from ..db.dialect import DeliveryKey
 from ..envelope import NewerVersionError, UndecodableError
 from ..errors import summary
@@ -244,7 +242,7 @@ def _is_group_done(
         if _is_interrupt(error):
             raise
         log.info("group rolled back", subscriber=subscription.name, events=len(messages), error=summary(error))
-        if isinstance(error, OperationalError) and sqlstate(error) in DEADLOCKS:
+        if is_deadlock(error):
             subscription.pace.deadlocked()
         Hold(subscription, ending).is_over(error)
         return False
