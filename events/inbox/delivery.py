@@ -7,8 +7,7 @@
    (`_run_alone`). So a poison message takes no other message along.
 4. A message that the broker marks as redelivered comes alone. Its attempt is counted before it runs, so a message that
    kills its worker ends as a dead letter (`begin_attempt` in `records.py`).
-5. An outage of the database costs no attempt: the messages are held until it is over (`hold.py`).
-6. Failures are raised together as DeliveryFailedError; `retry.py` records them.
+5. Failures are raised as DeliveryFailedError; `retry.py` records them. In an outage messages are held (`hold.py`).
 """
 
 from __future__ import annotations
