@@ -85,7 +85,7 @@ def prepare() -> None:
     from django.db import connection
 
     from benchmarks.vote_peers.vote_counts import CountedVote, VoteCounts
-    from events.brokers.rabbitmq import declare
+    from events.brokers.amqp.declare import declare
 
     with connection.schema_editor() as editor:
         editor.create_model(VoteCounts)
