@@ -38,7 +38,7 @@ class Pace:
         if now < self._alone_until:
             return  # these groups had begun before
         again = now < self._alone_until + ALONE[1]
-        self._alone = min(2 * self._alone, ALONE[1]) if again else ALONE[0]
+        self._alone = min(2 * self._alone, ALONE[1]) if again and self._alone else ALONE[0]
         self._alone_until = now + self._alone
 
     def learn(self, seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 Promise: one relay is active at a time, for as long as it makes progress, the others stand by; new rows are published in
 the order of commits per changed row.
-Runs in: a thread of each worker process, of `manage.py relay` and of `manage.py up`.
+Runs in: a process of its own under `rundramatiq`, and `manage.py relay`; a thread of `manage.py up` and of embedded
+workers.
 Writes: RelayTerm; the broker's courier deletes the outbox rows that were sent.
 """

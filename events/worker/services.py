@@ -29,7 +29,7 @@ log = get_logger("events.relay")
 HEARTBEAT_INTERVAL = 5.0
 #: Seconds from a heartbeat that was missed to the next one.
 SOON = 1.0
-#: Seconds between two searches for what the broker lost.
+#: Seconds between two searches for what is missing.
 RECONCILE_INTERVAL = 30.0
 #: Seconds that tasks in the pool get to finish when the worker ends.
 POOL_GRACE = 5.0

@@ -1,4 +1,4 @@
-"""`manage.py reconcile`: heal now what the broker lost."""
+"""`manage.py reconcile`: heal now what is missing or late."""
 
 import datetime as dt
 import time
