@@ -14,8 +14,15 @@ from typing import Any
 
 from django.db import models
 
-from ..db.commit import BREAK, NotCommittedError
+from ..db.commit import GONE, NotCommittedError
 from ..db.names import function
+
+#: Fails, with GONE in its message, unless the seal stands: there is no setting of that name. All other names are
+#: PostgreSQL's own, because the subscriber may have set another search_path.
+BREAK = (
+    "SELECT CASE WHEN pg_catalog.current_setting('events.seal', true) = 'stands'"
+    f" THEN pg_catalog.set_config('events.seal', '', true) ELSE pg_catalog.current_setting('{GONE}') END"
+)
 
 
 class DeliverySeal:
