@@ -31,10 +31,16 @@ class SentRows:
         raises; then they are remembered."""
         if not rows:
             return 0
-        self._rows |= {row.pk: row.without_data() for row in rows}
-        locked = OutboxMessage.objects.remove(rows)
+        self._rows |= {row.pk: row for row in rows}
+        try:
+            locked = OutboxMessage.objects.remove(rows)
+        except BaseException:
+            self._rows |= {row.pk: row.without_data() for row in rows}
+            raise
         for row in rows:
-            if row.pk not in locked:
+            if row.pk in locked:
+                self._rows[row.pk] = row.without_data()
+            else:
                 self._rows.pop(row.pk, None)
         if locked:
             log.warning("published rows stay: another session holds them", rows=len(locked))

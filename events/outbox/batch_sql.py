@@ -71,18 +71,19 @@ def due_batch_sql(outbox: str, log: str) -> str:
 def seconds_until_due_sql(outbox: str) -> str:
     """Seconds until the first waiting row is due. Parameter: due."""
     return f"""
-        SELECT extract(epoch FROM due - statement_timestamp()) FROM {outbox}
+        SELECT extract(epoch FROM due - statement_timestamp())::float8 FROM {outbox}
         WHERE due IS NOT NULL AND due >= %(due)s AND NOT claimed ORDER BY due, id LIMIT 1
     """
 
 
 def _batch(rows: str, log: str, *, order: str, seconds: str) -> str:
     """The first rows, bounded in number and in the size of their events. What the size column does not know is
-    measured."""
+    measured. Before its columns, each has the time of the question, in seconds since 1970, and what `seconds` gives:
+    numbers, because reading a time takes longer than the rest of a row."""
     columns = ", ".join([*(f"o.{name}" for name in OWN_COLUMNS), *(f"e.{name}" for name in EVENT_COLUMNS)])
     own = ", ".join(f"row.{name}" for name in OWN_COLUMNS)
     return f"""
-        SELECT statement_timestamp(), {seconds}, batch.* FROM (VALUES (1)) AS always LEFT JOIN (
+        SELECT extract(epoch FROM statement_timestamp())::float8, {seconds}, batch.* FROM (VALUES (1)) AS always LEFT JOIN (
             SELECT o.found, {columns} FROM (
                 SELECT *, sum(bytes) OVER (ORDER BY {order}) - bytes AS before, count(*) OVER () AS found FROM (
                     SELECT row.event_id, {own}, CASE WHEN row.size > 0 THEN row.size ELSE coalesce(

@@ -125,7 +125,7 @@ class OutboxQuerySet(PrimaryQuerySet["OutboxMessage"]):
         if connection.vendor == "postgresql":
             with prepared_cursor(connection) as cursor:
                 cursor.execute(seconds_until_due_sql(table(self.model)), {"due": LONG_AGO})
-                return next((float(seconds) for (seconds,) in cursor.fetchall()), None)
+                return next((seconds for (seconds,) in cursor.fetchall()), None)
         waiting = self.filter(due__isnull=False, claimed=False).order_by("due", "id")
         wait = models.ExpressionWrapper(models.F("due") - Now(), models.DurationField())
         seconds = waiting.annotate(wait=wait).values_list("wait", flat=True)[:1]
@@ -181,7 +181,7 @@ class OutboxQuerySet(PrimaryQuerySet["OutboxMessage"]):
             columns[_DATA] = json.loads(columns[_DATA])
             rows.append(OutboxRow.from_columns(columns))
         complete = found < size and len(records) == found
-        return Batch(rows, dangling, complete, None if seconds is None else float(seconds), now)
+        return Batch(rows, dangling, complete, seconds, dt.datetime.fromtimestamp(now, dt.UTC))
 
     def bounded(self, size: int, *, most_bytes: int, without: Sequence[int] = ()) -> Batch:
         """The first rows of this queryset; the arguments are those of `next_batch`."""
