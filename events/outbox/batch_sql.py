@@ -83,7 +83,8 @@ def _batch(rows: str, log: str, *, order: str, seconds: str) -> str:
     columns = ", ".join([*(f"o.{name}" for name in OWN_COLUMNS), *(f"e.{name}" for name in EVENT_COLUMNS)])
     own = ", ".join(f"row.{name}" for name in OWN_COLUMNS)
     return f"""
-        SELECT extract(epoch FROM statement_timestamp())::float8, {seconds}, batch.* FROM (VALUES (1)) AS always LEFT JOIN (
+        SELECT extract(epoch FROM statement_timestamp())::float8, {seconds}, batch.*
+        FROM (VALUES (1)) AS always LEFT JOIN (
             SELECT o.found, {columns} FROM (
                 SELECT *, sum(bytes) OVER (ORDER BY {order}) - bytes AS before, count(*) OVER () AS found FROM (
                     SELECT row.event_id, {own}, CASE WHEN row.size > 0 THEN row.size ELSE coalesce(

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pika
 from pika.exceptions import ChannelClosedByBroker, ChannelClosedByClient
 
-from ...envelope import CONTENT_TYPE
 from ...logger import get_logger
 from ..contract import Answers, GivenUpError, Outgoing
 from .calls import Calls
 from .connection import CONNECTION_ERRORS, ManualConnection
 from .declare import declare
 from .limits import Limits, Right, exchange_of, key_of
+from .properties import OutgoingProperties
 from .refusals import NOT_FOUND, MismatchError, MissingError, in_words
 
 if TYPE_CHECKING:
@@ -177,13 +177,7 @@ class RabbitmqPublisher:
                 exchange=exchange_of(message, self._broker),
                 routing_key=key_of(message),
                 body=message.body,
-                properties=pika.BasicProperties(
-                    content_type=CONTENT_TYPE,
-                    delivery_mode=2,
-                    message_id=message.message_id,
-                    priority=message.priority,
-                    headers=message.headers,
-                ),
+                properties=OutgoingProperties(message),
                 mandatory=True,
             )
 
