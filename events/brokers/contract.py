@@ -119,13 +119,19 @@ class Answers(NamedTuple):
     missing: dict[str, str] = {}
 
 
+def nothing() -> None:
+    """No work."""
+
+
 class Publisher(Protocol):
     """Publishes messages, each answered for by itself: what PublishingCourier needs of a broker."""
 
-    def publish(self, messages: Sequence[Outgoing]) -> Answers:
+    def publish(self, messages: Sequence[Outgoing], *, meanwhile: Callable[[], None] = nothing) -> Answers:
         """Publish messages and wait until the broker has answered for them; returns the answers for these messages and
         those that came meanwhile for earlier ones. A message without an answer must not hold up the others for long:
         it is returned as unanswered, as long as the answer may still come.
+
+        meanwhile: work for the time until the answers come. It need not be called, and raises nothing.
 
         Raises ConnectionError if nothing was published.
         """

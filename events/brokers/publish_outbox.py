@@ -5,19 +5,30 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
-from django.db import router
+from django.db import Error, router
 
 from ..db.commit import committed
 from ..inbox.retry import UNKNOWN_SUBSCRIBER, dead_letter
 from ..logger import get_logger
-from ..outbox.messages import OutboxRow
+from ..outbox.messages import Batch, OutboxRow
 from ..outbox.models import OutboxMessage, StoredEvent
 from ..outbox.reader import OutboxReader
 from ..signature import signed_headers
 from ..subscription import interested_in, queue_of, subscriptions
-from .contract import BYTES_PER_PASS, DUE_ROWS_PER_PASS, ROWS_PER_PASS, Answers, GivenUpError, Outgoing, Publisher
+from .contract import (
+    BYTES_PER_PASS,
+    DUE_ROWS_PER_PASS,
+    ROWS_PER_PASS,
+    Answers,
+    GivenUpError,
+    Outgoing,
+    Publisher,
+    nothing,
+)
 from .dangling import DanglingRows
 from .refusals import Refusals, everybody
 from .sent import SentRows
@@ -87,6 +98,8 @@ class PublishingCourier:
         self._sent, self._refusals = self._memory.sent, self._memory.refusals
         self._reader = OutboxReader()
         self._open: dict[str, OpenRow] = {}
+        #: The next rows, read while the broker answered for the ones before.
+        self._ahead: Batch | None = None
         self.seconds_until_due: float | None = None
         self.drained = False
 
@@ -96,10 +109,10 @@ class PublishingCourier:
         moved = self._sent.delete_remembered()
         if len(self._sent) >= SENT_AT_MOST:
             return moved
-        batch = self._reader.next_batch(ROWS_PER_PASS, most_bytes=BYTES_PER_PASS, without=self._held_back(new=True))
+        batch, self._ahead = self._ahead or self._next_batch(), None
         self.seconds_until_due = batch.seconds_until_due
         for_all = self._around_unreachable(batch.rows)
-        moved += len(batch.rows) - len(for_all) + self._publish(for_all)
+        moved += len(batch.rows) - len(for_all) + self._publish(for_all, more=not batch.complete)
         some_due = self.seconds_until_due is not None and self.seconds_until_due <= 0
         dangling = batch.dangling
         if some_due:
@@ -116,6 +129,7 @@ class PublishingCourier:
         self._publisher.keep_alive()
 
     def close(self) -> None:
+        self._ahead = None
         self._publisher.close()
 
     def _held_back(self, *, new: bool) -> list[int]:
@@ -123,20 +137,35 @@ class PublishingCourier:
         held = (*self._sent.rows(), *(one.row for one in self._open.values()))
         return [row.pk for row in held if new == (not row.subscriber and row.due is None)]
 
-    def _publish(self, rows: list[OutboxRow]) -> int:
+    def _next_batch(self, *, after: Sequence[OutboxRow] = ()) -> Batch:
+        without = [*self._held_back(new=True), *(row.pk for row in after)]
+        return self._reader.next_batch(ROWS_PER_PASS, most_bytes=BYTES_PER_PASS, without=without)
+
+    def _look_ahead(self, published: Sequence[OutboxRow]) -> None:
+        """Ask for the next batch while the broker still answers for this one."""
+        with suppress(Error):  # the delete that follows, or the next question, meets it again
+            self._ahead = self._next_batch(after=published)
+
+    def _publish(self, rows: list[OutboxRow], *, more: bool = False) -> int:
+        """more: whether further rows wait behind these."""
         moved = self._give_up_on_silent()
         if not rows and not self._open:
             return moved
         if not self._go_on():
             raise GivenUpError("told not to go on")
         # No transaction is open while the broker is slow: it would hold rows, and VACUUM, for as long.
-        answers = self._publisher.publish([_outgoing(row) for row in rows])
+        meanwhile = partial(self._look_ahead, rows) if more else nothing
+        answers = self._publisher.publish([_outgoing(row) for row in rows], meanwhile=meanwhile)
         for name in subscriptions:
             if (why := answers.missing.get(queue_of(name))) is not None:
                 self._refusals.refused(name, why=why, singly=True)
-        moved += self._settle(rows, answers)
-        if answers.error is not None:
-            raise answers.error
+        try:
+            moved += self._settle(rows, answers)
+            if answers.error is not None:
+                raise answers.error
+        except BaseException:
+            self._ahead = None  # another relay may publish them before the next pass
+            raise
         return moved
 
     def _settle(self, rows: list[OutboxRow], answers: Answers) -> int:

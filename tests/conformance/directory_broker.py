@@ -34,6 +34,7 @@ from events.brokers.contract import (
     EventConsumer,
     MessageGroup,
     Outgoing,
+    nothing,
 )
 from events.brokers.redelivered import RedeliveredQueue
 from events.inbox.message import ReceivedMessage
@@ -82,7 +83,7 @@ class DirectoryPublisher:
         self._numbers = itertools.count()
         self._declared = False
 
-    def publish(self, messages: Sequence[Outgoing]) -> Answers:
+    def publish(self, messages: Sequence[Outgoing], *, meanwhile: Callable[[], None] = nothing) -> Answers:
         if not self._declared:
             for subscription in self._broker.subscriptions.values():
                 self._broker.declare(subscription)

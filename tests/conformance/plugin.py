@@ -36,6 +36,7 @@ def manage(transactional_db: None, request: pytest.FixtureRequest, tmp_path: Pat
     """`manage.py` in other processes, on committed data."""
     if settings.AIRY_BROKER == "rabbitmq":
         request.getfixturevalue("vhost")
+        remove_queues()  # with what earlier tests left in them
     started = Manage(tmp_path)
     try:
         yield started

@@ -10,7 +10,7 @@ import pika
 from pika.exceptions import ChannelClosedByBroker, ChannelClosedByClient
 
 from ...logger import get_logger
-from ..contract import Answers, GivenUpError, Outgoing
+from ..contract import Answers, GivenUpError, Outgoing, nothing
 from .calls import Calls
 from .connection import CONNECTION_ERRORS, ManualConnection
 from .declare import declare
@@ -72,7 +72,7 @@ class RabbitmqPublisher:
         #: Queues that could not be made, and why, until that is told.
         self._missing: dict[str, str] = {}
 
-    def publish(self, messages: Sequence[Outgoing]) -> Answers:
+    def publish(self, messages: Sequence[Outgoing], *, meanwhile: Callable[[], None] = nothing) -> Answers:
         """Publish messages and wait for their answers, for as long as some arrive.
 
         Raises PublishError if the broker cannot be reached or takes nothing, GivenUpError if told so: then nothing was
@@ -87,7 +87,7 @@ class RabbitmqPublisher:
             return Answers(confirmed=set(), missing=missing)
         error: ConnectionError | None = None
         try:
-            self._publish(messages)
+            self._publish(messages, meanwhile)
         except (PublishError, GivenUpError) as lost:
             error = lost
         if self._refused and not self._open and self.connected:
@@ -124,16 +124,16 @@ class RabbitmqPublisher:
             connection.end()
         self._open.clear()
 
-    def _publish(self, messages: Sequence[Outgoing]) -> None:
+    def _publish(self, messages: Sequence[Outgoing], meanwhile: Callable[[], None]) -> None:
         assert self._connection is not None
         self._connection.run_once(at_most=0)  # answers for earlier messages
         held: list[Outgoing] = []
-        for part in _parts(messages):
+        for part, is_last in _parts(messages):
             large = {one.message_id: why for one in part if (why := self._limits.too_large(one))}
             self._forbidden |= large
             held += (one for one in part if self._limits.right_missing(one))
             part = [one for one in part if one.message_id not in large and not self._limits.right_missing(one)]
-            if not part or self._settled(part):
+            if not part or self._settled(part, meanwhile if is_last else nothing):
                 continue
             # One of them has ended the channel. Which one is found by publishing each alone.
             for message in part:
@@ -160,12 +160,15 @@ class RabbitmqPublisher:
         self._forbidden[message.message_id] = why
         log.error("RabbitMQ does not take an event", reason=why, bytes=len(message.body))
 
-    def _settled(self, messages: Sequence[Outgoing]) -> bool:
+    def _settled(self, messages: Sequence[Outgoing], meanwhile: Callable[[], None] = nothing) -> bool:
         """Publish messages and wait; False if the server has closed the channel because of one of them."""
+        assert self._connection is not None
         self._ensure_channel()
         patience = PATIENCE_WHILE_OPEN if self._open else PATIENCE
         first = self._next_tag
         self._send(messages)
+        self._connection.run_once(at_most=0)
+        meanwhile()
         self._run_while_answered(first, patience)
         return self._channel_error is None
 
@@ -337,16 +340,11 @@ class RabbitmqPublisher:
         raise PublishError(in_words(error, self._broker.parameters))
 
 
-def _parts(messages: Sequence[Outgoing]) -> Iterator[list[Outgoing]]:
-    """The messages in their order; a large one is a part by itself."""
-    part: list[Outgoing] = []
-    for message in messages:
-        if len(message.body) >= LARGE:
-            if part:
-                yield part
-            yield [message]
-            part = []
-        else:
-            part.append(message)
-    if part:
-        yield part
+def _parts(messages: Sequence[Outgoing]) -> Iterator[tuple[list[Outgoing], bool]]:
+    """The messages in their order, and whether these are the last ones; a large one is a part by itself."""
+    first = 0
+    for place, message in enumerate(messages, start=1):
+        is_last = place == len(messages)
+        if is_last or len(message.body) >= LARGE or len(messages[place].body) >= LARGE:
+            yield list(messages[first:place]), is_last
+            first = place

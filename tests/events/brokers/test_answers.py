@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,12 +14,14 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from events.brokers import refusals
+from events.brokers.contract import ROWS_PER_PASS
 from events.brokers.publish_outbox import CourierMemory, PublishingCourier
 from events.brokers.rabbitmq import RabbitmqBroker
 from events.bus import emit_many
 from events.models import OutboxMessage
 from tests.conformance.rabbitmq import rabbitmqctl, remove_queues
 from tests.effects.events import Knocked
+from tests.support.broker_case import waiting_messages
 from tests.support.effects import ring
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.postgres]
@@ -211,3 +214,32 @@ def test_what_was_confirmed_is_never_published_again_while_the_database_takes_no
     for name in QUEUES:
         assert waiting(channel, name) == 55
     courier.close()
+
+
+def test_rows_that_are_read_while_the_broker_answers_are_published_once_and_in_order(
+    courier: PublishingCourier, channel: Any
+) -> None:
+    ring(2 * ROWS_PER_PASS + 100)
+    assert courier.carry() == ROWS_PER_PASS
+    ring(1, start=5_000, priority=9)
+    carry(courier)
+    assert not OutboxMessage.objects.exists()
+    expected = [*range(2 * ROWS_PER_PASS + 100)]
+    found = [json.loads(body)["data"]["number"] for body in waiting_messages("airy.effects.alone")]
+    assert found.pop(0) == 5_000, "the queue hands out the urgent one first"
+    assert found == expected
+
+
+def test_what_was_read_ahead_is_asked_for_again_after_an_error(
+    courier: PublishingCourier, broker: RabbitmqBroker, channel: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring(ROWS_PER_PASS + 200)
+    with read_only_database(), pytest.raises(DatabaseError, match="read-only"):
+        courier.carry()
+    monkeypatch.setattr(broker, "_memory", CourierMemory())
+    other = broker.courier()  # of a relay in another process
+    carry(other)
+    assert not OutboxMessage.objects.exists()
+    carry(courier)
+    assert waiting(channel, "alone") == 2 * ROWS_PER_PASS + 200
+    other.close()

@@ -35,7 +35,7 @@ class Recorder:
     def __init__(self) -> None:
         self.published: list[Outgoing] = []
 
-    def publish(self, messages: Any) -> Answers:
+    def publish(self, messages: Any, *, meanwhile: Any) -> Answers:
         self.published += messages
         return Answers(confirmed={message.message_id for message in messages})
 

@@ -73,9 +73,10 @@ def test_a_frozen_process_or_server_process_is_followed_within_five_seconds_and_
     with stopped(*everything):  # its disk hangs; rows and locks of these sessions stay locked
         carries_within_five_seconds(range(20, 40))
         assert seated_process() == first
-    with stopped(*seated()):  # the session by which it holds its lease
+    hung = seated()
+    with stopped(*hung):  # the session by which it holds its lease; it may follow itself with a new one
         carries_within_five_seconds(range(40, 60))
-        assert seated_process() == second
+        assert set(seated()).isdisjoint(hung)
     manage.worker()
     eventually(lambda: all_done(60), within=90)
     assert_one_effect_each(60)
