@@ -47,14 +47,16 @@ class RedeliveryTurn:
             self._taken = True
             return True
 
-    def end(self, messages: Sequence[ReceivedMessage]) -> None:
-        """Messages that were handed out together, redelivered or not, are settled or given back."""
+    def end(self, messages: Sequence[ReceivedMessage]) -> bool:
+        """Messages that were handed out together, redelivered or not, are settled or given back. Returns whether the
+        turn is free now."""
         if not messages or not messages[0].redelivered:
-            return
+            return False
         with self._lock:
             self._taken = False
             if self._others_wait and (now := time.monotonic()) >= self._since + STREAK:
                 self._since, self._kept_for_others_until = now, now + 2 * POLL
+        return True
 
 
 #: The turn of this process.
@@ -77,6 +79,7 @@ class RedeliveredQueue(PriorityQueue):
         return min(timeout, POLL) if self else timeout
 
     @staticmethod
-    def settled(messages: Sequence[ReceivedMessage]) -> None:
-        """Messages that were handed out together, redelivered or not, are settled or given back."""
-        turn.end(messages)
+    def settled(messages: Sequence[ReceivedMessage]) -> bool:
+        """Messages that were handed out together, redelivered or not, are settled or given back. Returns whether the
+        next one may be taken."""
+        return turn.end(messages)

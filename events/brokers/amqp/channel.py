@@ -11,6 +11,7 @@ from ...subscription import Subscription
 from ..contract import GIVE_BACK_PAUSE, MessageGroup
 from ..redelivered import RedeliveredQueue
 from .acks import AckWindow
+from .deliveries import Delivered
 from .hand_back import PRIORITY
 from .intake import Intake
 from .prefetch import PrefetchWindow
@@ -52,6 +53,7 @@ class ConsumerChannel:
     ) -> None:
         self._connection = connection
         self.subscription = subscription
+        self._queue = subscription.queue
         self._intake = intake
         self._window = window
         self._on_lost = on_lost
@@ -92,23 +94,30 @@ class ConsumerChannel:
             lambda frame: self._lose(ConnectionError("RabbitMQ cancelled the consumer: its queue was deleted"))
         )
         self._intake.begin(self)
+        self._channel.connection.receive(self._channel.channel_number, self._arrived)
         channel.basic_qos(prefetch_count=self._window.size)
         consuming = channel.basic_consume(self.subscription.queue, self._on_message)
         self._consumers.append((consuming.method.consumer_tag, self._window.size))
 
     def _on_message(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
-        priority = (properties.headers or {}).get(PRIORITY)
+        """As pika received it."""
+        headers = properties.headers or {}
+        tag, routing_key = method.delivery_tag, method.routing_key
+        self._arrived(Delivered(tag, method.redelivered, routing_key, headers, properties.priority, body))
+
+    def _arrived(self, delivered: Delivered) -> None:
+        priority, size = delivered.headers.get(PRIORITY), len(delivered.body)
         message = ReceivedMessage.decode(
-            body,
-            headers=properties.headers,
-            routing_key=method.routing_key,
-            queue=self.subscription.queue,
-            priority=min(priority if type(priority) is int and priority >= 0 else properties.priority or 0, 9),
-            redelivered=method.redelivered,
-            tag=method.delivery_tag,
+            delivered.body,
+            headers=delivered.headers,
+            routing_key=delivered.routing_key,
+            queue=self._queue,
+            priority=min(priority if type(priority) is int and priority >= 0 else delivered.priority or 0, 9),
+            redelivered=delivered.redelivered,
+            tag=delivered.tag,
         )
-        self._sizes[method.delivery_tag] = len(body)
-        self._window.arrived(len(body))
+        self._sizes[delivered.tag] = size
+        self._window.arrived(size)
         self._intake.put(message)
         self._connection.touched.add(self)
 
@@ -173,8 +182,9 @@ class ConsumerChannel:
         self._connection.post(lambda: self._connection.hand_back(self, list(group.messages)))
 
     def _taken_no_more(self, group: MessageGroup) -> None:
-        RedeliveredQueue.settled(group.messages)
         self._intake.settled(len(group.messages), self)
+        if RedeliveredQueue.settled(group.messages):
+            self._intake.wake()
 
     def apply(self, outcome: Outcome) -> None:
         """Settle with the broker."""
@@ -240,6 +250,8 @@ class ConsumerChannel:
             return
         self._lost = True
         self._consuming = False
+        if self._channel is not None:
+            self._channel.connection.receive(self._channel.channel_number, None)
         if self._intake.channel is self:
             self._intake.end()
         if tell:

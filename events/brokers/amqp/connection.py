@@ -13,6 +13,7 @@ from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapte
 from pika.exceptions import AMQPError
 
 from ...logger import get_logger
+from .deliveries import Delivered, DeliveryReader
 
 log = get_logger("events.rabbitmq")
 
@@ -57,11 +58,17 @@ class BufferedTransport(AbstractStreamTransport):  # type: ignore[misc]
 
 
 class BufferedIO(SelectorIOServicesAdapter):  # type: ignore[misc]
-    """pika's I/O services, with a BufferedTransport in place of pika's own."""
+    """pika's I/O services, with a BufferedTransport in place of pika's own, and a DeliveryReader before its protocol.
 
-    def __init__(self, loop: IOLoop) -> None:
+    counted: is told how many bytes arrived that pika did not see.
+    """
+
+    def __init__(self, loop: IOLoop, *, counted: Callable[[int], None]) -> None:
         super().__init__(loop)
+        self._counted = counted
         self._buffered: BufferedTransport | None = None
+        #: Reads what arrives, once there is a stream.
+        self.reader: DeliveryReader | None = None
 
     def send(self) -> None:
         """Send the written frames."""
@@ -79,6 +86,8 @@ class BufferedIO(SelectorIOServicesAdapter):  # type: ignore[misc]
         def factory() -> AbstractStreamProtocol:
             protocol: Any = protocol_factory()
             connection_made = protocol.connection_made
+            self.reader = DeliveryReader(protocol.data_received, counted=self._counted)
+            protocol.data_received = self.reader.data_received
 
             def made(transport: AbstractStreamTransport) -> None:
                 self._buffered = BufferedTransport(transport)
@@ -94,7 +103,7 @@ class ManualConnection(pika.SelectConnection):  # type: ignore[misc]
     """A connection that works only while its owner calls `run_once`. It takes the callbacks of pika's own."""
 
     def __init__(self, parameters: pika.ConnectionParameters, **callbacks: Any) -> None:
-        self._io = BufferedIO(IOLoop())
+        self._io = BufferedIO(IOLoop(), counted=self._count)
         super().__init__(parameters, custom_ioloop=self._io, **callbacks)
         self.ioloop.activate_poller()
 
@@ -109,6 +118,16 @@ class ManualConnection(pika.SelectConnection):  # type: ignore[misc]
         loop.poll()
         loop.process_timeouts()
         loop.remove_timeout(alarm)
+
+    def receive(self, channel: int, receiver: Callable[[Delivered], None] | None) -> None:
+        """Hand the messages of a channel to a receiver, if they are small, and not to pika; None: to pika again."""
+        if (reader := self._io.reader) is not None:
+            reader.receivers.pop(channel, None)
+            if receiver is not None:
+                reader.receivers[channel] = receiver
+
+    def _count(self, received: int) -> None:
+        self.bytes_received += received  # by this pika sees that the server lives
 
     def end(self) -> None:
         """Close the connection, if it is open, and its loop."""

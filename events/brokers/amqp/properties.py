@@ -62,3 +62,35 @@ def _value(value: Any) -> bytes:
     pieces: list[bytes] = []
     encode_value(pieces, value)
     return b"".join(pieces)
+
+
+def read_properties(encoded: bytes) -> tuple[dict[str, Any], int | None]:
+    """The headers and the priority of a message."""
+    ours = _read_ours(encoded) if encoded.startswith(_FLAGS) else None
+    if ours is not None:
+        return ours
+    properties = pika.BasicProperties().decode(encoded)
+    return properties.headers or {}, properties.priority
+
+
+def _read_ours(encoded: bytes) -> tuple[dict[str, Any], int] | None:
+    """The same for properties as we send them; None if a header is neither a number nor a text."""
+    place = len(_FLAGS)
+    place += 1 + encoded[place]  # the content type
+    (size,) = _LENGTH.unpack_from(encoded, place)
+    place += _LENGTH.size
+    end = place + size
+    headers: dict[str, Any] = {}
+    while place < end:
+        name = encoded[place + 1 : place + 1 + encoded[place]].decode()
+        place += 1 + encoded[place]
+        kind, number = _NUMBER.unpack_from(encoded, place)
+        place += _NUMBER.size
+        if kind == b"I":
+            headers[name] = number
+        elif kind == b"S":  # the number is its length in bytes
+            headers[name] = encoded[place : place + number].decode(errors="replace")
+            place += number
+        else:
+            return None
+    return headers, encoded[end + 1]
