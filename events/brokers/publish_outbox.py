@@ -126,6 +126,7 @@ class PublishingCourier:
         return moved
 
     def keep_alive(self) -> None:
+        self._reader.prepare()
         self._publisher.keep_alive()
 
     def close(self) -> None:
