@@ -22,9 +22,9 @@ FULL_LOOK, FULL_LOOK_COSTS = 10.0, 300
 DUE_LOOK, DUE_LOOK_COSTS = 0.5, 20
 #: How far the due times are read back, for rows that are committed later than they are due.
 DUE_MARGIN = dt.timedelta(seconds=2)
-#: Seconds from which on an answer is slow, and so many of these in a row, or one of so many seconds, are no coincidence.
-SLOW, SLOW_IN_A_ROW, VERY_SLOW = 0.0005, 5, 0.002
-#: Seconds for which each priority has a floor of its own, after a row of another priority than 0, or slow answers.
+#: Seconds from which on an answer is slow, as beside thousands of deleted rows.
+SLOW = 0.002
+#: Seconds for which each priority has a floor of its own, after a row of another priority than 0, or a slow answer.
 EACH_PRIORITY = 60.0
 
 Floors = tuple[int, ...]
@@ -63,7 +63,7 @@ class OutboxReader:
         self._due: dt.datetime | None = None
         self._raised_at = self._full_look_at = self._due_look_at = 0.0
         self._moved = 0
-        self._slow_in_a_row = 0
+        self._was_slow = False
         self._each_priority_until = 0.0
 
     def next_batch(self, size: int, *, most_bytes: int, without: Sequence[int]) -> Batch:
@@ -83,9 +83,8 @@ class OutboxReader:
         each = now < self._each_priority_until
         batch = ask(Since(None if full else self._floors if each else self._floors[-1:], due))
         took = time.monotonic() - now
-        self._slow_in_a_row = self._slow_in_a_row + 1 if took > SLOW else 0
-        is_slow = took > VERY_SLOW or self._slow_in_a_row >= SLOW_IN_A_ROW
-        if is_slow or any(row.priority for row in batch.rows[:1]):
+        self._was_slow = took > SLOW
+        if self._was_slow or any(row.priority for row in batch.rows[:1]):
             self._each_priority_until = now + EACH_PRIORITY
         if full:
             self._full_look_at = now + max(FULL_LOOK, FULL_LOOK_COSTS * took)
@@ -109,7 +108,7 @@ class OutboxReader:
         return OutboxMessage.objects.due_batch(size, most_bytes=most_bytes, without=without, since=since)
 
     def _is_time_to_raise(self, now: float) -> bool:
-        return bool(self._moved or self._slow_in_a_row) and now - self._raised_at >= RAISE_AFTER
+        return (self._moved > 0 or self._was_slow) and now - self._raised_at >= RAISE_AFTER
 
     def _note(self, connection: Any) -> None:
         """Note the highest number that was given out; then the blockers."""
