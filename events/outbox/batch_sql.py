@@ -23,7 +23,7 @@ LONG_AGO = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
 class Since(NamedTuple):
     """Where a question begins to look.
 
-    floors: a primary key for each priority from the highest to 0, or for priority 0 alone; None: at the first row.
+    floors: a primary key for each priority from the highest to 0; None: at the first row.
     due: a due time; None: at the first.
     """
 
@@ -32,22 +32,15 @@ class Since(NamedTuple):
 
 
 @cache
-def next_batch_sql(outbox: str, log: str, *, floors: int) -> str:
-    """The first new rows. Parameters: without, size, most_bytes, due, and floors, of which there are so many.
+def next_batch_sql(outbox: str, log: str, *, floors: bool) -> str:
+    """The first new rows. Parameters: without, size, most_bytes, due, and floors, if there are any.
 
     From a floor on, a range of the index is read. The index has the entries of deleted rows until no transaction can
-    see these any more. Ten ranges take longer than two.
+    see these any more.
     """
     new = f"subscriber = '' AND due IS NULL AND NOT claimed AND {_IS_WANTED}"
     if not floors:
         rows = f"{outbox} AS row WHERE {new}"
-    elif floors == 1:
-        rows = f"""(
-            (SELECT * FROM {outbox} WHERE {new} AND priority > 0 ORDER BY priority DESC, id LIMIT %(size)s)
-            UNION ALL
-            (SELECT * FROM {outbox} WHERE {new} AND priority = 0 AND id >= (%(floors)s::bigint[])[1]
-                ORDER BY id LIMIT %(size)s)
-        ) AS row"""
     else:
         rows = f"""
             unnest(%(floors)s::bigint[]) WITH ORDINALITY AS floor (first_id, place) CROSS JOIN LATERAL (

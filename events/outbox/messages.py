@@ -141,7 +141,7 @@ class OutboxQuerySet(PrimaryQuerySet["OutboxMessage"]):
         without: primary keys of rows to leave out. since: where PostgreSQL begins to look.
         """
         if connections[self.db].vendor == "postgresql":
-            floors = len(since.floors) if since and since.floors else 0
+            floors = since is not None and since.floors is not None
             sql = next_batch_sql(table(self.model), self._log(), floors=floors)
             return self._ask(sql, without, size, most_bytes, since)
         batch = self.new().bounded(size, most_bytes=most_bytes, without=without)

@@ -15,17 +15,14 @@ from .messages import Batch
 from .models import OutboxMessage
 from .writers import open_writers
 
-#: Seconds, and rows that were moved, after one of which the floors are raised.
+#: Seconds, and rows that were moved, after one of which the floors are raised: after the seconds while the relay has
+#: nothing else to do, after twice as many in any case.
 RAISE_AFTER, RAISE_AFTER_ROWS = 1.0, 500
 #: A question from the first row on is asked every so many seconds: at least, and as a multiple of the time it takes.
 FULL_LOOK, FULL_LOOK_COSTS = 10.0, 300
 DUE_LOOK, DUE_LOOK_COSTS = 0.5, 20
 #: How far the due times are read back, for rows that are committed later than they are due.
 DUE_MARGIN = dt.timedelta(seconds=2)
-#: Seconds from which on an answer is slow, as beside thousands of deleted rows.
-SLOW = 0.002
-#: Seconds for which each priority has a floor of its own, after a row of another priority than 0, or a slow answer.
-EACH_PRIORITY = 60.0
 
 Floors = tuple[int, ...]
 _LOWEST: Floors = (0,) * (HIGHEST_PRIORITY + 1)
@@ -63,8 +60,6 @@ class OutboxReader:
         self._due: dt.datetime | None = None
         self._raised_at = self._full_look_at = self._due_look_at = 0.0
         self._moved = 0
-        self._was_slow = False
-        self._each_priority_until = 0.0
 
     def next_batch(self, size: int, *, most_bytes: int, without: Sequence[int]) -> Batch:
         """As OutboxQuerySet.next_batch."""
@@ -77,15 +72,11 @@ class OutboxReader:
             return ask(Since(None, None))
         now = time.monotonic()
         full, due_look = now >= self._full_look_at, now >= self._due_look_at
-        if full or self._moved >= RAISE_AFTER_ROWS or self._is_time_to_raise(now - RAISE_AFTER):
+        if full or self._moved >= RAISE_AFTER_ROWS or now - self._raised_at >= 2 * RAISE_AFTER:
             self._note(connection)
         due = None if due_look else self._due
-        each = now < self._each_priority_until
-        batch = ask(Since(None if full else self._floors if each else self._floors[-1:], due))
+        batch = ask(Since(None if full else self._floors, due))
         took = time.monotonic() - now
-        self._was_slow = took > SLOW
-        if self._was_slow or any(row.priority for row in batch.rows[:1]):
-            self._each_priority_until = now + EACH_PRIORITY
         if full:
             self._full_look_at = now + max(FULL_LOOK, FULL_LOOK_COSTS * took)
         if due_look:
@@ -99,16 +90,13 @@ class OutboxReader:
     def prepare(self) -> None:
         """What would delay the next question, while there is time."""
         connection = connections[router.db_for_write(OutboxMessage)]
-        if connection.vendor == "postgresql" and self._is_time_to_raise(time.monotonic()):
+        if connection.vendor == "postgresql" and time.monotonic() - self._raised_at >= RAISE_AFTER:
             self._note(connection)
 
     def due_batch(self, size: int, *, most_bytes: int, without: Sequence[int]) -> Batch:
         """As OutboxQuerySet.due_batch."""
         since = Since(None, self._due)
         return OutboxMessage.objects.due_batch(size, most_bytes=most_bytes, without=without, since=since)
-
-    def _is_time_to_raise(self, now: float) -> bool:
-        return (self._moved > 0 or self._was_slow) and now - self._raised_at >= RAISE_AFTER
 
     def _note(self, connection: Any) -> None:
         """Note the highest number that was given out; then the blockers."""

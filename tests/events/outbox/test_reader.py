@@ -35,6 +35,7 @@ PAGES = 50
 def raise_floors_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader_module, "RAISE_AFTER", 0.0)
     monkeypatch.setattr(reader_module, "FULL_LOOK", 3600.0)
+    monkeypatch.setattr(reader_module, "DUE_LOOK", 3600.0)
 
 
 @pytest.fixture(autouse=True)
@@ -235,7 +236,10 @@ def test_a_row_with_a_number_of_its_own_is_found_by_a_full_look(
     eventually(lambda: ask(reader).rows)
 
 
-def test_a_due_row_that_is_committed_long_after_its_time_is_found(eventually: Eventually) -> None:
+def test_a_due_row_that_is_committed_long_after_its_time_is_found(
+    monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+) -> None:
+    monkeypatch.setattr(reader_module, "DUE_LOOK", 0.5)
     reader = OutboxReader()
     ask(reader)
     with connection.cursor() as cursor, transaction.atomic():
