@@ -116,7 +116,7 @@ def _message(data: bytes, method: int, header: int) -> Delivered:
     tag, redelivered = _TAG.unpack_from(data, place)
     place += _TAG.size
     place += 1 + data[place]  # the exchange
-    routing_key = data[place + 1 : place + 1 + data[place]].decode()
+    routing_key = data[place + 1 : place + 1 + data[place]].decode(errors="replace")
     _, _, size = _FRAME.unpack_from(data, header)
     _, _, length = _HEADER.unpack_from(data, header + _FRAME.size)
     content = header + _FRAME.size

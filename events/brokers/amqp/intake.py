@@ -71,6 +71,8 @@ class Intake:
                 self._redelivered.put(message)
             else:
                 self._waiting.append(message)
+                if self._wanted == 1 == len(self._waiting):
+                    self._changed.notify_all()  # it wakes while the connection's thread reads on
 
     def put_back(self, messages: Iterable[ReceivedMessage], channel: ConsumerChannel) -> bool:
         """Put messages first that were taken and not started; False if their channel is gone, or consumes no

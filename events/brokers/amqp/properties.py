@@ -82,7 +82,7 @@ def _read_ours(encoded: bytes) -> tuple[dict[str, Any], int] | None:
     end = place + size
     headers: dict[str, Any] = {}
     while place < end:
-        name = encoded[place + 1 : place + 1 + encoded[place]].decode()
+        name = encoded[place + 1 : place + 1 + encoded[place]].decode(errors="replace")
         place += 1 + encoded[place]
         kind, number = _NUMBER.unpack_from(encoded, place)
         place += _NUMBER.size

@@ -126,7 +126,8 @@ class RabbitmqPublisher:
 
     def _publish(self, messages: Sequence[Outgoing], meanwhile: Callable[[], None]) -> None:
         assert self._connection is not None
-        self._connection.run_once(at_most=0)  # answers for earlier messages
+        if self._open:
+            self._connection.run_once(at_most=0)  # answers for earlier messages
         held: list[Outgoing] = []
         for part, is_last in _parts(messages):
             large = {one.message_id: why for one in part if (why := self._limits.too_large(one))}

@@ -154,3 +154,14 @@ def test_a_broken_frame_is_pikas_which_knows_what_to_do() -> None:
     stream = Stream()
     stream.feed(bytes(data), cuts=[])
     assert stream.out == [bytes(data)]
+
+
+def test_what_is_no_text_is_read_nevertheless() -> None:
+    data = message(delivered(1, b"x"), OURS[0])
+    for text in (b"post.published", b"airy-signature", b"v1:0:abc"):
+        data = data.replace(text, text[:-1] + b"\xff")
+    stream = Stream()
+    stream.feed(data, cuts=[])
+    (received,) = stream.out
+    assert received.routing_key == "post.publishe\ufffd"
+    assert received.headers == {"run": 0, "attempt": 1, "airy-signatur\ufffd": "v1:0:ab\ufffd"}
