@@ -1,5 +1,5 @@
 """Deliveries: the messages among the bytes that arrive. They are read here, past pika, for which each is three frames
-and a dozen callbacks: most of the time that a worker spends on a small event.
+and a dozen callbacks: a quarter of the processor time that a worker spends on a small event.
 
 A frame of AMQP 0-9-1 (its section 2.3.5) is a type, a channel, a size, so many bytes, and the octet 0xCE. A message is
 three of them: the method Basic.Deliver, the header with the properties, and the body.

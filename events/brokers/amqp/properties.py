@@ -1,7 +1,7 @@
 """Properties: what our messages are published with, as the bytes of AMQP 0-9-1 (its section 4.2).
 
-pika encodes any properties. Ours are always the same few, and encoding only those spares the relay a quarter of its
-processor time.
+pika encodes and reads any properties. Ours are always the same few, which takes less processor time: for the relay by 1
+of 27 µs per event, for a worker by more.
 """
 
 from __future__ import annotations
