@@ -1,7 +1,10 @@
 """The event bus: declare events, emit them, subscribe to them. The public door of this app."""
 
+from .chores import chore
 from .event import Event, Meta
 from .event_source import EventSource
+from .inbox.quotes import redact_errors
+from .inbox.redact import redact
 from .outbox.continuation import ContinuationError, continue_with
 from .outbox.emit import EmitOutsideTransactionError, emit, emit_many, suppressed
 from .subscription import PermanentFailure, RetryAfter, subscriber
@@ -14,9 +17,12 @@ __all__ = [
     "Meta",
     "PermanentFailure",
     "RetryAfter",
+    "chore",
     "continue_with",
     "emit",
     "emit_many",
+    "redact",
+    "redact_errors",
     "subscriber",
     "suppressed",
 ]

@@ -7,14 +7,16 @@ import re
 import string
 import typing
 import uuid
-from typing import Any, ClassVar, NamedTuple, Self
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, TypeAdapter, ValidationError
 from pydantic_core import CoreSchema
 
 from .plain import require_plain, with_cure, with_fixed_offsets
 
-RESERVED_NAMES = ("topic", "version", "meta", "subject", "subject_text")
+RESERVED_NAMES = ("topic", "version", "meta", "subject", "subject_text", "redactions", "concerns")
 
 #: The versions of a schema that the log can store.
 VERSIONS = range(1, 2**15)
@@ -50,7 +52,15 @@ class Event(BaseModel):
     zone. `subject` is a format string over the fields. A class without a topic is a common ancestor and cannot be
     emitted.
 
-    Raises TypeError at declaration when the topic is taken or a field is not plain.
+    `redactions` names the fields that hold what a person wrote or is called, each with the value that takes its place
+    in the log when it is erased (`redact`): redactions={"title": ""}.
+
+    `concerns` names the fields that hold ids of other things, by the kind of thing: concerns={"user": ("author_id",)}.
+    An error of such an event may quote what is said of "user/5", so it is erased with that. A field that is None
+    concerns nothing, a tuple each of its values.
+
+    Raises TypeError at declaration when the topic is taken, a field is not plain, or a redaction or a concern does not
+    fit.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -58,12 +68,23 @@ class Event(BaseModel):
     topic: ClassVar[str] = ""
     version: ClassVar[int] = 1
     subject_format: ClassVar[str] = ""
+    redactions: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    concerns: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
     # Pydantic's own private attributes would take longer, for every event, than its validation.
     __slots__ = ("_received",)
     if typing.TYPE_CHECKING:
         _received: Meta
 
-    def __init_subclass__(cls, *, topic: str = "", version: int = 1, subject: str = "", **kwargs: Any) -> None:
+    def __init_subclass__(
+        cls,
+        *,
+        topic: str = "",
+        version: int = 1,
+        subject: str = "",
+        redactions: Mapping[str, Any] | None = None,
+        concerns: Mapping[str, tuple[str, ...]] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init_subclass__(**kwargs)
 
     if not typing.TYPE_CHECKING:
@@ -82,7 +103,16 @@ class Event(BaseModel):
         return typing.cast(CoreSchema, with_fixed_offsets(handler(source)))
 
     @classmethod
-    def __pydantic_init_subclass__(cls, *, topic: str = "", version: int = 1, subject: str = "", **kwargs: Any) -> None:
+    def __pydantic_init_subclass__(
+        cls,
+        *,
+        topic: str = "",
+        version: int = 1,
+        subject: str = "",
+        redactions: Mapping[str, Any] | None = None,
+        concerns: Mapping[str, tuple[str, ...]] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__pydantic_init_subclass__(**kwargs)
         cls.topic, cls.version = topic, version
         cls.subject_format = subject or cls.subject_format
@@ -101,6 +131,12 @@ class Event(BaseModel):
                 raise TypeError(
                     f"{cls.__name__}: subject={cls.subject_format!r} names {named!r}, which is not a field of the event"
                 )
+        if redactions:
+            cls.redactions = MappingProxyType(dict(redactions))
+            _check_redactions(cls)
+        if concerns:
+            cls.concerns = MappingProxyType(dict(concerns))
+            _check_concerns(cls)
         if topic and (len(topic) > 100 or not TOPIC.fullmatch(topic)):
             raise TypeError(
                 f"{cls.__name__}: topic={topic!r}: use words of a-z, 0-9, _ separated by dots, 100 characters at most"
@@ -138,6 +174,47 @@ def event_class(topic: str, *, version: int) -> type[Event] | None:
     topic."""
     versions = catalogue.get(topic)
     return None if not versions else versions.get(version) or versions[max(versions)]
+
+
+def may_be_redacted(topic: str) -> bool:
+    """Whether some version of this topic declares redactions."""
+    return any(version.redactions for version in catalogue.get(topic, {}).values())
+
+
+def concerned(topic: str, *, version: int, data: Mapping[str, Any]) -> set[str]:
+    """The other things that an event with this data concerns ("post/7")."""
+    cls = event_class(topic, version=version)
+    found: set[str] = set()
+    for kind, names in (cls.concerns if cls else {}).items():
+        for name in names:
+            value = data.get(name)
+            values = value if isinstance(value, list | tuple) else (value,)
+            found.update(f"{kind}/{one}" for one in values if type(one) in (int, str))
+    return found
+
+
+def _check_concerns(cls: type[Event]) -> None:
+    for kind, names in cls.concerns.items():
+        if not isinstance(names, tuple):
+            raise TypeError(f"{cls.__name__}: concerns={{{kind!r}: {names!r}}}: give a tuple of fields")
+        for name in names:
+            if name not in cls.model_fields:
+                raise TypeError(f"{cls.__name__}: concerns names {name!r}, which is not a field of the event")
+
+
+def _check_redactions(cls: type[Event]) -> None:
+    for name, value in cls.redactions.items():
+        if name not in cls.model_fields:
+            raise TypeError(f"{cls.__name__}: redactions names {name!r}, which is not a field of the event")
+        field = cls.model_fields[name]
+        try:
+            form: Any = Annotated[field.annotation, field]
+            TypeAdapter[Any](form, config=ConfigDict(strict=True)).validate_python(value)
+        except ValidationError as error:
+            raise TypeError(
+                f"{cls.__name__}: redactions={{{name!r}: {value!r}}}: the field does not accept this value, so nobody"
+                f" could read the event any more: {error.errors()[0]['msg']}"
+            ) from None
 
 
 def _enter_in_catalogue(cls: type[Event]) -> None:

@@ -1,6 +1,6 @@
 """The models of this app, handed to Django. Each is declared in the room that writes it."""
 
-from .inbox.models import Attempt, DeadLetter, Delivery
+from .inbox.models import Attempt, AttemptSubject, DeadLetter, Delivery, StaleEvent
 from .outbox.models import OutboxMessage, StoredEvent
 from .relay.models import RelayTerm
 from .repair.models import Straggler, Subscription
@@ -8,12 +8,14 @@ from .worker.models import Installation, Process
 
 __all__ = [
     "Attempt",
+    "AttemptSubject",
     "DeadLetter",
     "Delivery",
     "Installation",
     "OutboxMessage",
     "Process",
     "RelayTerm",
+    "StaleEvent",
     "StoredEvent",
     "Straggler",
     "Subscription",

@@ -82,6 +82,7 @@ class Subscription:
     concurrency: int | None = None
     concurrency_total: int | None = None
     replayable: bool = False
+    takes_redacted: bool = False
     atomic: bool = True
     pace: Pace = field(default_factory=Pace, compare=False, repr=False)
 
@@ -123,6 +124,7 @@ def subscriber(*what: type[Event] | str, **options: Any) -> Callable[[Function],
     concurrency_total: groups of it that run at once in all processes together, where the database is PostgreSQL (no
     limit); on SQLite the single writer is the limit.
     replayable: running it again is harmless.
+    takes_redacted: a replay brings it redacted events, too: it needs nothing of what was erased.
     atomic=False: for work in many transactions that is idempotent by itself.
 
     Raises TypeError or ValueError at declaration, saying what to write instead.
@@ -195,7 +197,7 @@ def _check_values(options: dict[str, Any]) -> None:
             continue
         if type(value) is not int or not least <= value <= most:
             raise ValueError(f"subscriber({name}={value!r}): it must be a whole number from {least:,} to {most:,}")
-    for name in ("replayable", "atomic"):
+    for name in ("replayable", "takes_redacted", "atomic"):
         if not isinstance(options.get(name, True), bool):
             raise ValueError(f"subscriber({name}=…) must be True or False")
 

@@ -24,7 +24,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django_dramatiq.admin import Task
 
-from ..inbox.models import Attempt, DeadLetter, Delivery
+from ..inbox.models import Attempt, AttemptSubject, DeadLetter, Delivery, StaleEvent
 from ..outbox.models import OutboxMessage, StoredEvent
 from ..relay.models import RelayTerm
 from ..repair.backlog import backlogs
@@ -224,6 +224,15 @@ class AttemptAdmin(ReadOnlyAdmin):
     search_fields = ["error", "=delivery__event_id"]
 
 
+@admin.register(AttemptSubject)
+class AttemptSubjectAdmin(ReadOnlyAdmin):
+    """What a failed attempt may quote: it is erased with one of these."""
+
+    list_display = ["subject", "attempt"]
+    list_select_related = ["attempt__delivery"]
+    search_fields = ["=subject"]
+
+
 @admin.register(Subscription)
 class SubscriptionAdmin(ReadOnlyAdmin):
     """Who listens to what, and how far each is behind."""
@@ -257,6 +266,15 @@ class StragglerAdmin(ReadOnlyAdmin):
 
     list_display = ["event_id", "subscriber", "run", "owed_at", "checked_at", "healed"]
     search_fields = ["=event_id", "=subscriber"]
+    ordering = ["-id"]
+
+
+@admin.register(StaleEvent)
+class StaleEventAdmin(ReadOnlyAdmin):
+    """Redacted events whose earlier bytes may still wait in a queue."""
+
+    list_display = ["event_id", "topic", "at"]
+    search_fields = ["=event_id", "=topic"]
     ordering = ["-id"]
 
 

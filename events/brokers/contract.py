@@ -15,7 +15,7 @@ consumer gives both to `ReceivedMessage.decode`, which checks the signature. The
 A consumer asks its `share` before it hands out, so that one subscriber cannot occupy all threads of a worker (see
 `share.py`).
 
-Optional: `in_process`, `claim`, `release_unstarted`, `topology`, `longest_run`. The conformance suite in
+Optional: `in_process`, `claim`, `release_unstarted`, `topology`, `longest_run`, `take_out`. The conformance suite in
 `tests/conformance` shows whether the promises hold.
 """
 
@@ -24,7 +24,7 @@ from __future__ import annotations
 import threading
 import uuid
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from dramatiq import Message
@@ -242,6 +242,17 @@ class EventBroker(Broker):
     def idle(self, queues: Iterable[str]) -> set[str]:
         """The queues in which no message waits now. A message that a worker holds need not count. Raises
         ConnectionError when the broker does not answer."""
+
+    def take_out(self, queue: str, ids: Collection[uuid.UUID], *, owe: Callable[[list[ReceivedMessage]], None]) -> bool:
+        """Take the messages of these events out of a queue at the server: their bytes are to be erased. All others stay
+        in it; what a worker holds is left alone.
+
+        owe: called with those that were found, before they are gone; what it raises leaves them there.
+
+        Returns whether the queue was looked through to its end; False: some is left for the next call. Raises
+        ConnectionError. A broker without it keeps the bytes until a worker takes them.
+        """
+        return True
 
     def claim(self, installation: uuid.UUID) -> None:
         """Called at the start of relay and workers: remember the installation, and leave its mark at the server.

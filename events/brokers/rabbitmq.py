@@ -7,11 +7,12 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 import pika
 
+from ..inbox.message import ReceivedMessage
 from ..logger import get_logger
 from .amqp.calls import Calls, briefly
 from .amqp.connection import CONNECTION_ERRORS
@@ -22,6 +23,7 @@ from .amqp.publisher import RabbitmqPublisher
 from .amqp.questions import Questions, Sizes
 from .amqp.queues import RabbitmqTopology, sizes_of
 from .amqp.refusals import in_words
+from .amqp.take_out import take_out
 from .contract import ClaimError, Courier, EventBroker
 
 log = get_logger("events.rabbitmq")
@@ -127,6 +129,14 @@ class RabbitmqBroker(EventBroker):
         holds without an acknowledgement."""
         sizes = self._questions.ask(queues) if self._questions.are_answered else self._ask_directly(queues)
         return {queue for queue, size in sizes.items() if size is None or not size.messages}
+
+    def take_out(self, queue: str, ids: Collection[uuid.UUID], *, owe: Callable[[list[ReceivedMessage]], None]) -> bool:
+        parameters = self.parameters_for("sweep")
+        try:
+            with briefly(parameters) as calls:
+                return take_out(calls, queue, ids, owe=owe)
+        except CONNECTION_ERRORS as error:
+            raise ConnectionError(in_words(error, parameters)) from error
 
     def _ask_directly(self, queues: Iterable[str]) -> Sizes:
         parameters = self.parameters_for("reconcile")

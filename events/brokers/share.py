@@ -107,6 +107,12 @@ class ThreadShare(Middleware):
         for share in waiting:
             share.wake()
 
+    def worker_queue(self, queue_name: str, consumer: object) -> Callable[[MessageProxy], None] | None:
+        """What puts a message into the queue of the worker's threads, for the consumer that the worker runs; None for
+        any other."""
+        thread = self._worker.consumers.get(queue_name) if self._worker is not None else None
+        return thread.handle_message if thread is not None and thread.consumer is consumer else None
+
     # What dramatiq calls. A share that is not its broker's own does nothing.
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:

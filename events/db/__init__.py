@@ -1,21 +1,27 @@
-"""Where PostgreSQL and SQLite differ; a commit that is certain; statements that are planned once; the one retry of
+"""Where PostgreSQL and SQLite differ; a commit that is certain; columns and indexes that
+are made beside readers and writers; statements that are planned once; the one retry of
 deadlocks; what an outage is, how a session that failed is closed for good, and what a process's sessions are called.
 
 Promise: callers write one statement, and it means the same on both databases.
 Runs in: any process. Writes: nothing of its own. A public door: other apps use it for their own tables.
 """
 
+from .add_field import AddFieldOnce
 from .commit import NotCommittedError, committed
 from .deadlocks import retry_deadlocks
 from .discard import discard
+from .indexes import build_index, drop_index
 from .outages import is_outage
 from .prepared import prepared_cursor
 from .session_names import name_sessions
 
 __all__ = [
+    "AddFieldOnce",
     "NotCommittedError",
+    "build_index",
     "committed",
     "discard",
+    "drop_index",
     "is_outage",
     "name_sessions",
     "prepared_cursor",

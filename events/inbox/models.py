@@ -1,4 +1,5 @@
-"""The tables of the inbox room: deliveries, dead letters and failed attempts."""
+"""The tables of the inbox room: deliveries, dead letters, failed attempts and what these may quote, and what is to be
+swept out of queues."""
 
 from django.db import models
 from django.utils import timezone
@@ -74,3 +75,36 @@ class Attempt(PrimaryModel):
 
     def __str__(self) -> str:
         return f"{self.number}: {self.error}"
+
+
+class AttemptSubject(PrimaryModel):
+    """A thing that a failed attempt may quote: the subject of its event, or what the event concerns."""
+
+    attempt = models.ForeignKey(Attempt, models.CASCADE, related_name="subjects", verbose_name=_("failed attempt"))
+    subject = models.CharField(_("subject"), max_length=200)
+
+    class Meta:
+        verbose_name = _("subject of a failed attempt")
+        verbose_name_plural = _("subjects of failed attempts")
+        indexes = [models.Index("subject", name="events_attempt_subject")]
+
+    def __str__(self) -> str:
+        return f"{self.attempt_id}: {self.subject}"
+
+
+class StaleEvent(PrimaryModel):
+    """A redacted event whose earlier bytes may still wait in a broker's queue, or in a dead letter of refused bytes.
+
+    The sweep (`repair/sweep.py`) takes them out, and deletes the row. at: when it was redacted.
+    """
+
+    event_id = models.UUIDField(_("event"), unique=True)
+    topic = models.CharField(_("topic"), max_length=100)
+    at = models.DateTimeField(_("redacted"))
+
+    class Meta:
+        verbose_name = _("stale event")
+        verbose_name_plural = _("stale events")
+
+    def __str__(self) -> str:
+        return f"{self.event_id} {self.topic}"

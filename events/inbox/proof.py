@@ -14,6 +14,7 @@ from ..outbox.models import StoredEvent
 from ..subscription import Subscription
 from .message import ReceivedMessage
 from .models import Delivery
+from .redact import as_logged
 
 #: The reason of a dead letter that claims to be ours.
 NOT_SIGNED = (
@@ -23,10 +24,11 @@ NOT_SIGNED = (
 
 
 def proven(subscription: Subscription, messages: Sequence[ReceivedMessage]) -> Sequence[ReceivedMessage]:
-    """The messages, each with the id, run and attempt that count. One that claims to be ours, and is not, has no
-    envelope any more, only the reason. Asks the database where a message is not signed."""
+    """The messages, each with the id, run and attempt that count, and redacted events as they are in the log. One that
+    claims to be ours, and is not, has no envelope any more, only the reason. Asks the database where a message is not
+    signed."""
     if all(message.claim is None for message in messages):
-        return messages
+        return as_logged(messages)
     given = {id(message): Envelope.decode(message.body) for message in messages if message.claim is not None}
     ids = {envelope.id for envelope in given.values()}
     logged = {stored.event_id: stored for stored in StoredEvent.objects.filter(event_id__in=ids)}
@@ -34,12 +36,13 @@ def proven(subscription: Subscription, messages: Sequence[ReceivedMessage]) -> S
         (delivery.event_id, delivery.run): delivery
         for delivery in Delivery.objects.filter(event_id__in=ids, subscriber=subscription.name).defer("body")
     }
-    return [
+    checked = [
         message
         if (envelope := given.get(id(message))) is None
         else _proven(message, envelope, logged.get(envelope.id), deliveries)
         for message in messages
     ]
+    return as_logged(checked)
 
 
 def _proven(
@@ -51,7 +54,8 @@ def _proven(
     run, attempt = message.claim or (0, 1)
     delivery = deliveries.get((given.id, run))
     is_owed = delivery is not None and delivery.state == "retrying"
-    if stored is not None and (stored.source, stored.topic, stored.data) == (given.source, given.topic, given.data):
+    is_logged = stored is not None and (stored.source, stored.topic) == (given.source, given.topic)
+    if stored is not None and is_logged and (stored.redacted_at or stored.data == given.data):
         # A replay is no more than a number of the headers: whoever repeats a message could make the next one up.
         if run == 0 or is_owed:
             attempt = min(attempt, delivery.attempts + 1) if delivery is not None and is_owed else 1

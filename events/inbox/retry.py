@@ -32,6 +32,8 @@ from .hold import GivenBackError
 from .message import ReceivedMessage
 from .models import Attempt, Delivery
 from .postpone import postpone, waits_for_newer_code
+from .quotes import Gone, lock_gone, note_subjects, without_text
+from .redact import replaced
 
 log = get_logger("events.delivery")
 
@@ -110,10 +112,12 @@ def record_failures(failed: DeliveryFailedError) -> None:
     raises."""
     with committed(using=router.db_for_write(Delivery)):
         now = database_now(connections[router.db_for_write(Delivery)])
+        # First: whoever redacts locks the log before the inbox, too.
+        gone = lock_gone([failure.message for failure in failed.failures])
         retries = [
             retry
             for failure in sorted(failed.failures, key=lambda failure: failure.message.event_id)
-            if (retry := _record_failure(failed.subscription, failure, now))
+            if (retry := _record_failure(failed.subscription, failure, now, gone))
         ]
         OutboxMessage.objects.schedule(retries)
 
@@ -143,26 +147,29 @@ def bury(rows: Sequence[OutboxMessage]) -> None:
     OutboxMessage.objects.filter(pk__in=[row.pk for row in rows]).delete()
 
 
-def _record_failure(subscription: Subscription, failure: Failure, now: dt.datetime) -> OutboxMessage | None:
+def _record_failure(subscription: Subscription, failure: Failure, now: dt.datetime, gone: Gone) -> OutboxMessage | None:
     """Record one failure; returns the outbox row of its retry, or None without a retry."""
-    message, error = failure.message, failure.error
+    message, error = replaced(failure.message, gone.events), failure.error
     newer = waits_for_newer_code(error, message)
     if newer and (row := _postponed(subscription, message, error, now)):
         return row
     dead = newer or isinstance(error, NO_RETRY) or failure.attempt > subscription.max_retries
-    reason = summary(error)
+    reason, trace = summary(error), with_traceback(error)
+    if message.event_id in gone.events or message.event_id in gone.quoted:
+        reason, trace = without_text(reason), ""
     delivery = Delivery.objects.record_failure(
         key_of(subscription, message), attempts=failure.attempt, dead=dead, reason=reason, body=message.encoded
     )
     if delivery is None:
         return None
-    Attempt.objects.create(
+    attempt = Attempt.objects.create(
         delivery=delivery,
         number=failure.attempt,
         duration=failure.duration,
         error=reason,
-        traceback=with_traceback(error),
+        traceback=trace,
     )
+    note_subjects(attempt, message)
     write = log.error if dead else log.warning
     write(
         "dead letter" if dead else "delivery failed",

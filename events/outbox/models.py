@@ -27,6 +27,8 @@ class StoredEvent(PrimaryModel):
     #: Why nobody gets it; or, with the mark of `only_for`, who alone does.
     suppressed = models.CharField(_("suppressed because"), max_length=200, blank=True)
     priority = models.PositiveSmallIntegerField(_("priority"), default=0, db_default=0)
+    #: When values of its data were replaced, because what they said was erased.
+    redacted_at = models.DateTimeField(_("redacted"), null=True, blank=True)
 
     objects = StoredEventQuerySet.as_manager()  # type: ignore[misc]
 

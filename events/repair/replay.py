@@ -103,7 +103,8 @@ def events_for(
     to_sequence: int | None = None,
     suppressed: bool = False,
 ) -> QuerySet[StoredEvent]:
-    """The events of the log that a subscriber wants and that fit every given filter, in order.
+    """The events of the log that a subscriber wants and that fit every given filter, in order; redacted ones only for
+    one with `takes_redacted`.
 
     topic: a topic or pattern. since, until: when they were emitted (from, before). from_sequence, to_sequence: their
     numbers in the log, both included. suppressed: include events that were emitted suppressed, and the chunks of this
@@ -124,6 +125,8 @@ def events_for(
         events = events.exclude(Q(suppressed__startswith=ONLY) & ~Q(suppressed=only_for(name)))
     else:
         events = events.filter(suppressed="")
+    if not subscription.takes_redacted:
+        events = events.filter(redacted_at=None)
     if subject:
         events = events.filter(subject=subject)
     if since:

@@ -1,5 +1,5 @@
-"""Services: what runs beside the workers of a process: the heartbeat and, where it has a relay, the relay and
-reconcile."""
+"""Services: what runs beside the workers of a process: the heartbeat and, where it has a relay, the relay, reconcile
+and chores."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from dramatiq.middleware import Middleware
 from dramatiq.worker import Worker
 
 from ..brokers.contract import EventBroker
+from ..chores import Timetable
 from ..db import discard
 from ..logger import get_logger
 from ..pool import get_pool
 from ..relay.relay import Relay
 from ..repair.announce import announce
 from ..repair.reconcile import Reconciler
+from ..repair.sweep import sweep
 from .busy import busy_figures
 from .heartbeat import arrive, beat, leave
 
@@ -110,7 +112,7 @@ class WorkerServices:
         return figures | (busy_figures(self._worker_threads) if self._worker_threads else {})
 
     def _reconcile(self) -> None:
-        reconciler = None
+        reconciler, timetable = None, Timetable()
         while not self._stop.wait(RECONCILE_INTERVAL):
             try:
                 if not (self._relay and self._relay.active):
@@ -118,8 +120,10 @@ class WorkerServices:
                     connections.close_all()
                     continue
                 close_old_connections()
+                timetable.do_due()  # before what needs the broker
                 reconciler = reconciler or Reconciler(self._broker)
                 reconciler.run_pass()
+                sweep(self._broker)
             except Exception as error:  # noqa: BLE001 - a pass that fails now is made again later
                 log.warning("reconcile put off", error=repr(error))
         connections.close_all()

@@ -32,3 +32,11 @@ class Walked(Event, topic="walk.walked", version=1, subject="walk/{number}"):
     at: int = 0
     seconds: float = 0.0
     mood: str = "calm"
+
+
+class Said(Event, topic="word.said", version=1, subject="word/{number}", redactions={"text": "", "by": None}):
+    """Someone said something, which may be erased."""
+
+    number: int
+    text: str
+    by: str | None = None

@@ -130,6 +130,21 @@ class CallChannel:
     def queue_delete(self, queue: str, **options: Any) -> Any:
         return self._call("queue_delete", queue, **options)
 
+    def basic_get(self, queue: str) -> tuple[Any, Any, bytes] | None:
+        """The next message: its method, properties and body; None of an empty queue."""
+        answers: list[tuple[Any, Any, bytes] | None] = []
+        self.raw.callbacks.add(
+            self.raw.channel_number, pika.spec.Basic.GetEmpty, lambda frame: answers.append(None), one_shot=True
+        )
+        self.raw.basic_get(queue, lambda raw, method, properties, body: answers.append((method, properties, body)))
+        self.connection.wait(lambda: bool(answers), what="basic_get", failed=lambda: self._error)
+        return answers[0]
+
+    @property
+    def error(self) -> BaseException | None:
+        """What closed the channel."""
+        return self._error
+
     def basic_qos(self, *, prefetch_count: int) -> Any:
         return self._call("basic_qos", prefetch_count=prefetch_count)
 

@@ -10,6 +10,7 @@ from ...subscription import Subscription
 from ..contract import EventBroker, EventConsumer, MessageGroup
 from ..redelivered import RedeliveredQueue
 from .consuming import QueueLink
+from .intake import Taken
 
 
 class RabbitmqConsumer(EventConsumer):
@@ -28,8 +29,14 @@ class RabbitmqConsumer(EventConsumer):
         if not self._may_take():
             self._link.stop()
             limit = 0
-        channel, messages = self._link.intake.take(limit, timeout=self._timeout, share=self.share)
-        return MessageGroup(messages, subscription=self._subscription, origin=channel) if messages else None
+        put = self._broker.share.worker_queue(self._subscription.queue, self)
+        taken = self._link.intake.take(
+            limit, timeout=self._timeout, share=self.share, hand_out=put and (lambda taken: put(self._group(taken)))
+        )
+        return self._group(taken) if taken.messages else None
+
+    def _group(self, taken: Taken) -> MessageGroup:
+        return MessageGroup(taken.messages, subscription=self._subscription, origin=taken.channel)
 
     def ack(self, message: MessageGroup) -> None:  # type: ignore[override]
         message.origin.settle(message, done=True)

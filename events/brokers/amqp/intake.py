@@ -6,7 +6,7 @@ import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...inbox.message import ReceivedMessage
 from ..redelivered import RedeliveredQueue
@@ -19,10 +19,29 @@ if TYPE_CHECKING:
 GROUP_DELAY = 0.001
 
 
+class Taken(NamedTuple):
+    """Messages that were taken together, and their channel."""
+
+    channel: ConsumerChannel | None
+    messages: list[ReceivedMessage]
+
+
+NOTHING = Taken(None, [])
+
+
+class Taker(NamedTuple):
+    """A call of `take` that waits: with its arguments the connection's thread can do its work."""
+
+    limit: int
+    share: SubscriberShare | Unlimited
+    hand_out: Callable[[Taken], None] | None
+
+
 class Intake:
     """The waiting messages of one subscriber, all of one channel. The connection's thread puts, another takes.
 
-    The one that takes is woken once for all messages that arrived together.
+    The one that takes is woken once for all messages that arrived together, and only if it waits for more: else the
+    connection's thread hands them out itself, and a message changes threads once less on its way.
     """
 
     def __init__(self) -> None:
@@ -36,11 +55,17 @@ class Intake:
         self._untaken: set[tuple[uuid.UUID, int, int]] = set()
         #: Messages that `take` waits for; 0 while it does not wait.
         self._wanted = 0
+        self._taker: Taker | None = None
 
     @property
     def channel(self) -> ConsumerChannel | None:
         """The channel that the messages come through now."""
         return self._channel
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether `take` waits for messages."""
+        return self._wanted > 0
 
     def begin(self, channel: ConsumerChannel) -> None:
         """From now on messages come through this channel."""
@@ -71,8 +96,6 @@ class Intake:
                 self._redelivered.put(message)
             else:
                 self._waiting.append(message)
-                if self._wanted == 1 == len(self._waiting):
-                    self._changed.notify_all()  # it wakes while the connection's thread reads on
 
     def put_back(self, messages: Iterable[ReceivedMessage], channel: ConsumerChannel) -> bool:
         """Put messages first that were taken and not started; False if their channel is gone, or consumes no
@@ -90,10 +113,20 @@ class Intake:
             return True
 
     def announce(self) -> None:
-        """Wake the thread that takes, if what it waits for has arrived."""
+        """Hand out what has arrived, or wake the thread that takes, if it waits for just that."""
         with self._changed:
-            if self._wanted and (len(self._waiting) >= self._wanted or self._redelivered.can_take()):
+            if not self._wanted or not (len(self._waiting) >= self._wanted or self._redelivered.can_take()):
+                return
+            taker = self._taker
+            if taker is None or taker.hand_out is None or self._handed_out:
                 self._changed.notify_all()
+                return
+            taken = self._take(taker.limit, taker.share)
+            if taken and taken.messages:
+                # The lock is kept: once `take` returns, no message is handed out past it.
+                taker.hand_out(taken)
+        if taken and not taken.messages:
+            taker.share.leave()
 
     def wake(self) -> None:
         """Let the thread that takes look again."""
@@ -107,25 +140,42 @@ class Intake:
                 self._handed_out -= count
 
     def take(
-        self, limit: int, *, timeout: float, share: SubscriberShare | Unlimited = UNLIMITED
-    ) -> tuple[ConsumerChannel | None, list[ReceivedMessage]]:
+        self,
+        limit: int,
+        *,
+        timeout: float,
+        share: SubscriberShare | Unlimited = UNLIMITED,
+        hand_out: Callable[[Taken], None] | None = None,
+    ) -> Taken:
         """The messages that wait, up to `limit`, as soon as there is one and the subscriber may have it in hand, and
         their channel; none after `timeout` seconds. A redelivered one comes alone, when it is its turn; new ones go
-        past."""
+        past.
+
+        hand_out: what takes the messages that arrive while this call waits, from the connection's thread.
+        """
         with self._changed:
             timeout = share.shorten(self._redelivered.shorten(timeout))
+            self._taker = Taker(limit, share, hand_out)
             self._wait(1, lambda: limit and self._has_some() and share.may_enter(), timeout)
-            room = min(limit, share.enter()) if limit and self._has_some() else 0
-            if not room:
-                return self._channel, []
-            messages = self._take(room)
-            self._handed_out += len(messages)
-            channel = self._channel
-        if not messages:
+            self._taker = None
+            taken = self._take(limit, share)
+        if taken is None:
+            return NOTHING
+        if not taken.messages:
             share.leave()
-        return channel, messages
+        return taken
 
-    def _take(self, limit: int) -> list[ReceivedMessage]:
+    def _take(self, limit: int, share: SubscriberShare | Unlimited) -> Taken | None:
+        """What `share.enter` allows; None if it allows nothing. When it allows some and none is left, `share.leave`
+        must follow, without the lock: it calls other intakes."""
+        room = min(limit, share.enter()) if limit and self._has_some() else 0
+        if not room:
+            return None
+        messages = self._up_to(room)
+        self._handed_out += len(messages)
+        return Taken(self._channel, messages)
+
+    def _up_to(self, limit: int) -> list[ReceivedMessage]:
         if alone := self._redelivered.take_alone():
             return [alone]
         seen = 0

@@ -171,7 +171,7 @@ def test_a_relay_goes_on_after_however_many_errors(monkeypatch: pytest.MonkeyPat
 def test_a_killed_relay_is_followed_within_five_seconds(manage: Manage, eventually: Eventually) -> None:
     relays = [manage("relay"), manage("relay")]
     with connection.cursor() as cursor:  # both sessions are there: one carries, one stands by
-        eventually(lambda: cursor.execute(SESSIONS, RELAY_LOCK) or cursor.fetchone()[0] == 2, within=60)
+        eventually(lambda: cursor.execute(SESSIONS, RELAY_LOCK).fetchone() == (2,), within=60)
     eventually(seated_process, within=20)
     first = seated_process()
     manage.kill(next(process for process in relays if process.pid == first))

@@ -40,7 +40,7 @@ def relays(manage: Manage, eventually: Eventually) -> int:
             "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND (classid, objid) = (%s, %s)"
             " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
         )
-        eventually(lambda: cursor.execute(sessions, RELAY_LOCK) or cursor.fetchone()[0] == 2, within=60)
+        eventually(lambda: cursor.execute(sessions, RELAY_LOCK).fetchone() == (2,), within=60)
     ring(1)
     eventually(lambda: not OutboxMessage.objects.exists(), within=30)
     active = seated_process()
@@ -74,9 +74,10 @@ def test_a_frozen_process_or_server_process_is_followed_within_five_seconds_and_
         carries_within_five_seconds(range(20, 40))
         assert seated_process() == first
     hung = seated()
-    with stopped(*hung):  # the session by which it holds its lease; it may follow itself with a new one
-        carries_within_five_seconds(range(40, 60))
-        assert set(seated()).isdisjoint(hung)
+    with stopped(*hung):  # the session by which it holds its lease
+        carries_within_five_seconds(range(40, 50))  # before the lease expires, or under the next one
+        eventually(lambda: seated() and set(seated()).isdisjoint(hung), within=10)  # it may follow itself
+        carries_within_five_seconds(range(50, 60))
     manage.worker()
     eventually(lambda: all_done(60), within=90)
     assert_one_effect_each(60)
@@ -136,7 +137,7 @@ def test_what_a_hung_session_has_locked_holds_up_the_next_leader_for_no_other_ro
         hung.execute("SELECT pg_advisory_lock(%s), pg_advisory_lock_shared(%s, %s)", [WAKE_LOCK | oid, *RELAY_LOCK])
         thread.start()
         try:
-            eventually(lambda: OutboxMessage.objects.count() == 2, within=5)
+            eventually(lambda: OutboxMessage.objects.count() == 2, within=30)  # RabbitMQ has every queue from now on
             for number in range(10, 13):
                 begun = time.monotonic()
                 ring(1, start=number)
@@ -176,7 +177,7 @@ def test_an_open_transaction_that_emitted_does_not_keep_the_relay_awake(
             time.sleep(2.0)
             assert broker.passes - before <= 6  # 2 a second; 40 a second with pauses of a fiftieth of a second
             ring(1)
-            eventually(lambda: not OutboxMessage.objects.exists(), within=5)
+            eventually(lambda: not OutboxMessage.objects.exists(), within=30)
         finally:
             stop.set()
             thread.join(20)
