@@ -68,7 +68,6 @@ def serve(host: str, port: int, *, ready: Callable[[], None]) -> bool:
         log_config=None,
         access_log=False,
         lifespan="off",
-        ws_per_message_deflate=False,
         timeout_graceful_shutdown=GRACE,
     )
     server = Server(config, ready)
