@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from django.db import transaction
 
 from feeds.models import Post, SearchDocument
-from feeds.search.query import indexed
-from feeds.text.markdown import plain
+from feeds.search.query import indexed, letters
 
 
 @transaction.atomic
@@ -18,12 +17,15 @@ def index_posts(ids: Iterable[int]) -> None:
     The posts are locked meanwhile: of two transactions that index the same post, the later one writes the newer text.
     """
     wanted = sorted(set(ids))
-    posts = Post.objects.visible().filter(pk__in=wanted).order_by("pk").select_for_update(no_key=True)
-    documents = [
-        SearchDocument(post_id=post.pk, title=indexed(post.title), body=indexed(plain(post.body))) for post in posts
-    ]
+    posts = (
+        Post.objects.visible().with_text("words").filter(pk__in=wanted).order_by("pk").select_for_update(no_key=True)
+    )
+    documents = [_document(post, post.words) for post in posts]
     SearchDocument.objects.bulk_create(
-        documents, update_conflicts=True, unique_fields=["post"], update_fields=["title", "body"]
+        documents,
+        update_conflicts=True,
+        unique_fields=["post"],
+        update_fields=["title", "body", "title_words", "body_words", "letters"],
     )
     remove_posts(set(wanted) - {document.post_id for document in documents})
 
@@ -31,3 +33,15 @@ def index_posts(ids: Iterable[int]) -> None:
 def remove_posts(ids: Iterable[int]) -> None:
     """Remove these posts from the index."""
     SearchDocument.objects.filter(post__in=set(ids)).delete()
+
+
+def _document(post: Post, words: str) -> SearchDocument:
+    title_words, body_words = indexed(post.title), indexed(words)
+    return SearchDocument(
+        post_id=post.pk,
+        title="",
+        body="",
+        title_words=title_words,
+        body_words=body_words,
+        letters=letters(title_words, body_words),
+    )

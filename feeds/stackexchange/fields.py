@@ -5,10 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import re
 
-from feeds.stackexchange.dump import Row
+from django.utils import timezone
+
+from feeds.stackexchange.dump import NUMBER, Row
 from feeds.text.cleaning import NOT_TEXT
 
 SIGNED_NUMBER = re.compile(r"-?\d{1,18}")
+#: Dates before this one, and after now, are mistakes: lists go by dates, and one of the future would head them.
+EARLIEST = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 #: The external id of an author without an id (a deleted account) is this and the display name.
 NAME_PREFIX = "name:"
 
@@ -39,13 +43,25 @@ def number(row: Row) -> str:
     return found
 
 
+def row_name(row: Row) -> str:
+    """How the report names a row: by its id or, without one, by its place in the table."""
+    return value(row, "Id") or f"row {row.get(NUMBER, '?')}"
+
+
 def moment(row: Row, column: str = "CreationDate") -> dt.datetime:
-    """A date, in UTC unless it says otherwise. Raises SkippedRowError."""
+    """A date from EARLIEST to now, in UTC unless it says otherwise. Raises SkippedRowError."""
     try:
         found = dt.datetime.fromisoformat(value(row, column).removesuffix(" UTC"))
+        found = found.astimezone(dt.UTC) if found.tzinfo else found.replace(tzinfo=dt.UTC)
     except ValueError:
         raise SkippedRowError(f"{column} is not a date") from None
-    return found if found.tzinfo else found.replace(tzinfo=dt.UTC)
+    except OverflowError:  # the first or last day of all, in another time zone
+        raise SkippedRowError(f"{column} is out of range") from None
+    if found < EARLIEST:
+        raise SkippedRowError(f"{column} is before {EARLIEST.year}")
+    if found > timezone.now():
+        raise SkippedRowError(f"{column} is in the future")
+    return found
 
 
 def author(row: Row, *, number: str, name: str) -> str:

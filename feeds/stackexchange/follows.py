@@ -33,6 +33,9 @@ class Follows(Step[Edge]):
             raise SkippedRowError("follows itself")
         return f"{row[0]}>{row[1]}"
 
+    def name(self, row: Edge) -> str:
+        return " ".join(row)
+
     def look_up(self, rows: dict[str, Edge]) -> None:
         self.users = self.known("node", {node for edge in rows.values() for node in edge})
         followers, followees = ({self.users.get(edge[end]) for edge in rows.values()} for end in (0, 1))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from django.db import IntegrityError
 from rich.progress import Progress
 
-from feeds.stackexchange.dump import BadDumpError, Dump
+from feeds.stackexchange.dump import Dump
 from feeds.stackexchange.follows import Follows
 from feeds.stackexchange.graph import Graph
 from feeds.stackexchange.people import Authors, Nodes
@@ -18,7 +17,10 @@ from feeds.stackexchange.votes import Votes
 
 
 def import_dump(folder: Path, *, source: str, graph: Path | None = None, progress: Progress) -> Report:
-    """Import the rows that were not imported yet. Raises BadDumpError.
+    """Import the rows that were not imported yet. Raises BadDumpError for files that cannot be read.
+
+    A row that cannot be imported is counted with its id and the reason, and the others are imported. Rows that another
+    process imports at the same time are left to it.
 
     source: a name for the dump; ids of different sources are different rows.
 
@@ -29,17 +31,11 @@ def import_dump(folder: Path, *, source: str, graph: Path | None = None, progres
     edges = Graph(graph, progress=progress) if graph else None
     survey = Survey(dump, edges)
     report = Report()
-    try:
-        Authors(source, report, dump=dump, survey=survey, progress=progress).run()
-        if edges:
-            Nodes(source, report, survey=survey, progress=progress).run()
-            Follows(source, report, graph=edges, survey=survey).run()
-        for step in (Questions, Answers, Comments):
-            step(source, report, dump=dump).run()
-        Votes(source, report, dump=dump).run()
-    except IntegrityError as error:
-        raise BadDumpError(
-            f"Another process wrote the same rows at the same time ({error}). Is {source!r} being imported elsewhere? "
-            "When that import has ended, start this one again: it continues where it stopped"
-        ) from error
+    Authors(source, report, dump=dump, survey=survey, progress=progress).run()
+    if edges:
+        Nodes(source, report, survey=survey, progress=progress).run()
+        Follows(source, report, graph=edges, survey=survey).run()
+    for step in (Questions, Answers, Comments):
+        step(source, report, dump=dump).run()
+    Votes(source, report, dump=dump).run()
     return report

@@ -12,7 +12,7 @@ from rich.progress import Progress
 
 from feeds.models import ImportedRow, User
 from feeds.stackexchange.dump import Dump
-from feeds.stackexchange.fields import SkippedRowError, by_number, moment, number, value
+from feeds.stackexchange.fields import SkippedRowError, by_number, moment, number, row_name, value
 from feeds.stackexchange.report import Report
 from feeds.stackexchange.step import Step
 from feeds.stackexchange.survey import Survey
@@ -46,7 +46,7 @@ class Authors(Step[Person]):
                     person = Person(number(row), value(row, "DisplayName"), moment(row))
                 except SkippedRowError as skip:
                     self.tally.read += 1
-                    self.tally.skipped[skip.reason] += 1
+                    self.tally.skip(skip.reason, row=row_name(row))
                     continue
                 if person.external_id in self.survey.since:
                     found.add(person.external_id)
@@ -56,6 +56,9 @@ class Authors(Step[Person]):
             yield Person(author, display_name(author), self.survey.since[author])
 
     def key(self, row: Person) -> str:
+        return row.external_id
+
+    def name(self, row: Person) -> str:
         return row.external_id
 
     def look_up(self, rows: dict[str, Person]) -> None:
@@ -101,7 +104,7 @@ class Nodes(Step[str]):
 
     def build(self, row: str) -> models.Model:
         if row in self.authors:
-            self.tally.remarks["are authors"] += 1
+            self.tally.remark("are authors", row=row)
             return User(pk=self.authors[row])
         return new_user(self.usernames[row], joined=self.survey.before)
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from django.db import models, reset_queries
 from django.db.models import F
 
-from events.db import committed
+from events.db import NotCommittedError, committed, is_outage
 from feeds.models import ImportedRow
 from feeds.signals import emit_for_new_rows
 from feeds.stackexchange.fields import SkippedRowError
@@ -18,6 +18,8 @@ from feeds.stackexchange.report import Report, Tally
 
 #: Rows per transaction.
 ROWS_PER_TRANSACTION = 500
+#: What is wrong with the machine and not with a row. An import that meets it ends, and goes on when it is run again.
+MACHINE = (MemoryError, OSError, NotCommittedError)
 
 R = TypeVar("R")
 
@@ -53,13 +55,36 @@ class Step(ABC, Generic[R]):
         Raises SkippedRowError.
         """
 
+    def name(self, row: R) -> str:
+        """How the report names a row."""
+        return str(row)
+
     def run(self) -> None:
-        """Import the rows that were not imported yet."""
+        """Import the rows that were not imported yet. Whatever is wrong with a row, only that row is skipped."""
         rows = iter(self.rows())
         while chunk := list(islice(rows, ROWS_PER_TRANSACTION)):
-            with committed():
-                self._load(chunk)
+            try:
+                self._commit(chunk)
+            except Exception as error:
+                if _is_of_the_machine(error):
+                    raise
+                self._one_by_one(chunk)
             reset_queries()  # with DEBUG=on Django keeps thousands of statements, which are large here
+
+    def _one_by_one(self, chunk: list[R]) -> None:
+        """Import a chunk that failed, so that only the rows are skipped that fail alone, too."""
+        for row in chunk:
+            try:
+                self._commit([row])
+            except Exception as error:
+                if _is_of_the_machine(error):
+                    raise
+                self.tally.read += 1
+                self.tally.skip(_reason(error), row=self.name(row))
+
+    def _commit(self, chunk: list[R]) -> None:
+        with self.tally.unless_failed(), committed():
+            self._load(chunk)
 
     def known(self, kind: str, external_ids: Iterable[str]) -> dict[str, int]:
         """Our ids of the rows of the source that were imported, by their ids in the source."""
@@ -83,7 +108,7 @@ class Step(ABC, Generic[R]):
                 if len(key) > ImportedRow.EXTERNAL_ID_LENGTH:
                     raise SkippedRowError("the Id is too long")
             except SkippedRowError as skip:
-                self.tally.skipped[skip.reason] += 1
+                self.tally.skip(skip.reason, row=self.name(row))
                 continue
             if key in rows:
                 self.tally.already += 1
@@ -95,7 +120,7 @@ class Step(ABC, Generic[R]):
             try:
                 yield key, self.build(row)
             except SkippedRowError as skip:
-                self.tally.skipped[skip.reason] += 1
+                self.tally.skip(skip.reason, row=self.name(row))
 
     def _write(self, built: dict[str, models.Model]) -> None:
         new = [row for row in built.values() if row.pk is None]
@@ -110,9 +135,19 @@ class Step(ABC, Generic[R]):
         self.tally.already += len(built) - len(new)
 
 
+def _is_of_the_machine(error: Exception) -> bool:
+    return isinstance(error, MACHINE) or is_outage(error)
+
+
+def _reason(error: Exception) -> str:
+    """Why a row cannot be imported, in one line."""
+    said = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {said}"[:100]
+
+
 def _create(rows: list[Any]) -> None:
     """Insert rows of one model. Inserting sets `updated_at` to now, so it is set again afterwards."""
-    manager = type(rows[0])._base_manager
+    manager = type(rows[0])._default_manager
     updated = [getattr(row, "updated_at", None) for row in rows]
     manager.bulk_create(rows)
     if updated[0] is None:

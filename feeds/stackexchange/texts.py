@@ -8,12 +8,22 @@ from typing import Any
 
 from feeds.models import Comment, Post
 from feeds.stackexchange.dump import Dump, Row
-from feeds.stackexchange.fields import SkippedRowError, comment_author, moment, number, post_author, text, value
+from feeds.stackexchange.fields import (
+    SkippedRowError,
+    comment_author,
+    moment,
+    number,
+    post_author,
+    row_name,
+    text,
+    value,
+)
 from feeds.stackexchange.markup import to_markdown
 from feeds.stackexchange.report import Report
 from feeds.stackexchange.step import Step
 from feeds.stackexchange.survey import ANSWER, QUESTION
 from feeds.stackexchange.targets import ImportedTarget, find_imported_targets
+from feeds.text.visible import shows_something
 
 
 class TextStep(Step[Row]):
@@ -27,6 +37,19 @@ class TextStep(Step[Row]):
 
     def key(self, row: Row) -> str:
         return number(row)
+
+    def name(self, row: Row) -> str:
+        return row_name(row)
+
+    def times(self, row: Row) -> dict[str, dt.datetime]:
+        """The dates of a text. One without a date of its edit that is possible counts as not edited."""
+        created = edited = moment(row)
+        if value(row, "LastEditDate"):
+            try:
+                edited = max(created, moment(row, "LastEditDate"))
+            except SkippedRowError as wrong:
+                self.tally.remark(f"count as not edited: {wrong.reason}", row=self.name(row))
+        return {"created_at": created, "updated_at": edited}
 
     def author_of(self, author: str) -> int:
         """Our id of an author. Raises SkippedRowError."""
@@ -59,12 +82,12 @@ class Questions(TextStep):
             raise SkippedRowError(f"PostTypeId {post_type or '(none)'}")
         author_id = self.author_of(post_author(row))
         title = " ".join(value(row, "Title").split())
-        if not title:
+        if not shows_something(title):
             raise SkippedRowError("no title")
-        times = _times(row)
+        times = self.times(row)
         if len(title) > Post.TITLE_LENGTH:
             title = f"{title[: Post.TITLE_LENGTH - 1]}…"
-            self.tally.remarks[f"titles cut to {Post.TITLE_LENGTH} characters"] += 1
+            self.tally.remark(f"titles cut to {Post.TITLE_LENGTH} characters", row=self.name(row))
         body = to_markdown(text(row, "Body"))
         return Post(author_id=author_id, title=title, body=body, published_at=times["created_at"], **times)
 
@@ -85,7 +108,7 @@ class Answers(TextStep):
         author_id = self.author_of(post_author(row))
         post_id = self.target_of(value(row, "ParentId")).post_id
         return Comment(
-            author_id=author_id, post_id=post_id, content=_content(to_markdown(text(row, "Body"))), **_times(row)
+            author_id=author_id, post_id=post_id, content=_content(to_markdown(text(row, "Body"))), **self.times(row)
         )
 
 
@@ -107,7 +130,9 @@ class Comments(TextStep):
         parent_id = target.entity_id if target.entity_type == "comment" else None
         # The text of a comment is a kind of Markdown already.
         content = _content(text(row, "Text"))
-        return Comment(author_id=author_id, post_id=target.post_id, parent_id=parent_id, content=content, **_times(row))
+        return Comment(
+            author_id=author_id, post_id=target.post_id, parent_id=parent_id, content=content, **self.times(row)
+        )
 
 
 def _authors(rows: Mapping[str, Row], who: Any) -> Iterable[str]:
@@ -122,8 +147,3 @@ def _content(content: str) -> str:
     if not content:
         raise SkippedRowError("no text")
     return content
-
-
-def _times(row: Row) -> dict[str, dt.datetime]:
-    created = moment(row)
-    return {"created_at": created, "updated_at": moment(row, "LastEditDate") if value(row, "LastEditDate") else created}

@@ -25,7 +25,7 @@ def username_of(display_name: str, *, external_id: str) -> str:
     name = "".join(char if ALLOWED.fullmatch(f"a{char}") else " " for char in normalized_username(display_name))
     name = "-".join(name.split())[:MAX_USERNAME_LENGTH].strip("-")
     if not name or folded(name).startswith(DELETED_NAME_PREFIX) or not _is_valid(name):
-        return f"se-{'community' if external_id == COMMUNITY else external_id}"[:MAX_USERNAME_LENGTH]
+        return f"se-{'community' if external_id == COMMUNITY else _allowed(external_id)}"[:MAX_USERNAME_LENGTH]
     return name
 
 
@@ -54,10 +54,14 @@ def _variants(name: str, external_id: str) -> Iterator[str]:
     yield name
     for number in range(2, HIGHEST_SUFFIX + 1):
         yield _with(name, f"-{number}")
-    own = "".join(char for char in external_id if ALLOWED.fullmatch(f"a{char}"))[-12:]
+    own = _allowed(external_id)[-12:]
     yield _with(name, f"-{own}")
     for number in count(2):
         yield _with(name, f"-{own}-{number}")
+
+
+def _allowed(external_id: str) -> str:
+    return "".join(char for char in normalized_username(external_id) if ALLOWED.fullmatch(f"a{char}"))
 
 
 def _with(name: str, suffix: str) -> str:

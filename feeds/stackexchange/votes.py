@@ -8,7 +8,7 @@ from hashlib import blake2b
 
 from feeds.models import ImportedRow, Vote
 from feeds.stackexchange.dump import Dump, Row
-from feeds.stackexchange.fields import SkippedRowError, by_number, moment, number, value
+from feeds.stackexchange.fields import SkippedRowError, by_number, moment, number, row_name, value
 from feeds.stackexchange.report import Report
 from feeds.stackexchange.step import Step
 from feeds.stackexchange.targets import ImportedTarget, find_imported_targets
@@ -35,6 +35,9 @@ class Votes(Step[Row]):
 
     def key(self, row: Row) -> str:
         return number(row)
+
+    def name(self, row: Row) -> str:
+        return row_name(row)
 
     def look_up(self, rows: dict[str, Row]) -> None:
         self.targets = find_imported_targets(self.source, (value(row, "PostId") for row in rows.values()))

@@ -6,6 +6,8 @@ import unicodedata
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
+from feeds.text.visible import has_towers
+
 #: Characters in a username.
 MAX_USERNAME_LENGTH = 30
 
@@ -23,10 +25,10 @@ def _vowel_signs() -> str:
     return "".join(sorted(set(signs) - set(INVISIBLE)))
 
 
+#: Matches a character of a username, from the second on.
+NAME_CHARACTER = rf"(?:(?![{INVISIBLE}])[\w{_vowel_signs()}-])"
 #: Matches a username, also inside a text.
-USERNAME_PATTERN = (
-    rf"(?:(?![{INVISIBLE}])[\w-])(?:(?![{INVISIBLE}])[\w{_vowel_signs()}-]){{0,{MAX_USERNAME_LENGTH - 1}}}"
-)
+USERNAME_PATTERN = rf"(?:(?![{INVISIBLE}])[\w-]){NAME_CHARACTER}{{0,{MAX_USERNAME_LENGTH - 1}}}"
 _WHOLE = re.compile(USERNAME_PATTERN)
 
 
@@ -40,9 +42,14 @@ def folded(username: str) -> str:
     return unicodedata.normalize("NFKC", normalized_username(username).casefold())
 
 
+def is_valid_username(username: str) -> bool:
+    """Whether the name has 1 to 30 letters and digits of any script, `_` and `-`."""
+    return _WHOLE.fullmatch(username) is not None and not has_towers(username)
+
+
 def validate_username(username: str) -> None:
     """Raises ValidationError unless the name has 1 to 30 letters and digits of any script, `_` and `-`."""
-    if not _WHOLE.fullmatch(username):
+    if not is_valid_username(username):
         raise ValidationError(
             _("Use 1 to %(most)s letters, digits, “_” or “-”."),
             code="username",

@@ -94,9 +94,8 @@ def test_a_post_without_the_words_is_not_found(post, query):
     assert found(query) == []
 
 
-@pytest.mark.postgres
 @pytest.mark.parametrize("query", ["the -xyzzy", "-xyzzy the", '"in the" -xyzzy -狗'])
-def test_words_that_are_not_indexed_find_nothing_whatever_is_excluded(post, query):
+def test_words_that_do_not_occur_find_nothing_whatever_is_excluded(post, query):
     assert found(query) == []
 
 
@@ -232,9 +231,9 @@ def test_a_search_takes_a_fixed_number_of_queries(django_assert_num_queries):
     for _ in range(5):
         PostFactory(title="tea", circle=CircleFactory())
     deliver()
-    with django_assert_num_queries(5):
-        assert all(hit.author.username and hit.circle.slug for hit in search_posts("tea").items)
     with django_assert_num_queries(6):
+        assert all(hit.author.username and hit.circle.slug for hit in search_posts("tea").items)
+    with django_assert_num_queries(7):
         search_posts("tea", viewer=UserFactory.build(pk=0))
 
 

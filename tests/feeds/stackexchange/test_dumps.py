@@ -1,9 +1,13 @@
 """The messages for folders and files that are not a dump."""
 
+from functools import partial
+from xml.etree import ElementTree
+
 import pytest
 from django.core.management import CommandError, call_command
 
-from tests.feeds.stackexchange.dump_files import graph, question, user, write
+from feeds.stackexchange.xml_file import XmlFile
+from tests.feeds.stackexchange.dump_files import comment, graph, question, user, vote, write
 
 pytestmark = pytest.mark.django_db
 
@@ -40,6 +44,38 @@ def test_a_missing_column_is_named_before_anything_is_written(tmp_path, table):
     said = refusal(folder)
     assert f"{table}.csv lacks the column(s) CreationDate" in said
     assert "Export it again" in said
+
+
+@pytest.mark.parametrize(
+    ("table", "column"), [("posts", "PostTypeId"), ("comments", "PostId"), ("votes", "VoteTypeId")]
+)
+def test_a_column_that_no_row_of_an_xml_file_has_is_named(tmp_path, table, column):
+    folder = write(
+        tmp_path / "dump", form="xml", posts=[question(1, 1)], comments=[comment(1, 1, 1)], votes=[vote(1, 1)]
+    )
+    path = folder / f"{table.title()}.xml"
+    path.write_text(path.read_text().replace(f"{column}=", "Other="))
+    assert f"{table.title()}.xml lacks the column(s) {column}." in refusal(folder)
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path):
+    folder = write(tmp_path / "dump", form="xml")
+    (folder / "Votes.xml").unlink()
+    (folder / "Votes.xml").symlink_to("/proc/self/mem")
+    assert "Votes.xml cannot be read" in refusal(folder)
+
+
+@pytest.mark.parametrize("character", ["&#0;", "&#x1F;", "&#xD800;", "&#xFFFF;", "&#99999999999;", "\x01"])
+def test_characters_that_xml_forbids_are_spaces_wherever_the_file_is_cut(tmp_path, character):
+    folder = write(tmp_path / "dump", form="xml", posts=[question(1, 1, Title="A MARK title", Body="&#65;" + "b" * 90)])
+    path = folder / "Posts.xml"
+    text = path.read_text().replace("MARK", character)
+    for size in range(1, 60):
+        path.write_text(text)
+        with path.open("rb") as file:
+            cleaned = XmlFile(file)
+            title = ElementTree.fromstring(b"".join(iter(partial(cleaned.read, size), b"")))[0].attrib["Title"]
+        assert " ".join(title.split()) == "A title", size
 
 
 def test_a_file_that_is_another_is_named(tmp_path):

@@ -1,7 +1,8 @@
 """An import can be interrupted at any moment and started again; no row is imported twice."""
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import call_command
+from django.db import IntegrityError
 
 from events.models import StoredEvent
 from feeds.models import Comment, Follow, ImportedRow, Post, User, Vote
@@ -126,16 +127,38 @@ def test_two_sites_may_use_the_same_ids(tmp_path):
 
 
 @pytest.mark.django_db
-def test_rows_that_someone_else_writes_meanwhile_stop_the_import_with_the_cure(dump, monkeypatch):
-    create = step._create
+def test_rows_that_someone_else_imports_meanwhile_are_left_to_them(dump, monkeypatch):
+    """As after a chunk that waited for another import's commit and then met its rows."""
+    create, one_by_one = step._create, step.Step._one_by_one
+    theirs = []
 
     def create_and_lose(rows):
+        if isinstance(rows[0], Post) and not theirs:
+            raise IntegrityError("UNIQUE constraint failed")
         create(rows)
-        if isinstance(rows[0], Post):
-            ImportedRow.objects.create(source="garden", kind="post", external_id="1", object_id=0)
+
+    def one_by_one_after_theirs(self, chunk):
+        theirs.append(ImportedRow.objects.create(source="garden", kind="post", external_id="1", object_id=0))
+        one_by_one(self, chunk)
 
     monkeypatch.setattr(step, "_create", create_and_lose)
-    with pytest.raises(CommandError, match="start this one again"):
-        call_command("import_stackexchange", str(dump))
-    assert User.objects.count() == 12
-    assert not Post.objects.exists()
+    monkeypatch.setattr(step.Step, "_one_by_one", one_by_one_after_theirs)
+    report = load(dump)
+    assert (report["posts"].imported, report["posts"].already, report["posts"].skipped) == (11, 1, {})
+    assert Post.objects.count() == 11
+    assert adds_up(report)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("error", [OSError("no space left"), MemoryError()])
+def test_what_is_wrong_with_the_machine_ends_the_import_and_skips_no_row(dump, monkeypatch, error):
+    def create(rows):
+        raise error
+
+    monkeypatch.setattr(step, "_create", create)
+    with pytest.raises(type(error)):
+        load(dump)
+    monkeypatch.undo()
+    report = load(dump)
+    assert report["posts"].imported == 12
+    assert adds_up(report)

@@ -8,7 +8,16 @@ from django.utils.safestring import SafeString
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds.text.markdown import BLOCK_TAGS, INLINE_TAGS, TABLE_TAGS, plain, render
+from feeds.text.markdown import BLOCK_TAGS, INLINE_TAGS, TABLE_TAGS
+from feeds.text.parsed import parsed
+
+
+def render(text: str) -> str:
+    return parsed(text).html
+
+
+def plain(text: str) -> str:
+    return parsed(text).words
 
 
 def test_the_usual_syntax_is_rendered():
@@ -104,6 +113,6 @@ class Tags(HTMLParser):
 def test_whatever_is_written_only_harmless_tags_come_out(text):
     for tag, name, value in Tags(render(text)).found:
         assert tag in INLINE_TAGS | BLOCK_TAGS | TABLE_TAGS
-        assert name in ("", "href", "title", "rel", "class", "start", "style")
+        assert name in ("", "href", "title", "rel", "class", "start", "style", "dir")
         scheme = re.match(r"\s*([a-z][a-z0-9+.-]*):", value, re.IGNORECASE) if name == "href" else None
         assert scheme is None or scheme[1].lower() in ("http", "https", "mailto")
