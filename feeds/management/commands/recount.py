@@ -6,7 +6,8 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from events.management.terminal import progress_bar
 from feeds.batch.chunks import StoppedEarlyError
-from feeds.counts.recount import START, Drift, Position, recount, total
+from feeds.batch.position import START, Position, total
+from feeds.counts.recount import Drift, recount
 from feeds.management.resumable import add_arguments, resumable
 
 
