@@ -11,13 +11,17 @@ from django.db import connections, models
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html_join
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from events.db import committed
 from feeds.models import (
     ApiToken,
     Block,
     Circle,
+    CircleLook,
     Comment,
+    CommentText,
     EarlierCounts,
     EntityCounts,
     FeedEntry,
@@ -26,10 +30,17 @@ from feeds.models import (
     Membership,
     Mute,
     Post,
+    PostText,
     PulledPost,
+    RecoveryCode,
+    ReservedName,
     SearchDocument,
+    SecondFactor,
+    SentForm,
     Uncounted,
     User,
+    UserLook,
+    UserSession,
     Vote,
 )
 
@@ -88,7 +99,7 @@ class UserAdmin(SoftDeletedAdmin, AuthUserAdmin):  # type: ignore[type-arg]
     ordering = ("-id",)
     readonly_fields = ("last_login", "date_joined", "last_seen_at", "feed")
     fieldsets = (
-        (None, {"fields": ("username", "password", "email")}),
+        (None, {"fields": ("username", "password", "email", "confirmed_email")}),
         (_("Permissions"), {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
         (_("Dates"), {"fields": ("date_joined", "last_login", "last_seen_at")}),
         (_("Feed"), {"fields": ("feed",)}),
@@ -107,14 +118,42 @@ class UserAdmin(SoftDeletedAdmin, AuthUserAdmin):  # type: ignore[type-arg]
         return format_html_join("", '<div><a href="{}">{}</a></div>', lines) or self.get_empty_value_display()
 
 
+class TextAdmin(SoftDeletedAdmin):
+    """Posts and comments: deleting one here is a moderator's removal, which can be taken back for 30 days."""
+
+    actions = ("restore",)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        obj.remove(by=request.user)
+
+    def delete_queryset(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> None:
+        with committed():
+            for row in queryset.filter(deleted_at=None).order_by("pk"):
+                row.remove(by=request.user)
+
+    @admin.action(description=_("Restore what was removed"), permissions=["delete"])
+    def restore(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> None:
+        """Show the chosen rows again that a moderator removed."""
+        with committed():
+            rows = [row for row in queryset.order_by("pk").select_for_update(of=("self",)) if row.is_restorable]
+            for row in rows:
+                row.restore(by=request.user)
+                self.log_change(request, row, "restored")
+        self.message_user(request, _("Restored: %(count)s.") % {"count": len(rows)})
+
+
+#: What the pages of posts and comments show of a removal.
+REMOVAL = ("deleted_at", "removed_by", "removal_reason", "erased_at")
+
+
 @admin.register(Post)
-class PostAdmin(SoftDeletedAdmin):
+class PostAdmin(TextAdmin):
     list_display = ("title", "author", "circle", "status", "published_at", "deleted_at")
     list_filter = ("status", ("deleted_at", admin.EmptyFieldListFilter), "published_at")
     list_select_related = ("author", "circle")
     search_fields = ("title", "author__username_folded__startswith")
     autocomplete_fields = ("author", "circle")
-    readonly_fields = ("created_at", "published_at", "updated_at", "deleted_at")
+    readonly_fields = ("created_at", "published_at", "updated_at", *REMOVAL)
     ordering = ("-id",)
     fixed = ("author",)
 
@@ -124,13 +163,13 @@ class PostAdmin(SoftDeletedAdmin):
 
 
 @admin.register(Comment)
-class CommentAdmin(SoftDeletedAdmin):
+class CommentAdmin(TextAdmin):
     list_display = ("__str__", "author", "post", "created_at", "deleted_at")
     list_filter = (("deleted_at", admin.EmptyFieldListFilter), "created_at")
     list_select_related = ("author", "post")
     search_fields = ("content", "author__username_folded__startswith")
     autocomplete_fields = ("author", "post", "parent")
-    readonly_fields = ("created_at", "updated_at", "deleted_at")
+    readonly_fields = ("created_at", "updated_at", *REMOVAL)
     ordering = ("-id",)
     fixed = ("author", "post", "parent")
 
@@ -194,14 +233,65 @@ class AvoidanceAdmin(RowAdmin):
 class ApiTokenAdmin(RowAdmin):
     """Tokens are not made here, since only the owner may see the secret. Deleting a token revokes it."""
 
-    list_display = ("name", "user", "created_at", "last_used_at")
+    list_display = ("name", "user", "rights", "expires_at", "created_at", "last_used_at")
     list_select_related = ("user",)
     search_fields = ("name", "user__username_folded__startswith")
-    readonly_fields = ("user", "created_at", "last_used_at")
+    readonly_fields = ("user", "rights", "expires_at", "created_at", "last_used_at")
+    ordering = ("-id",)
+
+    @admin.display(description=_("scopes"))
+    def rights(self, token: ApiToken) -> str:
+        """The scopes in words."""
+        return ", ".join(str(scope.label) for scope in token.scope_list) or gettext("all, made before scopes")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+
+@admin.register(UserSession)
+class UserSessionAdmin(RowAdmin):
+    """Deleting a session signs its user out of it."""
+
+    list_display = ("user", "browser", "network", "created_at", "last_seen_at")
+    list_select_related = ("user",)
+    search_fields = ("user__username_folded__startswith",)
+    readonly_fields = list_display
     ordering = ("-id",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
+
+    def delete_model(self, request: HttpRequest, obj: UserSession) -> None:
+        UserSession.objects.filter(pk=obj.pk).end()
+
+    def delete_queryset(self, request: HttpRequest, queryset: models.QuerySet[UserSession]) -> None:
+        UserSession.objects.filter(pk__in=queryset).end()
+
+
+@admin.register(SecondFactor)
+class SecondFactorAdmin(ReadOnlyAdmin):
+    """Deleting one turns it off, for a person who has lost app and recovery codes; the admin's history says who did."""
+
+    list_display = ("user", "created_at", "failures", "failed_at")
+    list_select_related = ("user",)
+    search_fields = ("user__username_folded__startswith",)
+    readonly_fields = ("user", "created_at", "failures", "failed_at")
+    ordering = ("-id",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return request.user.is_active and request.user.is_superuser
+
+    def get_deleted_objects(self, objs: Iterable[models.Model], request: HttpRequest) -> Any:
+        names = [str(one) for one in objs]
+        return names, {self.opts.verbose_name_plural: len(names)}, set(), []
+
+
+@admin.register(RecoveryCode)
+class RecoveryCodeAdmin(ReadOnlyAdmin):
+    list_display = ("id", "factor")
+    list_select_related = ("factor__user",)
+    search_fields = ("factor__user__username_folded__startswith",)
+    ordering = ("-id",)
 
 
 @admin.register(EntityCounts)
@@ -224,12 +314,44 @@ class UncountedAdmin(ReadOnlyAdmin):
     search_fields = ("=entity_id", "user__username_folded__startswith")
 
 
-@admin.register(PulledPost, SearchDocument)
+@admin.register(PulledPost, SearchDocument, PostText)
 class PostCopyAdmin(ReadOnlyAdmin):
     list_display = ("post_id", "post")
     list_select_related = ("post",)
     search_fields = ("=post__id",)
     ordering = ("-post",)
+
+
+@admin.register(CommentText)
+class CommentTextAdmin(ReadOnlyAdmin):
+    list_display = ("comment_id", "comment")
+    list_select_related = ("comment",)
+    search_fields = ("=comment__id",)
+    ordering = ("-comment",)
+
+
+@admin.register(ReservedName)
+class ReservedNameAdmin(ReadOnlyAdmin):
+    list_display = ("__str__", "user", "created_at")
+    list_select_related = ("user",)
+    search_fields = ("=digest", "user__username_folded__startswith")
+    ordering = ("-id",)
+
+
+@admin.register(UserLook, CircleLook)
+class LookAdmin(ReadOnlyAdmin):
+    list_display = ("look", "holder")
+    list_select_related = ("holder",)
+    search_fields = ("look__startswith",)
+    ordering = ("-id",)
+
+
+@admin.register(SentForm)
+class SentFormAdmin(ReadOnlyAdmin):
+    list_display = ("__str__", "user", "sent_at")
+    list_select_related = ("user",)
+    search_fields = ("=key", "user__username_folded__startswith")
+    ordering = ("-id",)
 
 
 @admin.register(ImportedRow)

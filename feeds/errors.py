@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext as _
+
 
 class RefusedError(Exception):
     """The action is refused. message: the reason, in the language of the user."""
@@ -29,3 +31,24 @@ class InvalidError(RefusedError):
 
 class TakenError(InvalidError):
     """A value must be unique, and another user or circle has it (409). field: its name."""
+
+
+class TooOftenError(RefusedError):
+    """A client exceeded a limit (429). wait: whole seconds until it is allowed again."""
+
+    def __init__(self, wait: int) -> None:
+        super().__init__(_("Too many requests. Try again later."))
+        self.wait = wait
+
+
+class TooManyCodesError(TooOftenError):
+    """After wrong codes of a second factor there is a pause (429)."""
+
+    def __init__(self, wait: int) -> None:
+        super().__init__(wait)
+        text = _("There were too many wrong codes. Enter a recovery code, or try again in %(minutes)s min.")
+        self.message = text % {"minutes": -(-wait // 60)}
+
+
+class CodeNeededError(InvalidError):
+    """The password is right, and signing in also takes a code of the second factor (401). field: `code`."""

@@ -6,15 +6,18 @@ Runs in the process that writes the row, in the same transaction. Writes Uncount
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.db import models
 from django.db.models.signals import post_delete, post_save
+from django.utils.translation import get_language
 
 from events.bus import Event, emit, emit_many
 from feeds import events
-from feeds.models import Comment, Entity, Follow, Membership, Post, Uncounted, User, Vote
+from feeds.factor.seal import seal
+from feeds.models import Comment, Entity, Follow, Membership, Post, SecondFactor, Uncounted, User, Vote
 
 #: A row before or after a change; None before it is inserted and after it is deleted.
 Row = Any
@@ -45,6 +48,13 @@ def changed(*names: str) -> Callable[[Row, Row], bool]:
     return happened
 
 
+def lost_address(before: User | None, after: User | None) -> bool:
+    """A condition: a user has another confirmed address than before, or none any more, and did not leave."""
+    if before is None or after is None or not before.confirmed_email or not after.is_active:
+        return False
+    return before.confirmed_email != after.confirmed_email
+
+
 class EventRule(NamedTuple):
     """If `happened(before, after)` for a row of the model, emit `event(before, after)`."""
 
@@ -57,6 +67,16 @@ POST_FIELDS = ("title", "body", "circle_id")
 
 EVENT_RULES = (
     EventRule(User, added, lambda _, user: events.UserRegistered(user_id=user.pk, username=user.username)),
+    EventRule(
+        User,
+        lost_address,
+        lambda was, user: events.EmailChanged(
+            user_id=user.pk,
+            removed=not user.confirmed_email,
+            sealed_before=seal(was.confirmed_email),
+            language=_language(),
+        ),
+    ),
     EventRule(
         Post, shown, lambda _, post: events.PostPublished(title=post.title, circle_id=post.circle_id, **_post(post))
     ),
@@ -73,6 +93,8 @@ EVENT_RULES = (
     ),
     EventRule(Comment, changed("content"), lambda _, comment: events.CommentUpdated(**_comment(comment))),
     EventRule(Comment, hidden, lambda was, _: events.CommentDeleted(**_comment(was))),
+    EventRule(SecondFactor, added, lambda _, factor: events.FactorTurnedOn(**_factor(factor))),
+    EventRule(SecondFactor, removed, lambda was, _: events.FactorTurnedOff(**_factor(was))),
     EventRule(Follow, added, lambda _, follow: events.UserFollowed(**_follow(follow))),
     EventRule(Follow, removed, lambda was, _: events.UserUnfollowed(**_follow(was))),
     EventRule(Membership, added, lambda _, member: events.CircleJoined(**_membership(member))),
@@ -93,6 +115,14 @@ def _post(post: Post) -> dict[str, Any]:
 
 def _comment(comment: Comment) -> dict[str, Any]:
     return {"comment_id": comment.pk, "post_id": comment.post_id, "author_id": comment.author_id}
+
+
+def _factor(factor: SecondFactor) -> dict[str, Any]:
+    return {"user_id": factor.user_id, "language": _language()}
+
+
+def _language() -> str:
+    return get_language() or settings.LANGUAGE_CODE
 
 
 def _follow(follow: Follow) -> dict[str, Any]:
@@ -135,8 +165,8 @@ def row_saved(
     if not raw:
         before = None if created else instance.previous
         after = _as_written(instance, before, update_fields)
-        # The pending count belongs to the user who acts: here a moderator may delete the comment of another user.
-        actor_id = instance.deleted_by_id if sender is Comment and hidden(before, after) else None
+        # The pending count belongs to the user who acts: a moderator may remove or restore another user's comment.
+        actor_id = instance.moderator_id if sender is Comment and _visible(before) != _visible(after) else None
         _emit(sender, before, after, actor_id=actor_id)
 
 
@@ -166,6 +196,17 @@ def emit_for_new_rows(rows: Iterable[Row]) -> None:
         Uncounted(event_id=event_id, **pending)
         for event_id, (row, _) in zip(event_ids, emitted, strict=True)
         if (pending := _pending_counts(None, row))
+    )
+
+
+def emit_for_deleted_rows(rows: Sequence[Row]) -> None:
+    """Emit the events of rows that one statement deleted, which sends no signals. Call it in the same transaction, with
+    rows that were locked before. Only for models whose rows count for nothing: follows and memberships."""
+    emit_many(
+        rule.event(row, None)
+        for row in rows
+        for rule in EVENT_RULES
+        if isinstance(row, rule.model) and rule.happened(row, None)
     )
 
 

@@ -6,24 +6,35 @@ Each reads the current state, or adds changes whose order does not matter, so ev
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import Any
 
-from events.bus import continue_with, emit, emit_many, subscriber
+from events.bus import PermanentFailure, continue_with, emit, emit_many, subscriber
 from feeds.counts import counting
 from feeds.counts.counts import Counts
 from feeds.counts.targets import CountTarget, EntityKey, find_targets
+from feeds.erasing import accounts, leaving, removed
 from feeds.events import (
+    AccountDeleted,
+    AccountForgotten,
     CircleJoined,
     CircleLeft,
     CommentCreated,
     CommentDeleted,
     CommentVoted,
+    EmailChanged,
+    EmailConfirmationRequested,
+    FactorTurnedOff,
+    FactorTurnedOn,
     FanoutContinued,
     FeedsGrown,
+    LeavingContinued,
+    PasswordResetRequested,
     PostDeleted,
     PostPublished,
     PostUpdated,
     PostVoted,
     RetractionContinued,
+    TextRemoved,
     UserFollowed,
     UserUnfollowed,
     VoteCreated,
@@ -31,9 +42,16 @@ from feeds.events import (
     VoteEvent,
     VoteUpdated,
 )
+from feeds.factor.seal import BrokenSealError, unseal
 from feeds.home_feed import fanout, removal, trimming
+from feeds.mail import letters
+from feeds.models import User
 from feeds.search.index import index_posts
 
+#: A mail server that is down for a day loses no letter: after some minutes each is tried every quarter of an hour. No
+#: transaction is open while the server is waited for, and it has a bounded number of connections.
+LETTERS: dict[str, Any] = {"atomic": False, "max_retries": 100, "min_backoff": 5_000, "max_backoff": 900_000}
+LETTERS |= {"concurrency": 2, "time_limit": 120_000}
 VOTES = {"up": Counts(upvotes=1), "down": Counts(downvotes=1)}
 
 
@@ -43,7 +61,7 @@ def index_post(event: PostPublished | PostUpdated | PostDeleted) -> None:
     index_posts([event.post_id])
 
 
-@subscriber(PostPublished, replayable=True)
+@subscriber(PostPublished, replayable=True, takes_redacted=True)
 def rank_post(event: PostPublished) -> None:
     """Insert the counts of a new post, which give it a place in the ranked lists before its first vote."""
     counting.add({("post", event.post_id): Counts()})
@@ -75,6 +93,29 @@ def retract_post(event: PostDeleted | RetractionContinued) -> None:
     last = removal.remove_post(event.post_id, after=after)
     if last is not None:
         continue_with(RetractionContinued(post_id=event.post_id, author_id=event.author_id, after_reader_id=last))
+
+
+@subscriber(TextRemoved, replayable=True)
+def erase_removed(event: TextRemoved) -> None:
+    """Erase what a moderator removed, once the time for restoring it is over."""
+    removed.erase_expired({event.entity_type: [event.entity_id]})
+
+
+@subscriber(AccountDeleted, AccountForgotten, replayable=True)
+def forget_account(event: AccountDeleted | AccountForgotten) -> None:
+    """Erase what is left of a deleted account, one chunk per event."""
+    place = accounts.Place(event.step, event.after) if isinstance(event, AccountForgotten) else accounts.BEGIN
+    following = accounts.forget(event.user_id, erase_texts=event.erase_texts, place=place)
+    if following is not None:
+        step, after = following
+        continue_with(AccountForgotten(user_id=event.user_id, erase_texts=event.erase_texts, step=step, after=after))
+
+
+@subscriber(LeavingContinued, replayable=True)
+def continue_leaving(event: LeavingContinued) -> None:
+    """End what still binds a user who left to others, one chunk per event."""
+    if leaving.end_next(event.user_id):
+        continue_with(LeavingContinued(user_id=event.user_id))
 
 
 @subscriber(UserFollowed, batch=100, replayable=True)
@@ -121,7 +162,7 @@ def count_votes(events: list[VoteEvent]) -> None:
     counting.add(changes, found=found)
 
 
-@subscriber(CommentCreated, CommentDeleted, batch=200)
+@subscriber(CommentCreated, CommentDeleted, batch=200, takes_redacted=True)
 def count_comments(events: list[CommentCreated | CommentDeleted]) -> None:
     """Add comments to the counts of their posts, and insert the counts of each new comment."""
     changes: dict[EntityKey, Counts] = defaultdict(Counts)
@@ -132,6 +173,53 @@ def count_comments(events: list[CommentCreated | CommentDeleted]) -> None:
             changes["comment", event.comment_id] = changes["comment", event.comment_id]
     counting.delete_pending(event.meta.id for event in events)
     counting.add(changes)
+
+
+@subscriber(PasswordResetRequested, **LETTERS)
+def send_password_reset(event: PasswordResetRequested) -> None:
+    """Send the links to a new password, for those who still may have one."""
+    for user in User.objects.active().filter(pk__in=event.user_ids).order_by("pk"):
+        if user.email and user.has_usable_password():
+            letters.write_of_password_reset(user, site=event.site, language=event.language)
+
+
+@subscriber(EmailConfirmationRequested, **LETTERS)
+def send_confirmation(event: EmailConfirmationRequested) -> None:
+    """Send the link that confirms the address which the user has now."""
+    user = User.objects.active().filter(pk=event.user_id).first()
+    if user is not None and user.email and not user.email_confirmed:
+        letters.write_of_confirmation(user, site=event.site, language=event.language)
+
+
+@subscriber(EmailConfirmationRequested, **LETTERS)
+def tell_confirmed_address(event: EmailConfirmationRequested) -> None:
+    """Tell the address that was confirmed before that another one is to replace it."""
+    user = User.objects.active().filter(pk=event.user_id).first()
+    if event.replaces and user is not None and user.confirmed_email and not user.email_confirmed:
+        letters.write_of_another_address(user, site=event.site, language=event.language)
+
+
+@subscriber(EmailChanged, **LETTERS)
+def tell_former_address(event: EmailChanged) -> None:
+    """Tell the address that was confirmed before that it is not the account's any more: it may have been somebody
+    else."""
+    user = User.objects.active().filter(pk=event.user_id).first()
+    if user is None:
+        return
+    try:
+        address = unseal(event.sealed_before)
+    except BrokenSealError:
+        raise PermanentFailure("SECRET_KEY_FALLBACKS lacks the key of the address: add it, and requeue") from None
+    if address != user.confirmed_email:  # put back meanwhile
+        letters.write_of_lost_address(user, address=address, removed=event.removed, language=event.language)
+
+
+@subscriber(FactorTurnedOn, FactorTurnedOff, **LETTERS)
+def tell_of_factor(event: FactorTurnedOn | FactorTurnedOff) -> None:
+    """Tell a person that their second factor was turned on or off: it may have been somebody else."""
+    user = User.objects.active().filter(pk=event.user_id).first()
+    if user is not None and user.email:
+        letters.write_of_factor(user, on=isinstance(event, FactorTurnedOn), language=event.language)
 
 
 def _key(event: VoteEvent) -> EntityKey:

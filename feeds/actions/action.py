@@ -6,10 +6,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
-from django.utils.translation import gettext as _
-
 from events.db import committed
-from feeds.errors import NotAllowedError
+from feeds.actions.standing import require_active
 from feeds.models import User
 
 P = ParamSpec("P")
@@ -21,9 +19,8 @@ def action(function: Callable[Concatenate[User, P], T]) -> Callable[Concatenate[
 
     @wraps(function)
     def act(user: User, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        if not user.is_active:
-            raise NotAllowedError(_("This account has been deactivated."))
         with committed():
+            require_active(user)
             return function(user, *args, **kwargs)
 
     return act

@@ -7,17 +7,20 @@ from django.utils.translation import gettext as _
 
 from feeds.actions.action import action
 from feeds.actions.lookups import any_user
+from feeds.actions.standing import hold_alone
 from feeds.errors import InvalidError
 from feeds.models import Block, Follow, Mute, User
 
 
 @action
 def block(user: User, *, username: str) -> None:
-    """Refuse a person's comments, votes and follows, and end the follows between the two.
+    """Refuse a person's comments, votes and follows, and end the follows between the two. Neither sees the other from
+    now on, and the notices about each other are withdrawn for good.
 
     Raises NotFoundError, and InvalidError for oneself.
     """
     target = _other(user, username)
+    hold_alone(user, target)
     Block.objects.get_or_create(user=user, target=target)
     Follow.objects.filter(Q(follower=user, followee=target) | Q(follower=target, followee=user)).delete()
 
@@ -30,7 +33,10 @@ def unblock(user: User, *, username: str) -> None:
 
 @action
 def mute(user: User, *, username: str) -> None:
-    """Hide a person's posts and comments from the user. Raises NotFoundError, and InvalidError for oneself."""
+    """Hide a person's posts and comments from the user, and withdraw the notices about the person for good.
+
+    Raises NotFoundError, and InvalidError for oneself.
+    """
     Mute.objects.get_or_create(user=user, target=_other(user, username))
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from django.utils.translation import gettext as _
 
 from feeds.actions.action import action
-from feeds.actions.lookups import may_moderate, refuse_blocked, visible_comment, visible_post
-from feeds.errors import InvalidError, NotAllowedError, NotFoundError
+from feeds.actions.lookups import kept_comment, require_deleter, visible_comment, visible_post
+from feeds.actions.moderation import removal_reason
+from feeds.actions.standing import refuse_blocked
+from feeds.errors import InvalidError, NotAllowedError
 from feeds.models import Comment, User
 from feeds.text.cleaning import clean_text
+from feeds.text.parsed import parsed
+from feeds.text.visible import shows_something
 
 
 @action
@@ -30,7 +34,7 @@ def comment(user: User, *, post_id: int, content: str, parent_id: int | None = N
 @action
 def edit_comment(user: User, *, comment_id: int, content: str) -> Comment:
     """Change the user's own comment. Raises NotFoundError, NotAllowedError, InvalidError."""
-    written = visible_comment(comment_id)
+    written = visible_comment(comment_id, by=user)
     if written.author_id != user.pk:
         raise NotAllowedError(_("Only the author can edit a comment."))
     written.content = _content(content)
@@ -39,19 +43,22 @@ def edit_comment(user: User, *, comment_id: int, content: str) -> Comment:
 
 
 @action
-def delete_comment(user: User, *, comment_id: int) -> None:
-    """Delete a comment: allowed to its author, the owner of the circle, and staff.
+def delete_comment(user: User, *, comment_id: int, reason: str = "") -> None:
+    """Delete the user's own comment, which erases it; or, as the owner of the circle or staff, remove another's.
 
     Raises NotFoundError, NotAllowedError.
     """
-    written = Comment.objects.filter(pk=comment_id, deleted_at=None).select_related("post__circle").first()
-    if written is None:
-        raise NotFoundError(_("This comment doesn't exist or has been deleted."))
-    if written.author_id != user.pk and not may_moderate(user, written.post):
-        raise NotAllowedError(_("Only the author or a moderator can delete this comment."))
-    written.deleted_by_id = user.pk
-    written.delete()
+    written = kept_comment(comment_id, by=user)
+    require_deleter(user, written)
+    if written.author_id == user.pk:
+        written.delete()
+    else:
+        written.remove(by=user, reason=removal_reason(reason))
 
 
 def _content(content: str) -> str:
-    return clean_text(content, field="content", max_length=Comment.CONTENT_LENGTH)
+    content = clean_text(content, field="content", max_length=Comment.CONTENT_LENGTH)
+    shown = parsed(content)
+    if not shows_something(shown.words) and "<hr" not in shown.html:
+        raise InvalidError("content", _("Nothing of this would be shown. Write some text."))
+    return content

@@ -5,7 +5,8 @@ from __future__ import annotations
 from django.utils.translation import gettext as _
 
 from feeds.actions.action import action
-from feeds.actions.lookups import active_user, any_user, refuse_blocked
+from feeds.actions.lookups import active_user, any_user
+from feeds.actions.standing import refuse_blocked
 from feeds.errors import InvalidError, NotFoundError
 from feeds.models import Follow, User
 

@@ -1,11 +1,15 @@
-"""Lookups: the rows an action is about. Each raises NotFoundError when there is no such row for this user."""
+"""Lookups: the rows an action is about. Each raises NotFoundError when there is no such row for this user.
+
+Across a block there is nothing to read, change or delete, but one's own and what one moderates. What one would do
+towards the author (vote, comment, follow) is refused with the reason instead, by `standing`.
+"""
 
 from __future__ import annotations
 
-from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from feeds.errors import InvalidError, NotAllowedError, NotFoundError
+from feeds.lists.visibility import Viewer, user_or_none
 from feeds.models import Block, Circle, Comment, Entity, Post, User
 
 
@@ -18,19 +22,21 @@ def visible_post(post_id: int) -> Post:
 
 
 def kept_post(post_id: int, *, by: User) -> Post:
-    """A post that is not deleted; a draft only if `by` is its author. Raises NotFoundError."""
+    """A post that is not deleted; a draft only if `by` is its author. Raises NotFoundError, also across a block."""
     post = Post.objects.filter(pk=post_id, deleted_at=None).select_related("circle").first()
-    if post is None or not (post.is_visible or post.author_id == by.pk):
+    if post is None or not (post.is_visible or post.author_id == by.pk) or _is_hidden(post, by):
         raise NotFoundError(_("This post doesn't exist or has been deleted."))
     return post
 
 
-def visible_comment(comment_id: int) -> Comment:
-    """A comment that everyone sees. Raises NotFoundError."""
-    comment = Comment.objects.visible().filter(pk=comment_id).first()
-    if comment is None:
-        raise NotFoundError(_("This comment doesn't exist or has been deleted."))
-    return comment
+def visible_comment(comment_id: int, *, by: Viewer = None) -> Comment:
+    """A comment that everyone sees. Raises NotFoundError; with `by`, also across a block."""
+    return _found(Comment.objects.visible().filter(pk=comment_id).first(), by)
+
+
+def kept_comment(comment_id: int, *, by: User) -> Comment:
+    """A comment that is not deleted; its post may be. Raises NotFoundError, also across a block."""
+    return _found(Comment.objects.filter(pk=comment_id, deleted_at=None).select_related("post__circle").first(), by)
 
 
 def visible_entity(entity_type: str, entity_id: int) -> Post | Comment:
@@ -66,17 +72,32 @@ def circle_with_slug(slug: str) -> Circle:
     return circle
 
 
-def refuse_blocked(user: User, *author_ids: int) -> None:
-    """Raises NotAllowedError if there is a block, in either direction, between the user and one of these authors."""
-    either_way = Q(user__in=author_ids, target=user) | Q(user=user, target__in=author_ids)
-    block = Block.objects.filter(either_way).first()
-    if block is not None:
-        own = block.user_id == user.pk
-        raise NotAllowedError(
-            _("You've blocked this person. Unblock them first.") if own else _("This person has blocked you.")
-        )
-
-
 def may_moderate(user: User, post: Post) -> bool:
     """Whether a user may delete the post, and comments on it: staff, and the owner of its circle."""
     return user.is_staff or (post.circle is not None and post.circle.owner_id == user.pk)
+
+
+def require_deleter(user: User, written: Post | Comment) -> None:
+    """Raises NotAllowedError unless the user may delete a post or comment: its author, and who may moderate it."""
+    post = written if isinstance(written, Post) else written.post
+    if written.author_id != user.pk and not may_moderate(user, post):
+        raise NotAllowedError(
+            _("Only the author or a moderator can delete this post.")
+            if written is post
+            else _("Only the author or a moderator can delete this comment.")
+        )
+
+
+def _found(comment: Comment | None, by: Viewer) -> Comment:
+    if comment is None or _is_hidden(comment, by):
+        raise NotFoundError(_("This comment doesn't exist or has been deleted."))
+    return comment
+
+
+def _is_hidden(written: Post | Comment, viewer: Viewer) -> bool:
+    """Whether there is a block between the viewer and the author of the text, or of the post that it is on."""
+    user = user_or_none(viewer)
+    if user is None or written.author_id == user.pk:
+        return False
+    post = written if isinstance(written, Post) else written.post
+    return Block.objects.between(user, {written.author_id, post.author_id}).exists() and not may_moderate(user, post)

@@ -7,7 +7,8 @@ from typing import TypedDict, Unpack
 from django.utils.translation import gettext as _
 
 from feeds.actions.action import action
-from feeds.actions.lookups import kept_post, may_moderate
+from feeds.actions.lookups import kept_post, require_deleter
+from feeds.actions.moderation import removal_reason
 from feeds.errors import InvalidError, NotAllowedError
 from feeds.models import Circle, Post, User
 from feeds.text.cleaning import clean_line, clean_text
@@ -61,15 +62,17 @@ def publish_post(user: User, *, post_id: int) -> Post:
 
 
 @action
-def delete_post(user: User, *, post_id: int) -> None:
-    """Delete a post: allowed to its author, the owner of its circle, and staff.
+def delete_post(user: User, *, post_id: int, reason: str = "") -> None:
+    """Delete the user's own post, which erases it; or, as the owner of its circle or staff, remove another's.
 
     Raises NotFoundError, NotAllowedError.
     """
     post = kept_post(post_id, by=user)
-    if post.author_id != user.pk and not may_moderate(user, post):
-        raise NotAllowedError(_("Only the author or a moderator can delete this post."))
-    post.delete()
+    require_deleter(user, post)
+    if post.author_id == user.pk:
+        post.delete()
+    else:
+        post.remove(by=user, reason=removal_reason(reason))
 
 
 def _title(title: str) -> str:

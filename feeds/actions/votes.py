@@ -5,7 +5,8 @@ from __future__ import annotations
 from django.utils.translation import gettext as _
 
 from feeds.actions.action import action
-from feeds.actions.lookups import refuse_blocked, visible_entity
+from feeds.actions.lookups import visible_entity
+from feeds.actions.standing import refuse_blocked
 from feeds.errors import InvalidError
 from feeds.models import User, Vote
 

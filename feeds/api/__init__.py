@@ -5,11 +5,13 @@ Runs in web processes. The docstrings of its functions and schemas are shown on 
 
 from ninja import Router
 
-from feeds.api import accounts, circles, comments, feed, people, posts, search, tokens, votes
+from feeds.api import accounts, circles, comments, factor, feed, people, posts, search, sessions, tokens, votes
 
 router = Router()
 router.add_router("", accounts.router)
+router.add_router("/me/factor", factor.router)
 router.add_router("/tokens", tokens.router)
+router.add_router("/sessions", sessions.router)
 router.add_router("/posts", posts.router)
 router.add_router("", feed.router)
 router.add_router("", comments.router)

@@ -5,7 +5,7 @@ from ninja import Router, Status
 from feeds import actions
 from feeds.api.auth import USER_OR_VISITOR, OpenRequest, Request
 from feeds.api.schemas.circles import CircleIn, CircleOut, MembershipOut
-from feeds.api.schemas.shape import OptionalText, PageOut
+from feeds.api.schemas.shape import Cursor, PageOut, SlugPath
 from feeds.lists.circles import get_circle, list_circles
 from feeds.models import User
 
@@ -13,7 +13,7 @@ router = Router(tags=["circles"])
 
 
 @router.get("", auth=USER_OR_VISITOR, response=PageOut[CircleOut])
-def circles(request: OpenRequest, cursor: OptionalText = None) -> PageOut[CircleOut]:
+def circles(request: OpenRequest, cursor: Cursor = None) -> PageOut[CircleOut]:
     """All circles, newest first."""
     return PageOut.of(list_circles(viewer=request.auth, cursor=cursor), CircleOut.of)
 
@@ -26,25 +26,25 @@ def create_circle(request: Request, circle: CircleIn) -> Status[CircleOut]:
 
 
 @router.get("/{slug}", auth=USER_OR_VISITOR, response=CircleOut)
-def circle(request: OpenRequest, slug: str) -> CircleOut:
+def circle(request: OpenRequest, slug: SlugPath) -> CircleOut:
     """A circle. Its posts: `GET /api/posts?circle=<slug>`."""
     return CircleOut.of(get_circle(slug, viewer=request.auth))
 
 
 @router.put("/{slug}/membership", response=MembershipOut)
-def join(request: Request, slug: str) -> MembershipOut:
+def join(request: Request, slug: SlugPath) -> MembershipOut:
     """Join a circle; its posts come into your feed."""
     actions.join(request.auth, slug=slug)
     return _membership(request.auth, slug)
 
 
 @router.delete("/{slug}/membership", response=MembershipOut)
-def leave(request: Request, slug: str) -> MembershipOut:
+def leave(request: Request, slug: SlugPath) -> MembershipOut:
     """Leave a circle."""
     actions.leave(request.auth, slug=slug)
     return _membership(request.auth, slug)
 
 
-def _membership(user: User, slug: str) -> MembershipOut:
+def _membership(user: User, slug: SlugPath) -> MembershipOut:
     seen = get_circle(slug, viewer=user)
     return MembershipOut(member=seen.is_member, member_count=seen.member_count)  # type: ignore[attr-defined]

@@ -9,9 +9,9 @@ from feeds.actions.lookups import any_user, circle_with_slug
 from feeds.api.auth import USER_OR_VISITOR, OpenRequest, Request
 from feeds.api.schemas.posts import PostIn, PostOut, PostPatch
 from feeds.api.schemas.posts import Status as PostStatus
-from feeds.api.schemas.shape import OptionalText, PageOut
+from feeds.api.schemas.shape import AuthorFilter, CircleFilter, Cursor, PageOut, Reason, RowId
 from feeds.errors import NotFoundError
-from feeds.lists.posts import get_post, list_drafts, list_posts
+from feeds.lists.posts import get_post, is_removed, list_drafts, list_posts
 from feeds.lists.ranked import Period, Sort
 from feeds.lists.visibility import Viewer, user_or_none
 from feeds.models import Post, User
@@ -24,10 +24,10 @@ def posts(
     request: OpenRequest,
     sort: Sort = "hot",
     period: Period = "all",
-    circle: OptionalText = None,
-    author: OptionalText = None,
+    circle: CircleFilter = None,
+    author: AuthorFilter = None,
     status: PostStatus = "published",
-    cursor: OptionalText = None,
+    cursor: Cursor = None,
 ) -> PageOut[PostOut]:
     """The posts of everyone, best first by `sort`; with `status=draft` your own drafts, the last changed first."""
     viewer = request.auth
@@ -53,29 +53,39 @@ def create_post(request: Request, post: PostIn) -> Status[PostOut]:
 
 
 @router.get("/{post_id}", auth=USER_OR_VISITOR, response=PostOut)
-def read_post(request: OpenRequest, post_id: int) -> PostOut:
+def read_post(request: OpenRequest, post_id: RowId) -> PostOut:
     """A post; a draft only for its author."""
     return _shown(post_id, request.auth)
 
 
 @router.patch("/{post_id}", response=PostOut)
-def edit_post(request: Request, post_id: int, post: PostPatch) -> PostOut:
+def edit_post(request: Request, post_id: RowId, post: PostPatch) -> PostOut:
     """Change your own post; `status: published` publishes a draft."""
     actions.edit_post(request.auth, post_id=post_id, **post.model_dump(exclude_unset=True))
     return _shown(post_id, request.auth)
 
 
 @router.delete("/{post_id}", response={204: None})
-def delete_post(request: Request, post_id: int) -> Status[None]:
-    """Delete your own post, or one in a circle you own. Staff may delete any."""
-    actions.delete_post(request.auth, post_id=post_id)
+def delete_post(request: Request, post_id: RowId, reason: Reason = "") -> Status[None]:
+    """Delete your own post: it is erased at once. Or remove one in a circle you own, staff any: it can be restored for
+    30 days."""
+    actions.delete_post(request.auth, post_id=post_id, reason=reason)
     return Status(204, None)
+
+
+@router.post("/{post_id}/restore", response=PostOut)
+def restore_post(request: Request, post_id: RowId) -> PostOut:
+    """Restore a post that a moderator removed, in a circle you own; staff any."""
+    actions.restore_post(request.auth, post_id=post_id)
+    return _shown(post_id, request.auth)
 
 
 def _shown(post_id: int, viewer: Viewer) -> PostOut:
     try:
         return PostOut.of(get_post(post_id, viewer=viewer))
     except Post.DoesNotExist:
+        if is_removed(post_id):
+            raise NotFoundError(_("This post was removed by a moderator.")) from None
         raise NotFoundError(_("This post doesn't exist or has been deleted.")) from None
 
 

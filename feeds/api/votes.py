@@ -4,6 +4,7 @@ from ninja import Router
 
 from feeds import actions
 from feeds.api.auth import Request
+from feeds.api.schemas.shape import RowId
 from feeds.api.schemas.votes import VoteIn, VoteOut, VoteType
 from feeds.counts.counts import Counts
 from feeds.lists.presentation import counts_for
@@ -13,25 +14,25 @@ router = Router(tags=["votes"])
 
 
 @router.put("/posts/{post_id}/vote", response=VoteOut)
-def vote_on_post(request: Request, post_id: int, vote: VoteIn) -> VoteOut:
+def vote_on_post(request: Request, post_id: RowId, vote: VoteIn) -> VoteOut:
     """Vote on a post."""
     return _vote(request.auth, Entity.POST, post_id, vote.vote_type)
 
 
 @router.delete("/posts/{post_id}/vote", response=VoteOut)
-def retract_vote_on_post(request: Request, post_id: int) -> VoteOut:
+def retract_vote_on_post(request: Request, post_id: RowId) -> VoteOut:
     """Remove your vote on a post."""
     return _retract(request.auth, Entity.POST, post_id)
 
 
 @router.put("/comments/{comment_id}/vote", response=VoteOut)
-def vote_on_comment(request: Request, comment_id: int, vote: VoteIn) -> VoteOut:
+def vote_on_comment(request: Request, comment_id: RowId, vote: VoteIn) -> VoteOut:
     """Vote on a comment."""
     return _vote(request.auth, Entity.COMMENT, comment_id, vote.vote_type)
 
 
 @router.delete("/comments/{comment_id}/vote", response=VoteOut)
-def retract_vote_on_comment(request: Request, comment_id: int) -> VoteOut:
+def retract_vote_on_comment(request: Request, comment_id: RowId) -> VoteOut:
     """Remove your vote on a comment."""
     return _retract(request.auth, Entity.COMMENT, comment_id)
 

@@ -25,6 +25,10 @@ class Counts(NamedTuple):
         """The sum, number by number."""
         return Counts(self.upvotes + other.upvotes, self.downvotes + other.downvotes, self.comments + other.comments)
 
+    def at_least_zero(self) -> Counts:
+        """As they are shown. A withdrawal may be counted before its vote; for that moment a sum is negative."""
+        return Counts(*(max(number, 0) for number in self))
+
     def negated(self) -> Counts:
         """The change that undoes this one."""
         return Counts(-self.upvotes, -self.downvotes, -self.comments)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 from django.db.models import Count, F, Q, QuerySet, Value
 
 from feeds.batch.chunks import StoppedEarlyError, each_chunk
+from feeds.batch.position import START, Position, each_table
 from feeds.batch.progress import Advance
 from feeds.counts import counting
 from feeds.counts.counting import CountedRow
 from feeds.counts.counts import Counts
 from feeds.counts.targets import find_targets
-from feeds.models import Comment, Entity, EntityCounts, Post, Uncounted, Vote
+from feeds.models import Comment, Entity, EntityCounts, Uncounted, Vote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,24 +38,6 @@ class Drift:
         return f"{self.entity_type}/{self.entity_id}: {', '.join(numbers) or 'rank'}"
 
 
-class Position(NamedTuple):
-    """A place in a recount: posts come first, then comments. Written as post/7 or comment/9."""
-
-    entity_type: str
-    entity_id: int
-
-    def __str__(self) -> str:
-        return f"{self.entity_type}/{self.entity_id}"
-
-    @classmethod
-    def read(cls, text: str) -> Position:
-        """The place in this text. Raises ValueError."""
-        entity_type, _, entity_id = text.partition("/")
-        if entity_type not in _TABLES or not (entity_id.isascii() and entity_id.isdigit()):
-            raise ValueError(f"{text!r} is not a place in a recount. Write it as post/7 or comment/9")
-        return cls(entity_type, int(entity_id))
-
-
 class MissingRow(NamedTuple):
     """Numbers to add to the counts of an entity, from one of the tables (see `_missing`)."""
 
@@ -62,10 +45,6 @@ class MissingRow(NamedTuple):
     upvotes: int
     downvotes: int
     comments: int
-
-
-START = Position("post", 0)
-_TABLES: dict[str, type[Post] | type[Comment]] = {"post": Post, "comment": Comment}
 
 
 def recount(
@@ -83,31 +62,16 @@ def recount(
     discarded). Use it only while no event waits for delivery, or that event is counted twice.
     jobs, advance and errors: as for `each_chunk`; a StoppedEarlyError carries the drifts found so far.
     """
-    drifts: list[Drift] = []
-    for entity_type, rows, first in _tables(after):
+
+    def one_table(entity_type: str, rows: QuerySet[Any], first: int) -> list[list[Drift]]:
         one_chunk = partial(_recount_chunk, entity_type, repair=repair, settle=settle)
-        try:
-            found = each_chunk(rows, one_chunk, jobs=jobs, after=first, advance=advance)
-        except StoppedEarlyError as stop:
-            stop.after = Position(entity_type, stop.after)
-            stop.results = [*drifts, *chain(*stop.results)]
-            raise
-        drifts += chain(*found)
-    return drifts
+        return each_chunk(rows, one_chunk, jobs=jobs, after=first, advance=advance)
 
-
-def total(*, after: Position = START) -> int:
-    """The number of posts and comments to recount after a place."""
-    return sum(rows.filter(pk__gt=first).count() for _, rows, first in _tables(after))
-
-
-def _tables(after: Position) -> Iterator[tuple[str, QuerySet[Any], int]]:
-    """The work after a place: for each table its entity type, its rows, and the key to start after."""
-    for entity_type, model in _TABLES.items():
-        if entity_type == after.entity_type:
-            yield entity_type, model.objects.all(), after.entity_id
-        elif (after.entity_type, entity_type) == ("post", "comment"):
-            yield entity_type, model.objects.all(), 0
+    try:
+        return list(chain(*each_table(one_table, after=after)))
+    except StoppedEarlyError as stop:
+        stop.results = list(chain(*stop.results))
+        raise
 
 
 def _recount_chunk(entity_type: str, ids: Sequence[int], *, repair: bool, settle: bool) -> list[Drift]:

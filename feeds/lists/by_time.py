@@ -6,10 +6,15 @@ import datetime as dt
 from typing import Any, NamedTuple, TypeVar
 
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from feeds.lists.pagination import cursor_after, cursor_key, microseconds_of, moment_of, row_less_than
 
 Rows = TypeVar("Rows", bound="QuerySet[Any, Any]")
+
+
+#: By as much the clocks of two servers may differ. What is dated later than that is of the future.
+CLOCK_SKEW = dt.timedelta(minutes=1)
 
 
 class TimeKey(NamedTuple):
@@ -36,6 +41,13 @@ def time_key(cursor: str | None, list_name: str) -> TimeKey | None:
 def newest_first(
     rows: Rows, *, after: TimeKey | None, time_column: str = "published_at", id_column: str = "id"
 ) -> Rows:
-    """The rows in order, those after the key only."""
+    """The rows in order, those after the key only. Those of the future are left out."""
     rows = rows.order_by(f"-{time_column}", f"-{id_column}")
+    if after is None or after.moment > latest():
+        rows = rows.filter(**{f"{time_column}__lte": latest()})
     return rows if after is None else rows.filter(row_less_than(time_column, id_column, after))
+
+
+def latest() -> dt.datetime:
+    """The time up to which rows are shown in lists."""
+    return timezone.now() + CLOCK_SKEW

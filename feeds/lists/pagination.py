@@ -16,6 +16,9 @@ Item = TypeVar("Item")
 
 #: Items on a page, unless the caller passes another size.
 PAGE_SIZE = 20
+#: Characters of a cursor, at most: a snapshot may name a thousand transactions (`feeds.lists.snapshot`). An address
+#: with one stays below the 64 KiB that the server takes.
+CURSOR_LENGTH = 60_000
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -46,7 +49,9 @@ def cursor_key(cursor: str, list_name: str, *kinds: type) -> tuple[Any, ...]:
     Raises BadCursorError for a cursor of another list, and for one that was changed.
     """
     try:
-        name, *key = json.loads(base64.urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4)))
+        name, *key = json.loads(
+            base64.b64decode(cursor.encode() + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        )
     except (ValueError, TypeError, binascii.Error, RecursionError):
         raise BadCursorError from None
     if name != list_name or [type(part) for part in key] != list(kinds):

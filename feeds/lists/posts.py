@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 from django.utils import timezone
 
 from feeds.lists.by_time import newest_first, time_cursor, time_key
 from feeds.lists.pagination import PAGE_SIZE, Page, page_of
 from feeds.lists.presentation import present_page, present_posts
 from feeds.lists.ranked import RANK_COLUMNS, Period, RankedList, Sort, period_start
-from feeds.lists.visibility import Viewer, user_or_none, without_hidden
+from feeds.lists.visibility import Viewer, hidden_pairs, user_or_none, without_hidden
 from feeds.models import Circle, Post, User
 
 SORTS = ("new", *RANK_COLUMNS)
@@ -64,9 +65,29 @@ def readable_posts(viewer: Viewer) -> QuerySet[Post]:
     return without_hidden(Post.objects.filter(shown), viewer, muted=False)
 
 
+def readable_pairs(pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Of these pairs of a user and a post, those whose user may open the post, as `readable_posts` has it."""
+    pairs = set(pairs)
+    shown = ExpressionWrapper(Post.VISIBLE, output_field=BooleanField())
+    rows = Post.objects.filter(pk__in={post for _, post in pairs}, deleted_at=None)
+    posts = {pk: (author, visible) for pk, author, visible in rows.values_list("pk", "author_id", shown)}
+    hidden = hidden_pairs({user for user, _ in pairs}, {author for author, _ in posts.values()}, muted=False)
+
+    def is_readable(user: int, post: int) -> bool:
+        author, visible = posts.get(post, (None, False))
+        return author == user or (visible and (user, author) not in hidden)
+
+    return {pair for pair in pairs if is_readable(*pair)}
+
+
+def is_removed(post_id: int) -> bool:
+    """Whether everybody could read it until a moderator removed it."""
+    return Post.objects.filter(pk=post_id, status=Post.Status.PUBLISHED, removed_by__isnull=False).exists()
+
+
 def list_drafts(viewer: User, *, cursor: str | None = None, size: int = PAGE_SIZE) -> Page[Post]:
     """The viewer's drafts, the last changed first. Raises BadCursorError."""
-    rows = Post.objects.drafts_of(viewer).select_related("author", "circle")
+    rows = Post.objects.drafts_of(viewer).select_related("author", "circle").with_text("opening")
     rows = newest_first(rows, after=time_key(cursor, "drafts"), time_column="updated_at")
     page = page_of(rows[: size + 1], size=size, cursor=lambda last: time_cursor("drafts", (last.updated_at, last.pk)))
     return Page(items=present_posts(page.items, viewer=viewer), next_cursor=page.next_cursor)

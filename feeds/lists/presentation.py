@@ -7,9 +7,9 @@ comes later. One statement reads counts and pending counts: a vote that is count
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
-from django.db.models import QuerySet, Value
+from django.db.models import QuerySet
 
 from feeds import ranking
 from feeds.counts.counts import Counts
@@ -21,16 +21,6 @@ Key = TypeVar("Key", bound="tuple[Any, int]")
 
 #: The columns that EntityCounts and Uncounted have in common.
 COUNT_COLUMNS = ("entity_id", "upvotes", "downvotes", "comments")
-
-
-class CountsRow(NamedTuple):
-    """A row of EntityCounts, or of the viewer's pending counts."""
-
-    is_pending: bool
-    entity_id: int
-    upvotes: int
-    downvotes: int
-    comments: int
 
 
 def present_page(keys: Sequence[Key], *, size: int, cursor: Callable[[Key], str], viewer: Viewer) -> Page[Post]:
@@ -54,10 +44,13 @@ def present_posts(posts: Iterable[Post], *, viewer: Viewer = None) -> list[Post]
     return shown
 
 
-def present_posts_by_id(ids: Sequence[int], *, viewer: Viewer = None) -> list[Post]:
-    """The visible ones of these posts, in this order, with their numbers, authors and circles."""
+def present_posts_by_id(
+    ids: Sequence[int], *, parts: Sequence[str] = ("opening",), viewer: Viewer = None
+) -> list[Post]:
+    """The visible ones of these posts, in this order, with numbers, author, circle, and these parts of the text."""
     # No join: beside a large table of users the planner may read all of it for a page.
-    rows = Post.objects.visible().prefetch_related("author", "circle").in_bulk(ids) if ids else {}
+    posts = Post.objects.visible().prefetch_related("author", "circle").with_text(*parts)
+    rows = posts.in_bulk(ids) if ids else {}
     return present_posts((rows[id] for id in ids if id in rows), viewer=viewer)
 
 
@@ -78,37 +71,16 @@ def counts_for(
     entity_type: str, ids: Sequence[int] | QuerySet[Any, Any], *, viewer: Viewer = None
 ) -> dict[int, Counts]:
     """The counts of these entities by id, the viewer's pending counts included."""
-    return add_up(*counted_and_pending(entity_type, ids, viewer=viewer))
-
-
-def counted_and_pending(
-    entity_type: str, ids: Sequence[int] | QuerySet[Any, Any], *, viewer: Viewer = None
-) -> tuple[dict[int, Counts], dict[int, Counts]]:
-    """The counts of these entities by id, and the viewer's pending counts by id."""
     if not isinstance(ids, QuerySet) and not ids:
-        return {}, {}
-    of_entities = EntityCounts.objects.filter(entity_type=entity_type, entity_id__in=ids)
-    rows = of_entities.values_list(Value(False), *COUNT_COLUMNS)
+        return {}
+    rows = EntityCounts.objects.filter(entity_type=entity_type, entity_id__in=ids).values_list(*COUNT_COLUMNS)
     if user := user_or_none(viewer):
         own = Uncounted.objects.filter(user=user, entity_type=entity_type, entity_id__in=ids)
-        rows = rows.union(own.values_list(Value(True), *COUNT_COLUMNS), all=True)
-    counted: dict[int, Counts] = {}
-    pending: dict[int, Counts] = {}
-    for row in map(CountsRow._make, rows):
-        sums = pending if row.is_pending else counted
-        numbers = Counts(row.upvotes, row.downvotes, row.comments)
-        sums[row.entity_id] = sums.get(row.entity_id, Counts()).plus(numbers)
-    return counted, pending
-
-
-def add_up(counted: Mapping[int, Counts], pending: Mapping[int, Counts]) -> dict[int, Counts]:
-    """The sums by id, at least 0 each."""
-    sums = {
-        entity_id: counted.get(entity_id, Counts()).plus(pending.get(entity_id, Counts()))
-        for entity_id in {**counted, **pending}
-    }
-    # A withdrawal may be counted before its vote; for that moment the sum is negative.
-    return {entity_id: Counts(*(max(number, 0) for number in numbers)) for entity_id, numbers in sums.items()}
+        rows = rows.union(own.values_list(*COUNT_COLUMNS), all=True)
+    sums: dict[int, Counts] = {}
+    for entity_id, *numbers in rows:
+        sums[entity_id] = sums[entity_id].plus(Counts(*numbers)) if entity_id in sums else Counts(*numbers)
+    return {entity_id: counts.at_least_zero() for entity_id, counts in sums.items()}
 
 
 def own_votes(entity_type: str, ids: Sequence[int], *, viewer: Viewer = None) -> dict[int, str]:

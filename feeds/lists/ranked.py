@@ -15,6 +15,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from feeds import ranking
+from feeds.lists.by_time import latest
 from feeds.lists.pagination import Page, cursor_after, cursor_key, row_less_than
 from feeds.lists.presentation import present_page
 from feeds.lists.snapshot import CurrentSnapshot, Snapshot
@@ -66,7 +67,7 @@ def period_start(period: Period, *, now: dt.datetime) -> dt.datetime | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankedList:
-    """The posts of `listed` that were published within `period`, best first by `sort` (not "new").
+    """The posts of `listed` published within `period`, but not those of the future, best first by `sort` (not "new").
 
     Equal ranks are ordered by id. A post that no subscriber has counted yet has no row in EntityCounts; the viewer's
     own posts are shown all the same, with the rank of a post without votes.
@@ -140,7 +141,9 @@ class RankedList:
         return RANK_COLUMNS[self.sort]
 
     def _published_since(self, start: dt.datetime | None) -> QuerySet[Post]:
-        return self.listed if start is None else self.listed.filter(published_at__gte=start)
+        # A post of the future would head the list for as long as its date is not reached.
+        listed = self.listed.filter(published_at__lte=latest())
+        return listed if start is None else listed.filter(published_at__gte=start)
 
     def _counts_of(self, listed: QuerySet[Post]) -> QuerySet[EntityCounts]:
         return EntityCounts.objects.filter(_belongs_to(listed), entity_type=Entity.POST)

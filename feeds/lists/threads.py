@@ -6,24 +6,24 @@ below its siblings, so that these keep their places.
 
 from __future__ import annotations
 
-import datetime as dt
 import re
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet, Value
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from feeds.counts.counts import Counts
+from feeds.lists.columns import Column, numbers
 from feeds.lists.pagination import BadCursorError, Page, cursor_after, cursor_key
-from feeds.lists.presentation import add_up, counted_and_pending, present_comments
+from feeds.lists.presentation import present_comments
+from feeds.lists.reading_order import Place, ReadingOrder, Votes
 from feeds.lists.snapshot import CurrentSnapshot, Snapshot
-from feeds.lists.visibility import Viewer, hidden_author_ids
-from feeds.models import Comment, Entity, Post
-from feeds.ranking import confidence
+from feeds.lists.visibility import Viewer, hidden_author_ids, user_or_none
+from feeds.models import Comment, Entity, EntityCounts, Post, Uncounted
 
 #: Comments on a page, unless the caller passes another size.
 COMMENTS_PER_PAGE = 200
@@ -38,25 +38,6 @@ class Thread(Page[Comment]):
     """A page of comments. `said`: the number of comments of the post that are not deleted, counted or pending."""
 
     said: int = 0
-
-
-class CommentRow(NamedTuple):
-    """A comment as it is ordered: without its content. `snapshot`: as CurrentSnapshot selects it."""
-
-    comment_id: int
-    parent_id: int | None
-    author_id: int
-    deleted_at: dt.datetime | None
-    snapshot: str
-
-
-class Place(NamedTuple):
-    """A place in the thread. depth: its level in the tree, from 0. shown: whether the viewer sees the content."""
-
-    comment_id: int
-    parent_id: int | None
-    depth: int
-    shown: bool
 
 
 class ThreadCursor(NamedTuple):
@@ -105,50 +86,99 @@ def list_comments(
 
     Raises BadCursorError.
 
-    1. Load all comments without their contents, and their counts.
-    2. Order them by the votes of the moment when reading began.
+    1. Load all comments without their contents, and their votes.
+    2. Order them by the votes of the moment when reading began, as far as this page needs.
     3. Cut out the page.
     4. Load the contents of the page.
     """
     now, of_post = timezone.now(), Comment.objects.filter(post=post)
     position = None if cursor is None else ThreadCursor.read(cursor)
 
-    rows = _load_rows(of_post)
-    if position is None and not rows:
+    comments = _load_comments(of_post)
+    if position is None and not comments.parents:
         return Thread(items=[])
-    counted, pending = counted_and_pending(Entity.COMMENT, of_post.values("pk"), viewer=viewer)
-    counts = add_up(counted, pending)
+    begun = _current_snapshot(of_post) if position is None and len(comments.parents) > size else None
+    counted, pending = _load_votes(of_post, viewer)
 
-    if position is None:
-        position = ThreadCursor(Snapshot.taken(now, rows[0].snapshot), _votes_for_cursor(pending), None)
-    several_pages = cursor is not None or len(rows) > size
-    if several_pages and position.snapshot.is_valid:
-        ranks = add_up(counted | _counts_then(of_post, position.snapshot), position.pending)
+    if begun is not None:
+        position = ThreadCursor(Snapshot.taken(now, begun), _votes_for_cursor(pending), None)
+    if position is not None and position.snapshot.is_valid:
+        votes = counted.replaced(_counts_then(of_post, position.snapshot)).plus(position.pending)
     else:
-        ranks = counts
-    order = _reading_order(rows, ranks, viewer)
-    places = _without_empty_branches(order)
+        votes = counted.plus(pending)
+    order = ReadingOrder(comments.parents, votes, hidden=comments.hidden_from(viewer))
 
-    if position.last_id is None:
-        start = _start_for(places, focus=focus, size=size)
+    if position is None or position.last_id is None:
+        page = _page_with(focus, order=order, size=size)
+    elif position.last_id in order:
+        page = list(islice(order.after(position.last_id), size + 1))
     else:
-        start = _start_after(position.last_id, order=order, places=places)
-    page = places[start : start + size]
-    more = start + size < len(places)
-
+        raise BadCursorError
+    last = page[size - 1].comment_id if len(page) > size else None
+    shown = [place.comment_id for place in page[:size]]
+    counts = {one: counted.of(one).plus(pending.get(one, Counts())).at_least_zero() for one in shown}
     return Thread(
-        items=present_comments(_load_contents(page), viewer=viewer, counts=counts),
-        next_cursor=position._replace(last_id=page[-1].comment_id).written() if more else None,
-        said=sum(row.deleted_at is None for row in rows),
+        items=present_comments(_load_contents(page[:size]), viewer=viewer, counts=counts),
+        next_cursor=None if position is None or last is None else position._replace(last_id=last).written(),
+        said=len(comments.parents) - len(comments.deleted),
     )
 
 
 # 1. Load
 
 
-def _load_rows(of_post: QuerySet[Comment]) -> list[CommentRow]:
-    rows = of_post.annotate(snapshot=CurrentSnapshot())
-    return [CommentRow(*row) for row in rows.values_list("pk", "parent_id", "author_id", "deleted_at", "snapshot")]
+class Comments(NamedTuple):
+    """All comments of a post. parents, authors: by comment, the parent None at the top level."""
+
+    parents: dict[int, int | None]
+    authors: dict[int, int]
+    deleted: set[int]
+
+    def hidden_from(self, viewer: Viewer) -> set[int]:
+        """The comments whose content the viewer does not see."""
+        if not (hidden := hidden_author_ids(viewer)):
+            return self.deleted
+        return self.deleted | {comment_id for comment_id, author_id in self.authors.items() if author_id in hidden}
+
+
+def _load_comments(of_post: QuerySet[Comment]) -> Comments:
+    columns = of_post.aggregate(
+        ids=Column("pk"),
+        parents=Column(Coalesce("parent_id", 0)),
+        authors=Column("author_id"),
+        deleted=Column("pk", filter=Q(deleted_at__isnull=False)),
+    )
+    ids, parents, authors, deleted = map(numbers, columns.values())
+    return Comments(
+        {one: parent or None for one, parent in zip(ids, parents, strict=True)},
+        dict(zip(ids, authors, strict=True)),
+        set(deleted),
+    )
+
+
+def _load_votes(of_post: QuerySet[Comment], viewer: Viewer) -> tuple[Votes, dict[int, Counts]]:
+    """The votes that are counted, and those of the viewer that are pending. One statement reads both: a vote that is
+    counted meanwhile is not read twice."""
+    of_comments: dict[str, Any] = {"entity_type": Entity.COMMENT, "entity_id__in": of_post.values("pk")}
+    columns = {"ids": Column("entity_id"), "up": Column("upvotes"), "down": Column("downvotes")}
+    sources: list[QuerySet[Any, Any]] = [EntityCounts.objects.filter(**of_comments)]
+    if user := user_or_none(viewer):
+        sources.append(Uncounted.objects.filter(user=user, **of_comments))
+    found = [one.order_by().values_list(Value(place)).annotate(**columns) for place, one in enumerate(sources)]
+    counted, pending = Votes({}, {}), dict[int, Counts]()
+    for place, *texts in found[0].union(*found[1:], all=True) if found[1:] else found[0]:
+        ids, upvotes, downvotes = map(numbers, texts)
+        if place == 0:
+            counted = Votes(dict(zip(ids, upvotes, strict=True)), dict(zip(ids, downvotes, strict=True)))
+        else:
+            for one, up, down in zip(ids, upvotes, downvotes, strict=True):
+                pending[one] = pending.get(one, Counts()).plus(Counts(up, down))
+    return counted, pending
+
+
+def _current_snapshot(of_post: QuerySet[Comment]) -> str | None:
+    """As CurrentSnapshot selects it; None if no comment is left."""
+    return of_post.annotate(snapshot=CurrentSnapshot()).values_list("snapshot", flat=True).first()
 
 
 # 2. Order
@@ -168,61 +198,22 @@ def _counts_then(of_post: QuerySet[Comment], snapshot: Snapshot) -> dict[int, Co
     return {comment_id: Counts(upvotes, downvotes) for comment_id, upvotes, downvotes in rows}
 
 
-def _reading_order(rows: Sequence[CommentRow], ranks: Mapping[int, Counts], viewer: Viewer) -> list[Place]:
-    """All comments, each reply somewhere after its parent."""
-    hidden = hidden_author_ids(viewer)
-    by_id = {row.comment_id: row for row in rows}
-    replies: dict[int | None, list[int]] = defaultdict(list)
-    for row in rows:
-        replies[row.parent_id].append(row.comment_id)
-    for siblings in replies.values():
-        siblings.sort(key=lambda comment_id: (-_confidence(ranks.get(comment_id)), comment_id))
-    order: list[Place] = []
-    # An explicit stack, since a thread may be deeper than Python's recursion limit.
-    ahead = [(comment_id, 0) for comment_id in reversed(replies[None])]
-    while ahead:
-        comment_id, depth = ahead.pop()
-        row = by_id[comment_id]
-        shown = not row.deleted_at and row.author_id not in hidden
-        order.append(Place(comment_id, row.parent_id, depth, shown))
-        ahead += [(reply, depth + 1) for reply in reversed(replies.get(comment_id, ()))]
-    return order
-
-
-def _confidence(counts: Counts | None) -> float:
-    return confidence(counts.upvotes, counts.downvotes) if counts else 0.0
-
-
-def _without_empty_branches(order: list[Place]) -> list[Place]:
-    """Without the hidden comments that have no shown comment below them."""
-    kept: list[Place] = []
-    with_replies: set[int | None] = set()
-    for place in reversed(order):
-        if place.shown or place.comment_id in with_replies:
-            kept.append(place)
-            with_replies.add(place.parent_id)
-    return kept[::-1]
-
-
 # 3. Cut out
 
 
-def _start_after(last_id: int, *, order: list[Place], places: list[Place]) -> int:
-    """Where the next page begins: after the last comment shown, even if that has lost its place meanwhile."""
-    index = next((index for index, place in enumerate(order) if place.comment_id == last_id), None)
-    if index is None:
-        raise BadCursorError
-    passed = {place.comment_id for place in order[: index + 1]}
-    return sum(place.comment_id in passed for place in places)
+def _page_with(focus: int | None, *, order: ReadingOrder, size: int) -> list[Place]:
+    """Up to size + 1 places, with one comment among them: from the top, else from the root of its thread, else from it.
 
-
-def _start_for(places: list[Place], *, focus: int | None, size: int) -> int:
-    """Where the page that holds one comment begins: at the top, else at the root of its thread, else at itself."""
-    found = next((index for index, place in enumerate(places) if place.comment_id == focus), 0)
-    if found < size:
-        return 0
-    root = next(index for index in range(found, -1, -1) if places[index].depth == 0)
-    return root if found - root < size else found
+    From the top also if the comment has no place.
+    """
+    page = list(islice(order.from_top(), size + 1))
+    if focus is None or not order.has_place(focus):
+        return page
+    for start in (order.root_of(focus), focus):
+        if any(place.comment_id == focus for place in page[:size]):
+            break
+        page = list(islice(order.starting_at(start), size + 1))
+    return page
 
 
 # 4. Load the contents
@@ -230,7 +221,11 @@ def _start_for(places: list[Place], *, focus: int | None, size: int) -> int:
 
 def _load_contents(page: Sequence[Place]) -> list[Comment]:
     """The comments of a page with `depth shown`. One that was deleted from the table meanwhile is left out."""
-    found = Comment.objects.select_related("author").in_bulk([place.comment_id for place in page])
+    found = (
+        Comment.objects.select_related("author")
+        .with_text("html", "opening")
+        .in_bulk([place.comment_id for place in page])
+    )
     comments = []
     for place in page:
         if (comment := found.get(place.comment_id)) is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from django.contrib.auth.models import AnonymousUser
@@ -25,6 +26,22 @@ def hidden_authors(viewer: Viewer, *, muted: bool = True) -> list[QuerySet[Any, 
         return []
     blocked = [Block.objects.filter(user=user).values("target"), Block.objects.filter(target=user).values("user")]
     return [*blocked, Mute.objects.filter(user=user).values("target")] if muted else blocked
+
+
+def hidden_pairs(viewers: Iterable[int], people: Iterable[int], *, muted: bool = True) -> set[tuple[int, int]]:
+    """The pairs (viewer, person) of these ids where the person is hidden from the viewer; muted: by a mute, too."""
+    viewers, people = set(viewers), set(people)
+    if not viewers or not people:
+        return set()
+    return set(pairs_of_hidden(viewers, people, muted=muted))
+
+
+def pairs_of_hidden(viewers: Any, people: Any, *, muted: bool = True) -> QuerySet[Any, Any]:
+    """The query of `hidden_pairs`. viewers, people: ids, or a subquery of ids."""
+    blocks = Block.objects.filter(user__in=viewers, target__in=people).values_list("user_id", "target_id")
+    blocked_by = Block.objects.filter(user__in=people, target__in=viewers).values_list("target_id", "user_id")
+    mutes = Mute.objects.filter(user__in=viewers, target__in=people).values_list("user_id", "target_id")
+    return blocks.union(blocked_by, mutes) if muted else blocks.union(blocked_by)
 
 
 def without_hidden(rows: Rows, viewer: Viewer, *, muted: bool = True) -> Rows:

@@ -11,18 +11,27 @@ from feeds.models.entities import Entity
 from feeds.models.feed_entries import FeedEntry
 from feeds.models.follows import Follow
 from feeds.models.imported_rows import ImportedRow
+from feeds.models.looks import CircleLook, UserLook
 from feeds.models.posts import Post
 from feeds.models.pulled_posts import PulledPost
+from feeds.models.reserved_names import ReservedName
 from feeds.models.search_documents import SearchDocument
-from feeds.models.tokens import ApiToken
+from feeds.models.second_factors import RecoveryCode, SecondFactor
+from feeds.models.sent_forms import SentForm
+from feeds.models.texts import CommentText, PostText, StoredText
+from feeds.models.tokens import ApiToken, Scope
+from feeds.models.user_sessions import UserSession
 from feeds.models.users import User
 from feeds.models.votes import Vote
+from feeds.models.writing import Writing
 
 __all__ = [
     "ApiToken",
     "Block",
     "Circle",
+    "CircleLook",
     "Comment",
+    "CommentText",
     "EarlierCounts",
     "Entity",
     "EntityCounts",
@@ -32,9 +41,19 @@ __all__ = [
     "Membership",
     "Mute",
     "Post",
+    "PostText",
     "PulledPost",
+    "RecoveryCode",
+    "ReservedName",
+    "Scope",
     "SearchDocument",
+    "SecondFactor",
+    "SentForm",
+    "StoredText",
     "Uncounted",
     "User",
+    "UserLook",
+    "UserSession",
     "Vote",
+    "Writing",
 ]

@@ -8,17 +8,18 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator
 from django.db import models
+from django.db.models.signals import post_save
 from django.utils.translation import gettext_lazy as _
 
 from feeds.models.posts import Post
-from feeds.models.row_by_row import RowByRow
-from feeds.models.soft_delete import SoftDeleted
+from feeds.models.texts import CommentText
+from feeds.models.writing import Writing, WritingQuerySet, store_text
 
 if TYPE_CHECKING:
     from feeds.models.users import User
 
 
-class CommentQuerySet(RowByRow["Comment"]):
+class CommentQuerySet(WritingQuerySet["Comment"]):
     """Comments."""
 
     def visible(self) -> CommentQuerySet:
@@ -30,9 +31,11 @@ class CommentQuerySet(RowByRow["Comment"]):
         return self.filter(author=author)
 
 
-class Comment(SoftDeleted):
+class Comment(Writing):
     """A comment. Deleting it is soft: it keeps its place in the thread and its replies; its content is not shown."""
 
+    text_field, stored_text = "content", CommentText
+    written = ("content",)
     CONTENT_LENGTH = 10_000
 
     VISIBLE = models.Q(deleted_at__isnull=True, post__status="published", post__deleted_at__isnull=True)
@@ -45,9 +48,6 @@ class Comment(SoftDeleted):
         "self", models.CASCADE, related_name="children", null=True, blank=True, verbose_name=_("answer to")
     )
     content = models.TextField(_("content"), max_length=CONTENT_LENGTH, validators=[MaxLengthValidator(CONTENT_LENGTH)])
-
-    #: The user who deletes it, set before `delete`; not a column.
-    deleted_by_id: int | None = None
 
     objects = CommentQuerySet.as_manager()
 
@@ -68,3 +68,6 @@ class Comment(SoftDeleted):
     def is_visible(self) -> bool:
         """Whether it is not deleted. Its post may be."""
         return self.deleted_at is None
+
+
+post_save.connect(store_text, sender=Comment)

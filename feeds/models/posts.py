@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING, Any, Self
 from django.conf import settings
 from django.core.validators import MaxLengthValidator
 from django.db import models
+from django.db.models.signals import post_save
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from feeds.models.row_by_row import RowByRow
-from feeds.models.soft_delete import SoftDeleted
+from events.bus import redact_errors
+from feeds.models.search_documents import SearchDocument
+from feeds.models.texts import PostText
+from feeds.models.writing import Writing, WritingQuerySet, store_text
 
 if TYPE_CHECKING:
     from feeds.models.users import User
 
 
-class PostQuerySet(RowByRow["Post"]):
+class PostQuerySet(WritingQuerySet["Post"]):
     """Posts."""
 
     def visible(self) -> PostQuerySet:
@@ -33,10 +36,12 @@ class PostQuerySet(RowByRow["Post"]):
         return self.of(author).filter(status=Post.Status.DRAFT, deleted_at=None).order_by("-updated_at", "-id")
 
 
-class Post(SoftDeleted):
+class Post(Writing):
     """A post. Once published it stays published. Deleting it is soft: the row stays, and nobody sees it."""
 
-    set_once = ("published_at", "deleted_at")
+    text_field, stored_text = "body", PostText
+    set_once = ("published_at", *Writing.set_once)
+    written = ("title", "body")
     TITLE_LENGTH, BODY_LENGTH = 300, 40_000
 
     class Status(models.TextChoices):
@@ -97,7 +102,16 @@ class Post(SoftDeleted):
         if previous.status == self.Status.PUBLISHED:
             self.status = self.Status.PUBLISHED
 
+    def erase_copies(self) -> None:
+        super().erase_copies()
+        # An event of a vote on a comment says nothing of the post, but its notice has the title.
+        redact_errors(*(f"comment/{pk}" for pk in self.comments.values_list("pk", flat=True)))
+        SearchDocument.objects.erase(self.pk)
+
     @property
     def is_visible(self) -> bool:
         """Published and not deleted."""
         return self.status == self.Status.PUBLISHED and self.deleted_at is None
+
+
+post_save.connect(store_text, sender=Post)

@@ -14,6 +14,7 @@ class RowByRow(models.QuerySet[Row]):
 
     def delete(self) -> tuple[int, dict[str, int]]:
         deleted = 0
+        self._for_write = True  # not in a replica
         with committed(using=self.db):
             for row in self.order_by("pk"):
                 deleted += row.delete()[0]

@@ -1,19 +1,18 @@
-"""Access: who may use a view, how often, and where the view redirects to."""
+"""Access: who may use a view, and where the view redirects to."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from feeds import limits
-from feeds.limits import SAFE_METHODS, Limit
+from feeds.limits import SAFE_METHODS
 from feeds.models import User
-from feeds.views.refusals import TooOftenError
 
 View = Callable[..., HttpResponse]
 
@@ -25,25 +24,21 @@ class UserRequest(HttpRequest):
 
 
 def signed_in(view: View) -> View:
-    """Decorate a view that needs a user: others are sent to sign in and then back. Writing requests are limited."""
+    """Decorate a view that needs a user: others are sent to sign in and then back."""
 
     @wraps(view)
     def enter(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if not request.user.is_authenticated:
-            return redirect_to_login(
-                request.get_full_path() if request.method in SAFE_METHODS else address_back(request)
-            )
-        if request.method not in SAFE_METHODS:
-            spend(limits.WRITE, limits.client(request))
+            return to_sign_in(request)
         return view(request, *args, **kwargs)
 
     return enter
 
 
-def spend(limit: Limit, client: str) -> None:
-    """Count one request. Raises TooOftenError if the limit is exceeded."""
-    if (wait := limit.spend(client)) is not None:
-        raise TooOftenError(wait)
+def to_sign_in(request: HttpRequest) -> HttpResponseRedirect:
+    """Redirect to the sign-in, and from there to this page or, from a form that was sent, to the page of the form."""
+    form_sent = request.method not in SAFE_METHODS
+    return redirect_to_login(address_back(request, page_before(request)) if form_sent else request.get_full_path())
 
 
 def address_back(request: HttpRequest, default: str = "/") -> str:
@@ -51,6 +46,14 @@ def address_back(request: HttpRequest, default: str = "/") -> str:
     address = request.POST.get("next") or request.GET.get("next") or ""
     ours = url_has_allowed_host_and_scheme(address, {request.get_host()}, require_https=request.is_secure())
     return address if ours else default
+
+
+def page_before(request: HttpRequest, default: str = "/") -> str:
+    """The path of the page from which the request came, by its Referer; `default` if that is unknown or elsewhere."""
+    address = urlsplit(request.headers.get("Referer", ""))
+    if (address.scheme, address.netloc) != (request.scheme, request.get_host()):
+        return default
+    return urlunsplit(("", "", address.path or "/", address.query, ""))
 
 
 def go_back(request: HttpRequest, default: str = "/") -> HttpResponseRedirect:

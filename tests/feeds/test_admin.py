@@ -4,6 +4,7 @@ import pytest
 from django.apps import apps
 from django.contrib import admin
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
@@ -11,14 +12,19 @@ from events.testing import deliver
 from feeds.models import (
     ApiToken,
     Comment,
+    CommentText,
     EarlierCounts,
     EntityCounts,
     FeedEntry,
     Post,
+    PostText,
     PulledPost,
+    RecoveryCode,
     SearchDocument,
+    SecondFactor,
     Uncounted,
     User,
+    UserSession,
 )
 from tests.support.factories import (
     BlockFactory,
@@ -35,7 +41,19 @@ from tests.support.ways_to_write import change_in_admin, delete_in_admin, delete
 pytestmark = [pytest.mark.django_db, pytest.mark.home]
 
 MODELS = [model for model in apps.get_app_config("feeds").get_models() if model is not FeedEntry]
-NOT_ADDED = {ApiToken, EarlierCounts, EntityCounts, PulledPost, SearchDocument, Uncounted}
+NOT_ADDED = {
+    ApiToken,
+    CommentText,
+    EarlierCounts,
+    EntityCounts,
+    PostText,
+    PulledPost,
+    RecoveryCode,
+    SearchDocument,
+    SecondFactor,
+    Uncounted,
+    UserSession,
+}
 
 
 def some_rows() -> None:
@@ -46,7 +64,10 @@ def some_rows() -> None:
     FollowFactory(followee=comment.post.author)
     BlockFactory()
     MuteFactory()
+    factor = SecondFactor.objects.create(user=comment.author, sealed_secret="x")
+    factor.recovery_codes.create(digest=str(comment.pk))
     comment.author.tokens.create(name="script", digest=str(comment.pk))
+    Client().force_login(comment.author)
     PostFactory(author=comment.post.author)
     deliver()
     VoteFactory(post=comment.post)

@@ -38,7 +38,7 @@ def make_change(way: str, case: TopicCase) -> tuple[object, list]:
 def test_no_topic_of_feeds_is_left_out() -> None:
     ours = {topic for topic, versions in catalogue.items() if versions[1].__module__ == "feeds.events"}
     assert {case.event.topic for case in TOPIC_CASES} == {topic for topic in ours if not topic.startswith("feed.")}
-    assert len(TOPIC_CASES) == 16
+    assert len(TOPIC_CASES) == 21
 
 
 @pytest.mark.django_db
@@ -49,7 +49,7 @@ def test_a_change_emits_its_event_once_and_with_the_right_payload(case: TopicCas
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("case", TOPIC_CASES, ids=repr)
+@pytest.mark.parametrize("case", [case for case in TOPIC_CASES if "model" in case.ways], ids=repr)
 def test_a_save_in_autocommit_commits_row_and_event(case: TopicCase) -> None:
     scene, emitted_events = make_change("model", case)
     assert emitted_events == [case.event(**case.payload(scene))]

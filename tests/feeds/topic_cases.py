@@ -5,8 +5,12 @@ from types import SimpleNamespace as Scene
 from typing import Any, NamedTuple
 
 from events.bus import Event
+from events.testing import emitted
 from feeds import actions, events
-from feeds.models import Comment, Follow, Membership, Post, User, Vote
+from feeds.factor.seal import unseal
+from feeds.factor.totp import new_secret
+from feeds.models import Comment, Follow, Membership, Post, SecondFactor, User, Vote
+from tests.support.api_client import signed_up
 from tests.support.factories import (
     CircleFactory,
     CommentFactory,
@@ -16,6 +20,7 @@ from tests.support.factories import (
     UserFactory,
     VoteFactory,
 )
+from tests.support.factors import App, with_factor
 from tests.support.ways_to_write import add_in_admin, change_in_admin, delete_in_admin, save
 
 PASSWORD = "correct horse 1"
@@ -81,7 +86,74 @@ def a_membership() -> Scene:
     return Scene(user=user, circle=circle, membership=MembershipFactory(circle=circle, user=user))
 
 
+def an_app() -> Scene:
+    return Scene(user=UserFactory(), app=App(new_secret()))
+
+
+def of_factor(scene: Scene) -> dict[str, Any]:
+    return {"user_id": scene.user.pk, "language": "en"}
+
+
+def sealed_as(address: str) -> str:
+    """What the last event has, which is another text each time; it is this address."""
+    sealed = emitted(events.EmailChanged)[-1].sealed_before
+    assert unseal(sealed) == address
+    return sealed
+
+
 TOPIC_CASES = [
+    TopicCase(
+        events.FactorTurnedOn,
+        an_app,
+        {
+            "model": lambda s: SecondFactor.objects.create(user=s.user, sealed_secret="x"),
+            "action": lambda s: actions.turn_on_factor(s.user, secret=s.app.secret, code=s.app.code()),
+        },
+        of_factor,
+    ),
+    TopicCase(
+        events.FactorTurnedOff,
+        lambda: Scene(user=with_factor()[0]),
+        {
+            "model": lambda s: s.user.factors.get().delete(),
+            "action": lambda s: actions.turn_off_factor(s.user),
+            "admin": lambda s: delete_in_admin(s.admin, s.user.factors.get()),
+            "queryset": lambda s: SecondFactor.objects.filter(user=s.user).delete(),
+            "leaving": lambda s: s.user.delete(),
+        },
+        of_factor,
+    ),
+    TopicCase(
+        events.PasswordResetRequested,
+        lambda: Scene(user=signed_up("alice", email="a@example.org")),
+        {
+            "action": lambda _: actions.request_password_reset(email="A@example.org", site="https://airy.example"),
+        },
+        lambda s: {"user_ids": (s.user.pk,), "site": "https://airy.example", "language": "en"},
+    ),
+    TopicCase(
+        events.EmailConfirmationRequested,
+        lambda: Scene(user=signed_up("alice", email="a@example.org", confirmed_email="a@example.org")),
+        {
+            "action": lambda s: actions.change_account(s.user, email="b@example.org", site="https://airy.example"),
+        },
+        lambda s: {"user_id": s.user.pk, "replaces": True, "site": "https://airy.example", "language": "en"},
+    ),
+    TopicCase(
+        events.EmailChanged,
+        lambda: Scene(user=signed_up("alice", email="a@example.org", confirmed_email="a@example.org")),
+        {
+            "model": lambda s: save(s.user, email=""),
+            "action": lambda s: actions.change_account(s.user, email=""),
+            "admin": lambda s: change_in_admin(s.admin, s.user, email="", confirmed_email=""),
+        },
+        lambda s: {
+            "user_id": s.user.pk,
+            "removed": True,
+            "sealed_before": sealed_as("a@example.org"),
+            "language": "en",
+        },
+    ),
     TopicCase(
         events.UserRegistered,
         Scene,

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, Self
+from typing import Annotated, Any, Self
 from urllib.parse import quote
 
 from pydantic import BaseModel
 
-from feeds.api.schemas.shape import Input
+from feeds.api.schemas.shape import Input, text
+from feeds.models import Circle
 
 
 class CircleIn(Input):
     """A new circle; without a slug it is made of the name."""
 
-    name: str
-    slug: str = ""
-    description: str = ""
+    name: Annotated[str, text(Circle.NAME_LENGTH, rules=["slug", "taken"], example="Cats and dogs")]
+    slug: Annotated[str, text(Circle.SLUG_LENGTH, blank=True, rules=["slug", "taken"], example="cats-and-dogs")] = ""
+    description: Annotated[str, text(Circle.DESCRIPTION_LENGTH, blank=True, example="Pictures welcome.")] = ""
 
 
 class CircleOut(BaseModel):

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from feeds.api.schemas.shape import Input
+from feeds.api.schemas.shape import Input, RowId, ruled, text
 from feeds.api.schemas.votes import VoteType
+from feeds.models import Comment
+
+Content = Annotated[str, text(Comment.CONTENT_LENGTH, example="I *agree*.")]
 
 
 class CommentIn(Input):
     """A comment on a post or, with `parent_id`, a reply to a comment; `content` is Markdown."""
 
-    content: str
-    parent_id: int | None = None
+    content: Content
+    parent_id: Annotated[RowId, Field(json_schema_extra=ruled("parent"))] | None = None
 
 
 class CommentPatch(Input):
     """A comment's new content."""
 
-    content: str
+    content: Content
 
 
 class CommentOut(BaseModel):

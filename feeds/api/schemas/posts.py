@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from feeds.api.schemas.shape import Input
+from feeds.api.schemas.shape import Input, ruled, text
 from feeds.api.schemas.votes import VoteType
-from feeds.models import Post
+from feeds.models import Circle, Post
 
 Status = Literal["draft", "published"]
+Title = Annotated[str, text(Post.TITLE_LENGTH, example="Hello")]
+Body = Annotated[str, text(Post.BODY_LENGTH, blank=True, example="A **post** in Markdown.")]
+Slug = Annotated[str, Field(max_length=Circle.SLUG_LENGTH, json_schema_extra=ruled("another's circle"))]
 
 
 class PostIn(Input):
     """A new post; `body` is Markdown, `circle` a slug."""
 
-    title: str
-    body: str = ""
-    circle: str | None = None
+    title: Title
+    body: Body = ""
+    circle: Slug | None = None
     status: Status = "published"
 
 
 class PostPatch(Input):
     """The fields to change; a field that is left out stays."""
 
-    title: str = ""
-    body: str = ""
-    circle: str | None = None
-    status: Status = "published"
+    title: Title = ""
+    body: Body = ""
+    circle: Slug | None = None
+    status: Annotated[Status, Field(json_schema_extra=ruled("published stays published"))] = "published"
 
 
 class PostOut(BaseModel):

@@ -138,3 +138,25 @@ def test_only_its_author_edits_a_comment() -> None:
         NotAllowedError, act=lambda: actions.edit_comment(comment.post.author, comment_id=comment.pk, content="Mine")
     )
     assert actions.edit_comment(comment.author, comment_id=comment.pk, content="New").content == "New"
+
+
+@pytest.mark.parametrize("content", ["[a]: http://x", "#", "> ", "-", "&#8203;", "\u200b"])
+def test_a_comment_that_would_show_nothing_is_refused(content):
+    post, user = PostFactory(), UserFactory()
+    with pytest.raises(InvalidError):
+        actions.comment(user, post_id=post.pk, content=content)
+
+
+@pytest.mark.parametrize("content", ["***", "![](x)", "[](x)", "`a`", "https://example.com", "😀"])
+def test_a_comment_that_shows_something_is_taken(content):
+    post, user = PostFactory(), UserFactory()
+    assert actions.comment(user, post_id=post.pk, content=content).content == content
+
+
+@pytest.mark.parametrize("name", ["\u200b", "\u3164", "\u0301", "a" + "\u0301" * 20])
+def test_a_name_that_shows_nothing_is_refused_for_circles_and_tokens(name):
+    user = UserFactory()
+    with pytest.raises(InvalidError):
+        actions.create_circle(user, name=name, slug="tea")
+    with pytest.raises(InvalidError):
+        actions.create_token(user, name=name)

@@ -5,7 +5,7 @@ from django.test import Client
 
 from events.testing import deliver
 from feeds.models import ApiToken, User
-from tests.support.api_client import PASSWORD, Program, says, signed_up
+from tests.support.api_client import PASSWORD, Program, browser, says, signed_up
 from tests.support.factories import FollowFactory, PostFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -94,33 +94,6 @@ def test_a_page_of_this_site_can_sign_in() -> None:
     assert response.status_code == 200
 
 
-def test_a_token_is_shown_once_works_without_csrf_and_dies_when_it_is_deleted() -> None:
-    program = Program(UserFactory(username="alice"))
-    made = program.post("/tokens", {"name": "script"})
-    assert made.status_code == 201
-    bearer = {"Authorization": f"Bearer {made.json()['token']}"}
-    assert Program().post("/posts", {"title": "By script"}, **bearer).json()["author"] == "alice"
-    listed = program.get("/tokens").json()
-    assert [token["name"] for token in listed] == ["test", "script"]
-    assert all("token" not in token for token in listed)
-    assert listed[-1]["last_used_at"] is not None
-    assert program.delete(f"/tokens/{made.json()['id']}").status_code == 204
-    says(Program().post("/posts", {"title": "Too late"}, **bearer), 401, "token")
-    says(program.delete(f"/tokens/{made.json()['id']}"), 404)
-
-
-def test_a_wrong_token_is_refused_even_where_everyone_may_read() -> None:
-    for header in ("Bearer airy_guess", "Bearer ", "bearer \udce4"):
-        client = Client(headers={"Authorization": header.encode("utf-8", "surrogateescape").decode("latin-1")})
-        says(client.get("/api/posts"), 401)
-
-
-def test_the_token_of_another_cannot_be_deleted() -> None:
-    other = Program(UserFactory())
-    says(Program(UserFactory()).delete(f"/tokens/{other.get('/tokens').json()[0]['id']}"), 404)
-    assert other.get("/me").status_code == 200
-
-
 def test_a_banned_user_can_do_nothing_by_token_session_or_password() -> None:
     user = signed_up("alice")
     program, browser = Program(user), Client()
@@ -149,20 +122,46 @@ def test_a_new_password_needs_the_current_one_and_keeps_this_session() -> None:
 
 
 def test_the_address_is_changed_and_nothing_else() -> None:
-    program = Program(UserFactory(username="alice"))
-    assert program.patch("/me", {"email": "new@example.org"}).json()["email"] == "new@example.org"
-    says(program.patch("/me", {"email": "nowhere"}), 422, "email")
-    says(program.patch("/me", {"is_staff": True}), 422, "is_staff")
-    assert program.get("/me").json()["email"] == "new@example.org"
+    alice = browser(signed_up("alice"))
+    confirmed = {"current_password": PASSWORD}
+    assert alice.patch("/me", {"email": "new@example.org"} | confirmed).json()["email"] == "new@example.org"
+    says(alice.patch("/me", {"email": "nowhere"} | confirmed), 422, "email")
+    says(alice.patch("/me", {"is_staff": True} | confirmed), 422, "is_staff")
+    assert alice.get("/me").json()["email"] == "new@example.org"
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"email": "new@example.org"}, {"username": "alicia"}, {"password": "another horse 2"}]
+)
+def test_any_change_needs_the_current_password(wanted: dict[str, str]) -> None:
+    alice = browser(signed_up("alice", email="a@example.org"))
+    for current in ({}, {"current_password": ""}, {"current_password": "guess"}):
+        says(alice.patch("/me", wanted | current), 422, "current_password")
+    alice.user.refresh_from_db()
+    assert (alice.user.username, alice.user.email) == ("alice", "a@example.org")
+    assert alice.user.check_password(PASSWORD)
+    assert alice.patch("/me", wanted | {"current_password": PASSWORD}).status_code == 200
+
+
+def test_changing_nothing_needs_no_password() -> None:
+    assert browser(signed_up("alice")).patch("/me", {}).json()["username"] == "alice"
+
+
+@pytest.mark.parametrize("stored", ["", "!unusable"])
+def test_who_has_no_password_is_told_so(stored: str) -> None:
+    alice = browser(UserFactory(password=stored))
+    says(alice.patch("/me", {"email": "a@example.org", "current_password": "guess"}), 422, "has no password")
+    says(alice.delete("/me", {"current_password": "guess"}), 422, "has no password")
 
 
 def test_one_may_take_another_name_that_is_free_and_valid() -> None:
     UserFactory(username="Bob")
-    program = Program(UserFactory(username="alice"))
-    assert program.patch("/me", {"username": "Alicia"}).json()["username"] == "Alicia"
-    says(program.patch("/me", {"username": "bOB"}), 409, "username")
+    program = browser(signed_up("alice"))
+    confirmed = {"current_password": PASSWORD}
+    assert program.patch("/me", {"username": "Alicia"} | confirmed).json()["username"] == "Alicia"
+    says(program.patch("/me", {"username": "bOB"} | confirmed), 409, "username")
     for name in ("", "a b", "x" * 31):
-        says(program.patch("/me", {"username": name}), 422, "username")
+        says(program.patch("/me", {"username": name} | confirmed), 422, "username")
     assert program.get("/me").json()["username"] == "Alicia"
     assert Program().get("/users/alicia").status_code == 200
 
@@ -176,16 +175,16 @@ def test_one_is_told_how_many_notices_are_unread() -> None:
     assert program.get("/me").json()["unread"] == before + 1
 
 
-def test_leaving_needs_the_password_and_leaves_the_posts() -> None:
+@pytest.mark.parametrize("field", ["current_password", "password"])
+def test_leaving_needs_the_password_and_leaves_the_posts(field: str) -> None:
     user = signed_up("alice")
     post = PostFactory(author=user)
-    client = Client()
-    client.force_login(user)
-    says(client.delete("/api/me", {"password": "guess"}, content_type="application/json"), 422, "password")
-    says(client.delete("/api/me"), 422)
-    gone = client.delete("/api/me", {"password": PASSWORD}, content_type="application/json")
-    assert gone.status_code == 204
-    assert client.get("/api/me").status_code == 401
+    alice = browser(user)
+    says(alice.delete("/me", {field: "guess"}), 422, field)
+    says(alice.delete("/me", {}), 422, "current_password")
+    says(alice.delete("/me"), 422)
+    assert alice.delete("/me", {field: PASSWORD}).status_code == 204
+    assert alice.get("/me").status_code == 401
     says(Program().get("/users/alice"), 404)
     assert Program().get(f"/posts/{post.pk}").json()["author"] == f"deleted-{user.pk}"
     assert not ApiToken.objects.exists()

@@ -151,9 +151,9 @@ def test_a_thread_asks_the_same_few_questions_however_long_it_is(
     for length in (2, 20):
         for _ in range(length - post.comments.count()):
             CommentFactory(post=post)
-        with django_assert_num_queries(7):
+        with django_assert_num_queries(8):
             assert len(alice.items(f"/posts/{post.pk}/comments")) == length
-        with django_assert_num_queries(4):
+        with django_assert_num_queries(5):
             assert len(Program().items(f"/posts/{post.pk}/comments")) == length
 
 

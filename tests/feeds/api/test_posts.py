@@ -260,12 +260,12 @@ def test_search_looks_into_one_circle_or_at_one_author_where_asked() -> None:
 
 #: A list and its queries, of one who is signed in and of a stranger.
 QUERIES = {
-    "/posts": (8, 5),
-    "/posts?sort=new": (7, 5),
-    "/posts?sort=top&period=week": (8, 5),
-    "/posts?status=draft": (4, None),
-    "/feed": (9, None),
-    "/search?q=words": (7, 5),
+    "/posts": (9, 6),
+    "/posts?sort=new": (8, 6),
+    "/posts?sort=top&period=week": (9, 6),
+    "/posts?status=draft": (5, None),
+    "/feed": (10, None),
+    "/search?q=words": (8, 6),
 }
 
 

@@ -299,7 +299,7 @@ def all_kept():
             )
         ),
         sorted(FeedEntry.objects.values_list("user", "post")),
-        sorted(SearchDocument.objects.values_list("post", "title", "body")),
+        sorted(SearchDocument.objects.values_list("post", "title_words", "body_words")),
     )
 
 
@@ -315,7 +315,7 @@ def spoil():
     FeedEntry.objects.get_or_create(
         user=reader, post=post, defaults={"author_id": post.author_id, "published_at": post.published_at}
     )
-    SearchDocument.objects.update(title="wrong")
+    SearchDocument.objects.update(title_words="wrong")
     SearchDocument.objects.order_by("post")[0].delete()
 
 
@@ -390,7 +390,7 @@ def test_the_command_says_how_to_go_on_and_goes_on(village, monkeypatch, capsys)
     assert recount.recount() == []
 
 
-@pytest.mark.parametrize("command", ["recount", "reindex", "rebuild_feeds"])
+@pytest.mark.parametrize("command", ["recount", "reindex", "rebuild_feeds", "rerender"])
 def test_ctrl_c_is_no_traceback_but_an_end_that_shells_know(village, command, monkeypatch):
     monkeypatch.setattr(chunks, "_in_transaction", lambda work, ids: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(CommandError, match=r"Stopped\. Finished work is kept\. To continue, run the same") as refused:
@@ -398,7 +398,7 @@ def test_ctrl_c_is_no_traceback_but_an_end_that_shells_know(village, command, mo
     assert refused.value.returncode == 130
 
 
-@pytest.mark.parametrize("command", ["recount", "reindex", "rebuild_feeds"])
+@pytest.mark.parametrize("command", ["recount", "reindex", "rebuild_feeds", "rerender"])
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [

@@ -216,7 +216,7 @@ def test_a_feed_takes_a_fixed_number_of_queries(django_assert_num_queries):
     for _ in range(5):
         PostFactory(author=follow.followee, circle=circle)
     deliver()
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         for post in list_home_feed(follow.follower).items:
             assert post.author.username
             assert post.circle.slug

@@ -13,8 +13,8 @@ from feeds.counts import counting
 from feeds.counts.counts import Counts
 from feeds.lists.home import list_home_feed
 from feeds.lists.pagination import BadCursorError
-from feeds.lists.posts import get_post, list_drafts, list_posts
-from feeds.models import EarlierCounts, EntityCounts, Post, Vote
+from feeds.lists.posts import get_post, list_drafts, list_posts, readable_pairs, readable_posts
+from feeds.models import EarlierCounts, EntityCounts, Post, User, Vote
 from tests.support.factories import (
     BlockFactory,
     CircleFactory,
@@ -211,11 +211,11 @@ def test_a_list_takes_a_fixed_number_of_queries(sort, django_assert_num_queries)
     for post in [PostFactory(circle=circle) for _ in range(5)]:
         VoteFactory(post=post, user=viewer)
     deliver()
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         for post in list_posts(sort).items:
             assert post.author.username
             assert post.circle.slug
-    with django_assert_num_queries(6 if sort == "new" else 7):
+    with django_assert_num_queries(7 if sort == "new" else 8):
         for post in list_posts(sort, viewer=viewer).items:
             assert post.circle.slug
             assert post.my_vote == "up"
@@ -317,3 +317,18 @@ def test_ranks_in_the_table_are_those_of_the_formulas_to_the_last_bit():
         assert row.score == row.upvotes - row.downvotes
         assert row.hot == ranking.hot(row.upvotes, row.downvotes, published_at["post", row.entity_id])
         assert row.controversy == ranking.controversy(row.upvotes, row.downvotes)
+
+
+def test_pairs_are_readable_as_each_post_is_for_each_user(django_assert_num_queries):
+    author, reader, blocked, blocker, muter = (UserFactory() for _ in range(5))
+    BlockFactory(user=author, target=blocked)
+    BlockFactory(user=blocker, target=author)
+    MuteFactory(user=muter, target=author)
+    posts = [PostFactory(author=author), PostFactory(author=author, status="draft"), PostFactory(author=author)]
+    Post.objects.filter(pk=posts[2].pk).update(deleted_at=timezone.now())
+    ids = [*(post.pk for post in posts), PostFactory(author=reader).pk, 2**40]
+    pairs = {(user.pk, post_id) for user in (author, reader, blocked, blocker, muter) for post_id in ids}
+    with django_assert_num_queries(2):
+        found = readable_pairs(pairs)
+    assert found == {(user, post) for user, post in pairs if readable_posts(User(pk=user)).filter(pk=post).exists()}
+    assert 0 < len(found) < len(pairs)

@@ -1,11 +1,13 @@
 """Pages of accounts: register, sign in and out, settings, tokens, delete."""
 
+import datetime as dt
 import re
 
 import pytest
 from django.contrib.auth import SESSION_KEY
+from django.utils import timezone
 
-from feeds.actions import user_of_token
+from feeds.actions import token_of_secret
 from feeds.models import User
 from tests.support.browsers import Window, shown, window
 from tests.support.factories import BlockFactory, MuteFactory, UserFactory
@@ -103,8 +105,11 @@ def test_settings_are_for_who_is_signed_in():
 
 
 def test_name_and_address_are_changed():
-    alice = window()
-    page = shown(alice.send("/settings/account", username="Alicia", email="alicia@example.org"))
+    alice = window(with_password())
+    values = {"username": "Alicia", "email": "alicia@example.org"}
+    for current in ({}, {"current": "wrong"}):
+        shown(alice.send("/settings/account", **values, **current), 422)
+    page = shown(alice.send("/settings/account", **values, current=PASSWORD))
     assert "Account updated." in page
     alice.user.refresh_from_db()
     assert (alice.user.username, alice.user.email) == ("Alicia", "alicia@example.org")
@@ -112,10 +117,10 @@ def test_name_and_address_are_changed():
 
 def test_a_refused_name_stands_in_its_field_alone():
     UserFactory(username="taken")
-    alice = window(UserFactory(username="alice"))
-    page = shown(alice.send("/settings/account", username="Taken", email=""), 422)
+    alice = window(with_password(username="alice"))
+    page = shown(alice.send("/settings/account", username="Taken", email="", current=PASSWORD), 422)
     assert "This username is already taken. Choose another." in page
-    assert '<span class="me">alice</span>' in page
+    assert '<span class="me" dir="auto">alice</span>' in page
     assert 'value="Taken"' in page
 
 
@@ -139,15 +144,19 @@ def test_a_weak_new_password_says_why():
 
 def test_a_token_is_shown_once_and_revoked():
     alice = window()
-    page = shown(alice.send("/settings/tokens", **{"token-name": "backup"}))
+    shown(alice.send("/settings/tokens", **{"token-name": "backup", "token-expires": "90"}), 422)
+    values = {"token-name": "backup", "token-scopes": ["read"], "token-expires": "90"}
+    page = shown(alice.send("/settings/tokens", **values))
     found = re.search(r'<code class="secret">([^<]+)</code>', page)
     assert found
-    assert user_of_token(found[1]) == alice.user
+    assert token_of_secret(found[1]).user == alice.user
     assert found[1] not in alice.read("/settings")
     token = alice.user.tokens.get()
+    assert token.scopes == "read"
+    assert dt.timedelta(days=89) < token.expires_at - timezone.now() < dt.timedelta(days=91)
     shown(window().send(f"/settings/tokens/{token.pk}"), 404)
     alice.send(f"/settings/tokens/{token.pk}")
-    assert user_of_token(found[1]) is None
+    assert token_of_secret(found[1]) is None
 
 
 def test_whom_one_keeps_away_is_listed():

@@ -1,16 +1,19 @@
 """Pages of comments: the tree, replies, edits, and the input of a refused form."""
 
 import re
+from functools import partial
 
 import pytest
 
 from events.testing import deliver
 from feeds import actions
+from feeds.errors import NotFoundError
 from feeds.lists.threads import COMMENTS_PER_PAGE, list_comments
-from feeds.models import Comment
+from feeds.models import Circle, Comment, Post
 from notifications.push.counts import current_counts
 from tests.support.browsers import Window, shown, window
-from tests.support.factories import CircleFactory, CommentFactory, PostFactory, VoteFactory
+from tests.support.factories import BlockFactory, CircleFactory, CommentFactory, PostFactory, VoteFactory
+from tests.support.refusals import refused
 
 pytestmark = pytest.mark.django_db
 
@@ -84,7 +87,7 @@ def test_a_text_survives_that_its_parent_was_deleted():
     assert "The comment you are replying to no longer exists." in page
     assert "My long answer" in page
     # Sent again, it becomes a comment on the post.
-    assert f'value="{first.pk}"' not in page
+    assert f'name="parent_id" value="{first.pk}"' not in page
 
 
 def test_a_deleted_comment_keeps_its_place_while_it_has_answers():
@@ -92,9 +95,45 @@ def test_a_deleted_comment_keeps_its_place_while_it_has_answers():
     CommentFactory(post=first.post, parent=first, content="An answer to it")
     window(first.author).send(f"/comments/{first.pk}/delete")
     page = Window().read(f"/posts/{first.post_id}")
-    assert "This comment is not available." in page
+    assert "This comment was deleted by its author." in page
     assert "An answer to it" in page
     assert "Secret of the author" not in page
+
+
+def led_to(browser: Window, comment: Comment) -> str:
+    """Where deleting a comment leads."""
+    return browser.post(f"/comments/{comment.pk}/delete").headers["Location"]
+
+
+def test_deleting_a_comment_leads_to_what_it_replied_to():
+    first = CommentFactory()
+    answer = CommentFactory(post=first.post, parent=first)
+    CommentFactory(post=first.post, parent=first)
+    assert led_to(window(answer.author), answer) == f"/posts/{first.post_id}?comment={first.pk}#comment-{first.pk}"
+
+
+def test_deleting_a_comment_with_answers_leads_to_its_place():
+    first = CommentFactory()
+    CommentFactory(post=first.post, parent=first)
+    where = led_to(window(first.author), first)
+    assert where == f"/posts/{first.post_id}?comment={first.pk}#comment-{first.pk}"
+    assert f'id="comment-{first.pk}"' in Window().read(where)
+
+
+def test_deleting_a_comment_below_one_that_is_gone_leads_further_up():
+    first = CommentFactory()
+    gone = CommentFactory(post=first.post, parent=first)
+    answer = CommentFactory(post=first.post, parent=gone)
+    gone.delete()
+    assert led_to(window(answer.author), answer).endswith(f"#comment-{first.pk}")
+
+
+def test_deleting_a_comment_on_the_post_leads_to_the_one_beside_it():
+    post = PostFactory()
+    first, second, third = (CommentFactory(post=post) for _ in range(3))
+    assert led_to(window(second.author), second).endswith(f"#comment-{first.pk}")
+    assert led_to(window(first.author), first).endswith(f"#comment-{third.pk}")
+    assert led_to(window(third.author), third) == f"/posts/{post.pk}#comments"
 
 
 def test_what_many_found_bad_begins_folded():
@@ -134,6 +173,35 @@ def test_the_address_of_a_comment_leads_into_its_thread():
     comment = CommentFactory()
     response = Window().get(f"/comments/{comment.pk}")
     assert response.headers["Location"] == f"/posts/{comment.post_id}?comment={comment.pk}#comment-{comment.pk}"
+
+
+@pytest.mark.parametrize("blocks", ["author", "reader"])
+@pytest.mark.parametrize("by", ["its author", "another"])
+def test_across_a_block_a_comment_has_no_address(blocks, by):
+    post, reader = PostFactory(), window()
+    comment = CommentFactory(post=post, **({"author": post.author} if by == "its author" else {}))
+    user, target = (post.author, reader.user) if blocks == "author" else (reader.user, post.author)
+    BlockFactory(user=user, target=target)
+    for address in ("", "/edit", "/delete"):
+        reader.read(f"/comments/{comment.pk}{address}", 404)
+    assert "doesn" in shown(reader.send(f"/comments/{comment.pk}/delete"), 404)
+    for text, method in ((comment, actions.delete_comment), (post, actions.delete_post)):
+        refused(NotFoundError, act=partial(method, reader.user, **{f"{text._meta.model_name}_id": text.pk}))
+
+
+def test_across_a_block_one_s_own_comment_and_what_one_moderates_are_there():
+    post, reader, owner = PostFactory(circle=CircleFactory()), window(), window()
+    own = CommentFactory(post=post, author=reader.user)
+    for user in (reader.user, owner.user):
+        BlockFactory(user=post.author, target=user)
+    assert own.content in reader.read(f"/comments/{own.pk}/edit")
+    reader.send(f"/comments/{own.pk}/delete")
+    assert not Comment.objects.visible().exists()
+    owner.read(f"/posts/{post.pk}/delete", 404)
+    Circle.objects.filter(pk=post.circle_id).update(owner=owner.user)
+    assert post.title in owner.read(f"/posts/{post.pk}/delete")
+    owner.send(f"/posts/{post.pk}/delete")
+    assert not Post.objects.visible().exists()
 
 
 def test_a_comment_far_down_is_found_with_its_thread():

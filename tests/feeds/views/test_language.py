@@ -42,7 +42,9 @@ def test_every_string_is_translated():
     missing = {}
     for app in APPS:
         for path in (settings.BASE_DIR / app).rglob("*"):
-            read = {".py": strings_of_python, ".html": strings_of_template}.get(path.suffix)
+            read = {".py": strings_of_python, ".html": strings_of_template, ".txt": strings_of_template}.get(
+                path.suffix
+            )
             for string in read(path) if read else ():
                 if string.strip() and string not in translated:
                     missing[string] = str(path.relative_to(settings.BASE_DIR))

@@ -32,7 +32,20 @@ def test_a_name_of_any_script_has_a_page():
     assert "李雷" in Window().read("/users/李雷")
 
 
-@pytest.mark.parametrize("name", ["nobody", "x" * 200, "a%00b"])
+def test_a_mention_with_text_behind_the_name_leads_to_the_person_meant():
+    UserFactory(username="anna")
+    assert Window().get("/users/anna处理").headers["Location"] == "/users/anna"
+    UserFactory(username="anna处理")
+    assert "anna处理" in Window().read("/users/anna处理")
+
+
+def test_a_mention_of_who_is_banned_leads_to_nobody_else():
+    UserFactory(username="anna")
+    UserFactory(username="anna处理", is_active=False)
+    Window().read("/users/anna处理", 404)
+
+
+@pytest.mark.parametrize("name", ["nobody", "x" * 200, "a%00b", "好" * 200])
 def test_who_is_not_there_is_not_found(name):
     Window().read(f"/users/{name}", 404)
 

@@ -138,3 +138,27 @@ def test_a_blocked_reader_does_not_find_the_post():
     window(post.author).send(f"/users/{blocked.user.username}/ties", verb="block")
     blocked.read(f"/posts/{post.pk}", 404)
     window(UserFactory()).read(f"/posts/{post.pk}")
+
+
+def test_an_old_title_that_shows_nothing_can_be_clicked():
+    post = PostFactory(title="\u200b")
+    assert ">(no title)</a>" in Window().read("/?sort=new")
+    assert ">(no title)</h1>" in Window().read(f"/posts/{post.pk}")
+
+
+def test_a_title_turns_nothing_around_it():
+    post = PostFactory(title="see \u202eexe.txt")
+    page = Window().read(f"/posts/{post.pk}")
+    assert "<title>\u2068see \u202eexe.txt\u2069 · Airy</title>" in page
+    assert '<h1 dir="auto">' in page
+
+
+def test_the_question_before_deleting_keeps_the_direction_of_a_title_to_itself():
+    alice = window()
+    post = PostFactory(author=alice.user, title="مرحبا")
+    assert "Delete “\u2068مرحبا\u2069”?" in alice.read(f"/posts/{post.pk}/delete")
+
+
+def test_a_preview_names_a_title_that_shows_nothing():
+    page = shown(window().send("/posts/new", title="\u200b", body="Words", preview="1"))
+    assert "(no title)</h2>" in page

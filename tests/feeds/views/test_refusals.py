@@ -6,8 +6,6 @@ from django.template.loader import render_to_string
 from django.test import RequestFactory
 from django.views import defaults
 
-from feeds import limits
-from feeds.limits import Limit
 from tests.support.browsers import Window, shown, window
 from tests.support.factories import PostFactory
 
@@ -33,21 +31,13 @@ def test_a_form_without_its_token_says_what_to_do():
     assert "This form has expired" in page
 
 
-def test_writing_too_often_says_when_to_go_on(settings, monkeypatch):
-    settings.RATE_LIMITS = True
-    monkeypatch.setattr(limits, "WRITE", Limit(name="test-pages", most=1, seconds=60))
+def test_writing_too_often_says_when_to_go_on(limited):
+    limited(WRITE="1/60")
     alice, post = window(), PostFactory()
     alice.send(f"/posts/{post.pk}/vote", vote_type="up")
     response = alice.send(f"/posts/{post.pk}/vote", vote_type="up")
     assert "You're doing that too often" in shown(response, 429)
     assert 1 <= int(response.headers["Retry-After"]) <= 60
-
-
-def test_trying_passwords_is_limited_by_address(settings, monkeypatch):
-    settings.RATE_LIMITS = True
-    monkeypatch.setattr(limits, "LOGIN", Limit(name="test-login", most=2, seconds=60))
-    for status in (200, 200, 429):
-        shown(Window().send("/login", username="alice", password="wrong"), status)
 
 
 def test_browsers_are_told_to_run_nothing_but_ours():
