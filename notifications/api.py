@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Any
 
+from django.utils.translation import gettext as _
 from ninja import Query, Router
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from feeds.api.auth import Request
-from feeds.api.schemas.shape import Input, OptionalText, PageOut
+from feeds.api.schemas.shape import Cursor, Input, PageOut, whole
+from feeds.errors import InvalidError
+from notifications.live.frames import MOST_NUMBERS
 from notifications.models import Notification, Stream
 from notifications.notices.listing import latest_notices, notices_after
 from notifications.notices.notices import mark_read
@@ -17,7 +20,7 @@ from notifications.notices.notices import mark_read
 router = Router(tags=["notifications"])
 
 #: A number of a stream, as large as the database can hold.
-Number = Annotated[int, Field(ge=0, lt=2**63)]
+Number = Annotated[int, Field(ge=0, lt=2**63), whole]
 
 
 class NotificationOut(BaseModel):
@@ -45,9 +48,12 @@ class NotificationsOut(PageOut[NotificationOut]):
 
 
 class ReadIn(Input):
-    """Mark all notices up to a number as read."""
+    """Mark all notices up to the number `upto` as read, or those with the numbers `seqs` and no others."""
 
-    upto: Number
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["upto"]}, {"required": ["seqs"]}]})
+
+    upto: Number = 0
+    seqs: Annotated[list[Number], Field(max_length=MOST_NUMBERS)] = []
 
 
 class ReadOut(BaseModel):
@@ -59,7 +65,7 @@ class ReadOut(BaseModel):
 
 @router.get("/notifications", response=NotificationsOut)
 def list_notifications(
-    request: Request, after_seq: Annotated[Number | None, Query()] = None, cursor: OptionalText = None
+    request: Request, after_seq: Annotated[Number | None, Query()] = None, cursor: Cursor = None
 ) -> NotificationsOut:
     """The latest first; with `after_seq` those changed after that number, in order."""
     if after_seq is None:
@@ -73,6 +79,8 @@ def list_notifications(
 
 @router.post("/notifications/read", response=ReadOut)
 def read_notifications(request: Request, read: ReadIn) -> ReadOut:
-    """Mark all up to a number as read. A repeated or lower number changes nothing."""
-    stream = mark_read(request.auth.pk, upto=read.upto)
+    """Mark notices as read. Those that are read already, or have changed since, stay as they are."""
+    if len(read.model_fields_set) != 1:
+        raise InvalidError("seqs", _("Send either upto or seqs."))
+    stream = mark_read(request.auth.pk, upto=read.upto, seqs=read.seqs)
     return ReadOut(unread=stream.unread, read_upto=stream.read_upto)

@@ -104,6 +104,16 @@ def content_key(writing: Post | Comment) -> str:
     return f"{writing._meta.model_name}/{writing.pk}"
 
 
+def follow_key(follower_id: int) -> str:
+    """The follower."""
+    return f"follow/{follower_id}"
+
+
+def member_key(circle_id: int, user_id: int) -> str:
+    """The circle and its member."""
+    return f"circle/{circle_id}/{user_id}"
+
+
 # Links. ---------------------------------------------------------------------------------------------------------------
 
 
@@ -209,20 +219,22 @@ VOTE = Kind(
 FOLLOW = Kind(
     name="follow",
     to=lambda follow: [follow.followee_id],
-    key=lambda follow: f"follow/{follow.follower_id}",
+    key=lambda follow: follow_key(follow.follower_id),
     data=follow_data,
     withdrawn_with_content=False,
     text=_("%(who)s followed you"),
     link=to_person,
     actor=lambda follow: follow.follower_id,
+    returns=True,
 )
 CIRCLE = Kind(
     name="circle",
     to=lambda membership: [membership.circle.owner_id],
-    key=lambda membership: f"circle/{membership.circle_id}/{membership.user_id}",
+    key=lambda membership: member_key(membership.circle_id, membership.user_id),
     data=membership_data,
     withdrawn_with_content=False,
     text=_("%(who)s joined %(title)s"),
     link=to_circle,
     actor=lambda membership: membership.user_id,
+    returns=True,
 )

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from functools import reduce
+from operator import or_
 
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from feeds.models import Post
 
 
 class StreamQuerySet(models.QuerySet["Stream"]):
@@ -25,12 +29,16 @@ class StreamQuerySet(models.QuerySet["Stream"]):
 
         Locks are taken in the order of the user ids, so that no deadlock arises.
         """
-        ids = sorted(set(user_ids))
-        missing = set(ids).difference(self.filter(user_id__in=ids).values_list("user_id", flat=True))
-        if missing:
-            self.bulk_create([Stream(user_id=user_id) for user_id in sorted(missing)], ignore_conflicts=True)
+        ids = set(user_ids)
+        self.add_missing(ids)
         rows = self.filter(user_id__in=ids).order_by("user_id").select_for_update(no_key=True)
         return {stream.user_id: stream for stream in rows}
+
+    def add_missing(self, user_ids: Collection[int]) -> None:
+        """Create the streams that these users do not have yet, in the order of the user ids."""
+        missing = set(user_ids).difference(self.filter(user_id__in=user_ids).values_list("user_id", flat=True))
+        if missing:
+            self.bulk_create([Stream(user_id=user_id) for user_id in sorted(missing)], ignore_conflicts=True)
 
     def advance(self, steps: Mapping[int, tuple[int, int]]) -> None:
         """Add to seq and unread; `steps` has these two numbers by user id. One statement per distinct step."""
@@ -45,6 +53,7 @@ class Stream(models.Model):
     """The state of a user's notices.
 
     seq: the last number given. unread: the number of unread notices. read_upto: the number up to which all were read.
+    reads: how often notices were marked read.
     epoch: the id of this history; a new one is set after a backup was restored, so that clients with later numbers
     reload.
     """
@@ -55,6 +64,7 @@ class Stream(models.Model):
     seq = models.BigIntegerField(_("last number"), default=0)
     unread = models.PositiveIntegerField(_("unread"), default=0)
     read_upto = models.BigIntegerField(_("read up to"), default=0)
+    reads = models.BigIntegerField(_("times read"), default=0, db_default=0)
     epoch = models.UUIDField(_("epoch"), default=uuid.uuid4)
 
     objects = StreamQuerySet.as_manager()
@@ -78,9 +88,19 @@ class NotificationQuerySet(models.QuerySet["Notification"]):
         """Those that are neither read nor withdrawn."""
         return self.filter(read_at=None, withdrawn_at=None)
 
-    def changed(self, user_id: int, *, after: int, upto: int) -> NotificationQuerySet:
-        """A user's notices changed after one number and up to another, inclusive, in order, withdrawn ones too."""
-        return self.filter(user_id=user_id, seq__gt=after, seq__lte=upto).order_by("seq")
+    def below(self, person_id: int) -> NotificationQuerySet:
+        """Those that lead to a post of this person."""
+        return self.filter(post_id__in=Post.objects.of(person_id).values("pk"))
+
+    def of_person(self, person_id: int) -> NotificationQuerySet:
+        """Those of what this person alone did."""
+        return self.filter(data__actors__0=person_id, data__count=1)
+
+    def changed(self, ranges: Iterable[tuple[int, int, int]]) -> NotificationQuerySet:
+        """The users' notices changed after one number and up to another, inclusive, withdrawn ones too. A range is a
+        user id and these two numbers."""
+        wanted = (models.Q(user_id=user_id, seq__gt=after, seq__lte=upto) for user_id, after, upto in ranges)
+        return self.filter(reduce(or_, wanted, models.Q(pk__in=())))
 
 
 class Notification(models.Model):

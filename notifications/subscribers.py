@@ -12,9 +12,11 @@ from functools import partial
 
 from django.db import transaction
 
-from events.bus import Event, emit, subscriber
+from events.bus import Event, continue_with, emit, subscriber
 from feeds.events import (
+    AccountDeleted,
     CircleJoined,
+    CircleLeft,
     CommentCreated,
     CommentDeleted,
     CommentUpdated,
@@ -24,17 +26,31 @@ from feeds.events import (
     PostVoted,
     UserFollowed,
     UserRegistered,
+    UserUnfollowed,
     VoteCreated,
     VoteDeleted,
     VoteEvent,
     VoteUpdated,
 )
-from feeds.models import Follow, Membership, User, Vote
-from notifications.events import BellsContinued, WithdrawalContinued
-from notifications.kinds import CIRCLE, COMMENT, FOLLOW, MENTION, POST, REPLY, VOTE, WELCOME
+from feeds.models import Circle, Follow, Membership, User, Vote
+from notifications.events import BellsContinued, HidingContinued, NoticesForgotten, WithdrawalContinued
+from notifications.hiding import hide
+from notifications.kinds import (
+    CIRCLE,
+    COMMENT,
+    FOLLOW,
+    MENTION,
+    POST,
+    REPLY,
+    VOTE,
+    WELCOME,
+    follow_key,
+    member_key,
+)
+from notifications.notices import gone
 from notifications.notices.locking import lock_visible
 from notifications.notices.notice import Mode, Notice
-from notifications.notices.notices import NOTICES_PER_TRANSACTION, notify, withdraw
+from notifications.notices.notices import NOTICES_PER_TRANSACTION, notify, withdraw, withdraw_subjects
 from notifications.notices.votes import upvotes
 from notifications.push.hints import push_counts
 
@@ -93,7 +109,7 @@ def ring_bells(events: list[PostPublished | BellsContinued]) -> None:
     1. PostPublished: the people mentioned, and the first chunk of followers.
     2. BellsContinued, emitted while followers remain: the next chunk.
     """
-    posts = lock_visible(post_ids=[event.post_id for event in events]).posts
+    posts = lock_visible(post_ids=[event.post_id for event in events], mentions=True).posts
     chunk_size = max(MIN_FOLLOWERS_PER_POST, NOTICES_PER_TRANSACTION // len(events))
     notices: list[Notice] = []
     for event in events:
@@ -118,7 +134,7 @@ def ring_bells(events: list[PostPublished | BellsContinued]) -> None:
 @subscriber(CommentCreated, batch=50, replayable=True)
 def tell_of_comments(events: list[CommentCreated]) -> None:
     """A comment notifies the author of its parent, the author of the post and the people it mentions, each once."""
-    comments = lock_visible(comment_ids=[event.comment_id for event in events]).comments
+    comments = lock_visible(comment_ids=[event.comment_id for event in events], mentions=True).comments
 
     def notices() -> Iterator[Notice]:
         for event in events:
@@ -137,7 +153,7 @@ def tell_of_new_mentions(events: list[PostUpdated | CommentUpdated]) -> None:
     """An edit notifies the people that the text mentions for the first time."""
     posts = {event.post_id for event in events if isinstance(event, PostUpdated) and "body" in event.changed}
     comments = {event.comment_id for event in events if isinstance(event, CommentUpdated)}
-    locked = lock_visible(post_ids=posts, comment_ids=comments)
+    locked = lock_visible(post_ids=posts, comment_ids=comments, mentions=True)
     edited = [*map(locked.posts.get, posts), *map(locked.comments.get, comments)]
     notify(notice for writing in edited if writing is not None for notice in MENTION.notices(writing))
 
@@ -189,6 +205,30 @@ def withdraw_notices(events: list[PostDeleted | CommentDeleted | WithdrawalConti
         emit(rest, cause=events[-1])
 
 
+@subscriber(UserUnfollowed, CircleLeft, batch=100, replayable=True)
+def withdraw_ended(events: list[UserUnfollowed | CircleLeft]) -> None:
+    """The notice of a follow or a membership that has ended is withdrawn. It comes back if that begins again."""
+    follows = {(event.followee_id, event.follower_id) for event in events if isinstance(event, UserUnfollowed)}
+    lasting = Follow.objects.filter(
+        followee__in={followee for followee, _ in follows}, follower__in={follower for _, follower in follows}
+    )
+    follows -= set(lasting.values_list("followee_id", "follower_id"))
+    members = {(event.circle_id, event.user_id) for event in events if isinstance(event, CircleLeft)}
+    circles, users = {circle for circle, _ in members}, {user for _, user in members}
+    members -= set(Membership.objects.filter(circle__in=circles, user__in=users).values_list("circle_id", "user_id"))
+    owners = dict(Circle.objects.filter(pk__in=circles).values_list("pk", "owner_id"))
+    withdraw_subjects(
+        [(followee, follow_key(follower)) for followee, follower in follows]
+        + [(owners[circle], member_key(circle, user)) for circle, user in members if circle in owners]
+    )
+
+
+@subscriber(HidingContinued)
+def continue_hiding(event: HidingContinued) -> None:
+    """The next chunk of a user's notices about a person whom the user hid is withdrawn."""
+    hide([(event.user_id, event.target_id)], after_vote_id=event.after_vote_id)
+
+
 @subscriber(PostVoted, CommentCreated, CommentDeleted, VoteDeleted, batch=200, replayable=True)
 def show_counts(events: list[PostVoted | CommentCreated | CommentDeleted | VoteDeleted]) -> None:
     """The sockets that watch a post get its new counts."""
@@ -199,6 +239,14 @@ def show_counts(events: list[PostVoted | CommentCreated | CommentDeleted | VoteD
     }
     if posts:
         transaction.on_commit(partial(push_counts, posts), robust=True)
+
+
+@subscriber(AccountDeleted, NoticesForgotten, replayable=True)
+def forget_person(event: AccountDeleted | NoticesForgotten) -> None:
+    """A user who left has no notices any more, and no name in those of others, one chunk per event."""
+    after = gone.forget_person(event.user_id, after=event.after if isinstance(event, NoticesForgotten) else 0)
+    if after is not None:
+        continue_with(NoticesForgotten(user_id=event.user_id, after=after))
 
 
 def is_news(event: Event, happened_at: dt.datetime) -> bool:

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from typing import Any
 
 import structlog
-from channels.consumer import get_handler_name
-from channels.exceptions import StopConsumer
-from channels.generic.websocket import AsyncWebsocketConsumer
-from django.contrib.auth import SESSION_KEY
+from django.conf import settings
 from django.db import DatabaseError
 from redis.exceptions import RedisError
 
+from feeds.sessions.signed_in import Visitor
 from notifications import metrics
-from notifications.live.frames import language_of
-from notifications.live.rounds import start_rounds
-from notifications.live.stream_state import in_thread, is_banned
-from notifications.push import hints
-from notifications.push.registry import open_sockets
+from notifications.live.deadlines import deadlines
+from notifications.live.frames import cookies, encode, language_of
+from notifications.push.eager import begin
 
 logger = structlog.get_logger("notifications.connection")
 
@@ -32,110 +28,169 @@ HELLO_WITHIN = 5.0
 SEND_WITHIN = 5.0
 #: Seconds after which a client that does not take the close frame is dropped without it.
 CLOSE_WITHIN = 1.0
+#: Frames that wait for a client that takes none, at most.
+MOST_WAITING = 500
+
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Coroutine[Any, Any, None]]
 
 
-class Connection(AsyncWebsocketConsumer):  # type: ignore[misc]
-    """The life of a socket below the protocol: its user, its groups, and how it ends."""
+class Connection:
+    """The life of a socket below the protocol: its user, what is sent, and how it ends.
+
+    It is written for many: an idle one has no task but the server's, no timer, no lock and no queue.
+    """
+
+    __slots__ = (
+        "_outgoing",
+        "_receive",
+        "_send",
+        "_sending",
+        "_task",
+        "checked",
+        "ended",
+        "greeted",
+        "language",
+        "session_key",
+        "user_id",
+    )
 
     user_id: int
     session_key: str
     checked: float
+    language: str
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.greeted = False
-        self.ended = False
-        self._stuck = False
-        self.groups_joined: set[str] = set()
-        self._deadline: asyncio.Task[None] | None = None
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
+        self.greeted = self.ended = False
+        self._task: asyncio.Task[Any] | None = None
+        #: Frames behind the one that the client has not taken yet; None if it takes them.
+        self._outgoing: deque[Mapping[str, Any]] | None = None
+        self._sending: asyncio.Task[None] | None = None
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        except RedisError as error:  # before the first message: the channel layer does not answer
-            logger.warning("a socket could not be opened", error=repr(error))
-            await send({"type": "websocket.close", "code": 1013})
-        finally:
-            await self.leave()
+    @classmethod
+    def application(cls, scope: Any, receive: Receive, send: Send) -> Awaitable[None]:
+        """The ASGI application of one socket."""
+        return cls(receive, send).serve(cookies(scope).get(settings.SESSION_COOKIE_NAME, ""), language_of(scope))
 
-    async def dispatch(self, message: Mapping[str, Any]) -> None:
-        """Call the message's handler. Channels' own dispatch would first use the process's one thread for each."""
-        try:
-            await getattr(self, get_handler_name(message))(message)
-        except (DatabaseError, RedisError) as error:
-            logger.warning("a socket could not be served", error=repr(error))
-            await self.end(1013)
-        if self._stuck:
-            raise StopConsumer
-
-    async def connect(self) -> None:
+    async def serve(self, session_key: str, language: str) -> None:
         """Accept first, also to refuse: a browser shows a page the close code of an accepted socket only."""
-        await self.accept()
-        user, session = self.scope["user"], self.scope["session"]
-        if not user.is_authenticated:
-            banned = await in_thread(is_banned, session.get(SESSION_KEY))
-            await self.end(4403 if banned else 4401)
-            return
-        self.user_id, self.session_key, self.checked = user.pk, session.session_key, time.monotonic()
-        self.language = language_of(self.scope)
-        if (close_code := open_sockets.add(self)) is not None:
-            await self.end(close_code)
-            return
-        start_rounds()
-        await self.join(hints.user_group(self.user_id))
-        await self.join(hints.session_group(self.session_key))
-        self._deadline = asyncio.create_task(self._expect_hello())
+        self._task = task = asyncio.current_task()
+        assert task is not None
+        self.session_key, self.language = session_key, language
+        try:
+            await self._receive()  # websocket.connect
+            await self._send({"type": "websocket.accept"})
+            if await self._enter():
+                await self._listen()
+        except (DatabaseError, RedisError, TimeoutError) as error:
+            logger.warning("a socket could not be served", error=repr(error))
+            self.end(1013)
+        except asyncio.CancelledError:
+            if not self.ended:
+                raise
+            task.uncancel()  # `end` cancelled the wait for the client
+        finally:
+            self.leave()
+        await self._last_frames()
 
-    async def websocket_disconnect(self, message: Mapping[str, Any]) -> None:
-        raise StopConsumer
+    async def _enter(self) -> bool:
+        """Find out who it is; False, and ended, if nobody is signed in."""
+        visitor = await self.who_is_it()
+        if visitor.user_id is None:
+            self.end(4403 if visitor.banned else 4401)
+            return False
+        self.user_id, self.checked = visitor.user_id, time.monotonic()
+        await self.entered()
+        return True
 
-    async def end(self, code: int) -> None:
+    async def _listen(self) -> None:
+        while not self.ended:
+            message = await self._receive()
+            if message["type"] == "websocket.disconnect":
+                self.ended = True
+            else:
+                await self.receive(message.get("text"))
+
+    def end(self, code: int) -> None:
         """Close with a code; later calls do nothing."""
         if self.ended:
             return
-        self.ended = True
         metrics.SOCKETS_CLOSED.labels(code=str(code)).inc()
-        try:
-            async with asyncio.timeout(CLOSE_WITHIN):
-                await self.close(code)
-        except TimeoutError:
-            self._stuck = True
+        self._put({"type": "websocket.close", "code": code})
+        self._drop()
 
-    async def drain(self, retry_ms: int) -> None:
+    def _drop(self) -> None:
+        """Wait for the client no longer."""
+        if not self.ended:
+            self.ended = True
+            if self._task is not None and self._task is not asyncio.current_task():
+                self._task.cancel()
+
+    def drain(self, retry_ms: int) -> None:
         """Ask the client to come back after `retry_ms` milliseconds: this server stops."""
-        await self.send_frame("drain", retry_ms=retry_ms)
+        self.send_frame("drain", retry_ms=retry_ms)
 
-    async def _expect_hello(self) -> None:
-        await asyncio.sleep(HELLO_WITHIN)
-        if not self.greeted:
-            await self.end(4408)
+    def send_frame(self, op: str, **fields: Any) -> None:
+        """Send a frame."""
+        self.send_text(encode({"op": op, **fields}))
 
-    async def leave(self) -> None:
-        """The socket is closed: leave the registry and all groups."""
-        if self._deadline is not None:
-            self._deadline.cancel()
-        if hasattr(self, "user_id"):
-            open_sockets.remove(self)
-        with contextlib.suppress(RedisError):  # groups of a lost Redis are lost with it
-            for group in list(self.groups_joined):
-                await self.part(group)
+    def send_text(self, text: str) -> None:
+        """Send an encoded frame; a client that does not take it within SEND_WITHIN is closed."""
+        if not self.ended:
+            self._put({"type": "websocket.send", "text": text})
 
-    async def join(self, group: str) -> None:
-        """Receive the messages of a group."""
-        await self.channel_layer.group_add(group, self.channel_name)
-        self.groups_joined.add(group)
+    # What the protocol does
 
-    async def part(self, group: str) -> None:
-        """Receive the messages of a group no longer."""
-        self.groups_joined.discard(group)
-        await self.channel_layer.group_discard(group, self.channel_name)
+    async def who_is_it(self) -> Visitor:
+        """Whose session it is."""
+        raise NotImplementedError
 
-    async def send_frame(self, op: str, **fields: Any) -> None:
-        """Send a frame; a client that does not take it within SEND_WITHIN is closed."""
-        if self.ended:
-            return
-        try:
-            async with asyncio.timeout(SEND_WITHIN):
-                await self.send(text_data=json.dumps({"op": op, **fields}, ensure_ascii=False, separators=(",", ":")))
-        except TimeoutError:
-            await self.end(4408)
+    async def entered(self) -> None:
+        """It is known whose socket it is; it may be ended here."""
+        raise NotImplementedError
+
+    async def receive(self, text: str | None) -> None:
+        """The client sent a frame; None if it is binary."""
+        raise NotImplementedError
+
+    def leave(self) -> None:
+        """The socket is closed; `entered` may not have been called."""
+        raise NotImplementedError
+
+    # Sending
+
+    def _put(self, message: Mapping[str, Any]) -> None:
+        if self._outgoing is None:
+            try:
+                self._sending = begin(self._send(message))
+            except (OSError, RuntimeError):  # uvicorn's, if the client is gone, or did not answer its ping
+                self._drop()
+                return
+            if self._sending is not None:
+                self._outgoing = deque()
+                deadlines().set(self._too_slow, seconds=SEND_WITHIN)
+                self._sending.add_done_callback(self._went_out)
+        elif len(self._outgoing) < MOST_WAITING or message["type"] == "websocket.close":
+            self._outgoing.append(message)
+        else:
+            self._too_slow()
+
+    def _went_out(self, sending: asyncio.Task[None]) -> None:
+        deadlines().call_off(self._too_slow)
+        outgoing, self._outgoing, self._sending = self._outgoing or (), None, None
+        if not sending.cancelled() and sending.exception() is None:
+            for message in outgoing:
+                self._put(message)
+
+    def _too_slow(self) -> None:
+        if self._outgoing is not None:
+            self._outgoing.clear()
+        self.end(4408)
+
+    async def _last_frames(self) -> None:
+        """Wait until the client took what was sent, for CLOSE_WITHIN at most."""
+        with suppress(TimeoutError, OSError):
+            async with asyncio.timeout(CLOSE_WITHIN):
+                while self._sending is not None:
+                    await self._sending

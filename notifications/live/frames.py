@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import time
-from collections import deque
 from collections.abc import Mapping
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, cast
 
-from django.http import HttpRequest
+from django.http import HttpRequest, parse_cookie
 from django.utils import translation
 
+from feeds.text.cleaning import is_text
 from notifications.notices import wording
 
 #: Bytes of a client's frame above which it is refused.
 LARGEST_FRAME = 4096
 #: The largest number that the database can hold.
 LARGEST_NUMBER = 2**63 - 1
+#: Numbers in one list of a frame.
+MOST_NUMBERS = 100
+#: Characters of an `id`.
+LONGEST_ID = 64
 
 
 class MalformedFrameError(Exception):
@@ -29,19 +34,21 @@ class MalformedFrameError(Exception):
 
 
 class FrameRate:
-    """A limit on the frames of one socket: `most` in SECONDS."""
+    """A limit on the frames of one socket: `most` in SECONDS, refilled evenly (GCRA)."""
 
     SECONDS = 10.0
+    __slots__ = ("_due", "_most")
 
     def __init__(self, most: int) -> None:
-        self._times: deque[float] = deque(maxlen=most)
+        self._most, self._due = most, 0.0
 
     def allows(self) -> bool:
         """Count one frame; False, and not counted, if the limit is reached."""
-        now = time.monotonic()
-        if len(self._times) == self._times.maxlen and now - self._times[0] < self.SECONDS:
+        now, each = time.monotonic(), self.SECONDS / self._most
+        due = max(self._due, now) + each
+        if due > now + self.SECONDS:
             return False
-        self._times.append(now)
+        self._due = due
         return True
 
 
@@ -62,24 +69,73 @@ def parse(text: str | None) -> dict[str, Any]:
 
 def number(frame: Mapping[str, Any], name: str) -> int:
     """A whole number of a frame. Raises MalformedFrameError."""
-    value = frame.get(name)
+    return _number(frame.get(name))
+
+
+def numbers(frame: Mapping[str, Any], name: str) -> list[int]:
+    """A list of whole numbers of a frame. Raises MalformedFrameError."""
+    values = frame.get(name)
+    if not isinstance(values, list) or len(values) > MOST_NUMBERS:
+        raise MalformedFrameError("bad_op")
+    return list(map(_number, values))
+
+
+def answer_id(frame: Mapping[str, Any]) -> int | str | None:
+    """The `id` of a frame, which its answer repeats: a whole number, or text of at most LONGEST_ID characters. None for
+    a frame without one, and for anything else."""
+    match frame.get("id"):
+        case bool():
+            return None
+        case int(value) if abs(value) <= LARGEST_NUMBER:
+            return value
+        case str(value) if len(value) <= LONGEST_ID and is_text(value):
+            return value
+    return None
+
+
+def _number(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST_NUMBER:
         raise MalformedFrameError("bad_op")
     return value
 
 
+def header(scope: Mapping[str, Any], name: bytes) -> str:
+    """The value of a header of the handshake; empty without it."""
+    return b"; ".join(value for key, value in scope["headers"] if key.lower() == name).decode("latin1")
+
+
+def cookies(scope: Mapping[str, Any]) -> dict[str, str]:
+    """The cookies of the handshake."""
+    return parse_cookie(header(scope, b"cookie"))
+
+
 def language_of(scope: Mapping[str, Any]) -> str:
     """The language in which pages are shown to this client, from its cookies and headers."""
-    headers = {name.decode("latin1").lower(): value.decode("latin1") for name, value in scope["headers"]}
-    meta = {"HTTP_ACCEPT_LANGUAGE": headers.get("accept-language", "")}
-    request = cast(HttpRequest, SimpleNamespace(COOKIES=scope["cookies"], META=meta))
+    meta = {"HTTP_ACCEPT_LANGUAGE": header(scope, b"accept-language")}
+    request = cast(HttpRequest, SimpleNamespace(COOKIES=cookies(scope), META=meta))
     return translation.get_language_from_request(request)
 
 
-def note(notice: Mapping[str, Any], *, language: str) -> dict[str, Any]:
-    """The fields of a note: a notice as `push.hints.as_dict` gives it, with its text in a language and its link."""
-    kind, data = notice["kind"], notice["data"]
+def encode(frame: Mapping[str, Any]) -> str:
+    """The text of a frame."""
+    return _encode(frame)
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def note(notice: Mapping[str, Any], *, seq: int, unread: int, language: str) -> str:
+    """The text of a note, or of gone for a withdrawn notice: a notice as `push.hints.as_dict` gives it."""
+    if notice["withdrawn"]:
+        return _encode({"op": "gone", "seq": seq, "id": notice["id"], "unread": unread})
+    own = {"op": "note", "seq": seq, "unread": unread} | {name: notice[name] for name in ("id", "read", "created_at")}
+    return f"{_encode(own)[:-1]},{_content(notice['kind'], _encode(notice['data']), language)[1:]}"
+
+
+@lru_cache(maxsize=1024)
+def _content(kind: str, data: str, language: str) -> str:
+    """The fields of a note that are the same for all who are told the same, encoded. `data` comes encoded, too."""
+    values = json.loads(data)
     with translation.override(language):
-        text = wording.text(kind, data)
-    shown = {name: notice[name] for name in ("id", "kind", "data", "read", "created_at")}
-    return shown | {"text": text, "link": wording.link(kind, data)}
+        text, link = wording.text(kind, values), wording.link(kind, values)
+    return _encode({"kind": kind, "data": values, "text": text, "link": link})

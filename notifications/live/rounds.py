@@ -8,22 +8,20 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from typing import Any
 
 import structlog
-from channels.auth import get_user
 from django.conf import settings
 from django.db import DatabaseError
-from django.utils.module_loading import import_string
 
-from notifications.live.stream_state import StreamState, in_thread, read_states
+from notifications import metrics
+from notifications.live.per_loop import PerLoop
+from notifications.live.stream_state import StreamState, read_states
+from notifications.live.threads import in_thread
 from notifications.push.channel_layer import is_local
 from notifications.push.registry import Socket, open_sockets
 
-logger = structlog.get_logger("notifications.sockets")
+logger = structlog.get_logger("notifications.rounds")
 
-#: Seconds between two rounds, plus or minus a fifth: hints may be lost.
-ROUND_INTERVAL = 30.0
 #: Seconds between two rounds with an in-process layer: hints of a worker in another process never arrive.
 LOCAL_INTERVAL = 2.0
 #: Seconds after which a socket's session is checked again.
@@ -31,15 +29,46 @@ SESSION_INTERVAL = 300.0
 #: Users in one query.
 USERS_PER_QUERY = 500
 
-_task: asyncio.Task[None] | None = None
+
+class Rounds:
+    """The rounds of one event loop."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+        self._wanted = asyncio.Event()
+
+    def start(self) -> None:
+        """Start them, unless they run; they stop with the last socket."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._repeat())
+
+    def soon(self) -> None:
+        """Make the next round within LOCAL_INTERVAL: a hint came that says nothing of whom it is for."""
+        self._wanted.set()
+
+    async def _repeat(self) -> None:
+        while open_sockets.loop is not None:
+            await asyncio.sleep(LOCAL_INTERVAL)
+            if not is_local():
+                await self._rest_of_interval()
+            self._wanted.clear()
+            try:
+                await make_round()
+            except DatabaseError as error:
+                logger.warning("the round of the sockets failed", error=repr(error))
+            else:
+                metrics.ROUND_MADE.set_to_current_time()
+
+    async def _rest_of_interval(self) -> None:
+        try:
+            # The rounds of several processes spread out.
+            async with asyncio.timeout(settings.SOCKET_ROUND_SECONDS * random.uniform(0.8, 1.2) - LOCAL_INTERVAL):
+                await self._wanted.wait()
+        except TimeoutError:
+            return
 
 
-def start_rounds() -> None:
-    """Start the rounds on the running event loop, unless they already run there; they stop with the last socket."""
-    global _task
-    loop = asyncio.get_running_loop()
-    if _task is None or _task.done() or _task.get_loop() is not loop:
-        _task = loop.create_task(_repeat())
+rounds = PerLoop(Rounds)
 
 
 async def make_round() -> None:
@@ -49,36 +78,18 @@ async def make_round() -> None:
         chunk = users[start : start + USERS_PER_QUERY]
         states = await in_thread(read_states, chunk)
         deleted = StreamState(active=False)
-        checks = [
-            _check(socket, states.get(user_id, deleted))
-            for user_id in chunk
-            for socket in open_sockets.of_user(user_id)
-        ]
-        for failure in filter(None, await asyncio.gather(*checks, return_exceptions=True)):
-            logger.warning("a socket could not be checked", error=repr(failure))
+        for user_id in chunk:
+            for socket in open_sockets.of_user(user_id):
+                _check(socket, states.get(user_id, deleted))
 
 
-async def is_signed_in(socket: Socket) -> bool:
-    """Whether the session that a socket was opened with still is its user's."""
-    socket.checked = time.monotonic()
-    store: Any = import_string(f"{settings.SESSION_ENGINE}.SessionStore")
-    user = await get_user({"session": store(socket.session_key)})
-    return bool(user.is_authenticated) and user.pk == socket.user_id
-
-
-async def _repeat() -> None:
-    while open_sockets.loop is not None:
-        await asyncio.sleep(LOCAL_INTERVAL if is_local() else ROUND_INTERVAL * random.uniform(0.8, 1.2))
-        try:
-            await make_round()
-        except DatabaseError as error:
-            logger.warning("the round of the sockets failed", error=repr(error))
-
-
-async def _check(socket: Socket, state: StreamState) -> None:
+def _check(socket: Socket, state: StreamState) -> None:
     if not state.active:
-        await socket.end(4403)
-    elif time.monotonic() - socket.checked > SESSION_INTERVAL and not await is_signed_in(socket):
-        await socket.end(4401)
-    elif socket.is_behind(state):
-        await socket.catch_up()
+        socket.end(4403)
+        return
+    if time.monotonic() - socket.checked > SESSION_INTERVAL:
+        socket.check_session()
+        socket.recheck_watched()
+    if socket.is_behind(state):
+        metrics.SOCKETS_BEHIND.inc()
+        socket.catch_up()

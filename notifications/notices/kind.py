@@ -66,6 +66,7 @@ class Kind(Generic[Row, Options]):
     actor: the id of the user who caused it; that user gets no notice, nor does anybody who silenced that user.
     rank: of the kinds that share a `key` function, the one with the highest rank is shown.
     grows: gathers several people in one notice, and notifies again when a person joins.
+    returns: what it tells of can end and begin again; a notice that was withdrawn is then shown again as it was.
     shape: the TypedDict that data returns.
 
     Raises KindError.
@@ -82,6 +83,7 @@ class Kind(Generic[Row, Options]):
     actor: Callable[[Row], int] | None = None
     rank: int = 0
     grows: bool = False
+    returns: bool = False
     shape: Any = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

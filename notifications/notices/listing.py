@@ -6,7 +6,7 @@ from feeds.lists.pagination import PAGE_SIZE, Page, cursor_after, cursor_key, pa
 from feeds.models import User
 from notifications.models import Notification
 from notifications.notices import wording
-from notifications.notices.names import refresh_names
+from notifications.notices.subjects import refresh
 
 
 def latest_notices(user: User, *, cursor: str | None = None, size: int = PAGE_SIZE) -> Page[Notification]:
@@ -29,6 +29,6 @@ def notices_after(user: User, *, after: int, cursor: str | None = None, size: in
 
 
 def _worded(page: Page[Notification]) -> Page[Notification]:
-    for notice in refresh_names(page.items):
+    for notice in refresh(page.items):
         notice.text, notice.link = wording.text(notice.kind, notice.data), wording.link(notice.kind, notice.data)
     return page

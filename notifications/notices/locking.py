@@ -19,15 +19,19 @@ class Locked(NamedTuple):
     comments: dict[int, Comment]
 
 
-def lock_visible(*, post_ids: Iterable[int] = (), comment_ids: Iterable[int] = ()) -> Locked:
-    """Lock those that are visible; a comment has its `parent` and its locked `post`."""
+def lock_visible(*, post_ids: Iterable[int] = (), comment_ids: Iterable[int] = (), mentions: bool = False) -> Locked:
+    """Lock those that are visible; a comment has its `parent` and its locked `post`. mentions: load the names, too."""
     ids = set(comment_ids)
     posts_of_comments = Comment.objects.filter(pk__in=ids).values_list("post_id", flat=True) if ids else []
     posts = Post.objects.visible().filter(pk__in={*post_ids, *posts_of_comments})
     posts = posts.select_related("author").order_by("pk")
+    if mentions:
+        posts = posts.with_text("mentions")
     locked = Locked({post.pk: post for post in posts.select_for_update(no_key=True, of=("self",))}, {})
     comments = Comment.objects.filter(pk__in=ids, post__in=list(locked.posts), deleted_at=None).order_by("pk")
     comments = comments.select_related("author", "parent").select_for_update(no_key=True, of=("self",))
+    if mentions:
+        comments = comments.with_text("mentions")
     for comment in comments if ids else ():
         comment.post = locked.posts[comment.post_id]
         locked.comments[comment.pk] = comment

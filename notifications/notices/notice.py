@@ -20,7 +20,7 @@ class Mode(enum.Enum):
     UPDATE_ONLY = enum.auto()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Notice:
     """A notice to one user, usually made by `Kind.notices`.
 

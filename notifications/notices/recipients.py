@@ -8,7 +8,6 @@ from django.conf import settings
 from django.db.models import Q
 
 from feeds.models import Comment, Follow, Post, User
-from feeds.text.mentions import mentions
 
 
 def followers_with_bell(
@@ -31,5 +30,5 @@ def followers_with_bell(
 
 def mentioned(writing: Post | Comment) -> list[int]:
     """The ids of the active users that a text mentions by @name."""
-    names = mentions(writing.body if isinstance(writing, Post) else writing.content)
-    return list(User.objects.named(*names).active().values_list("pk", flat=True)) if names else []
+    names = writing.mentions
+    return [user.pk for user in User.objects.meant(*names) if user.is_active] if names else []

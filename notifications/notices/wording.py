@@ -7,6 +7,8 @@ from typing import Any
 
 from django.utils.translation import gettext, ngettext
 
+from feeds.text.direction import isolated
+from feeds.text.visible import shows_something
 from notifications.notices.kind import KINDS
 
 
@@ -18,7 +20,8 @@ def text(kind_name: str, data: Mapping[str, Any]) -> str:
     form = kind.text
     if kind.text_on_comment is not None and data.get("comment_id"):
         form = kind.text_on_comment
-    return str(form) % {"who": who(data), "title": data.get("title", "")}
+    title = data.get("title", "")
+    return str(form) % {"who": who(data), "title": isolated(title if shows_something(title) else gettext("(no title)"))}
 
 
 def link(kind_name: str, data: Mapping[str, Any]) -> str:
@@ -29,7 +32,7 @@ def link(kind_name: str, data: Mapping[str, Any]) -> str:
 
 def who(data: Mapping[str, Any]) -> str:
     """The people, from `names` and `count`: "A", "A and B" or "A and 12 others"."""
-    names, count = data.get("names") or [gettext("Someone")], data.get("count", 1)
+    names, count = [isolated(name) for name in data.get("names") or [gettext("Someone")]], data.get("count", 1)
     if count <= 1:
         return str(names[0])
     if count == 2 and len(names) == 2:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from redis.exceptions import RedisError
 
 from events.pool import PoolError, get_pool
 from notifications import metrics
+from notifications.push.pubsub_layer import PubSubLayer
 from notifications.push.registry import open_sockets
 
 logger = structlog.get_logger("notifications.push")
@@ -78,8 +80,13 @@ async def _send(messages: Sequence[Message]) -> None:
     _pending += 1
     try:
         async with asyncio.timeout(TIMEOUT + TIMEOUT_PER_HINT * len(messages)):
-            for group, message in messages:
-                await layer.group_send(group, message)
+            now = time.time()
+            addressed = ((group, message | {"group": group, "sent_at": now}) for group, message in messages)
+            if isinstance(layer, PubSubLayer):
+                await layer.group_send_many(addressed)
+            else:
+                for group, message in addressed:
+                    await layer.group_send(group, message)
     except (RedisError, OSError, TimeoutError) as error:
         metrics.HINTS_LOST.inc(len(messages))
         logger.warning("hints lost; sockets will ask the database", error=repr(error), hints=len(messages))

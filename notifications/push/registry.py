@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from typing import Any, Protocol
 
+from django.conf import settings
+
+from feeds.limits.full import refused_as_full
+from feeds.limits.limit import REFUSED
 from notifications import metrics
 
-#: Open sockets of one user, and of this process, at which the next one is refused.
-PER_USER, PER_PROCESS = 10, 2_000
-#: Seconds after which `drain` stops sending "come back later" and returns.
-DRAIN_TIMEOUT = 1.0
 #: Milliseconds after which a drained client comes back, chosen at random between these two.
 RETRY_MS = 500, 5_000
 
@@ -28,13 +27,19 @@ class Socket(Protocol):
     def is_behind(self, state: Any) -> bool:
         """Whether the stream has changes that this socket has not sent."""
 
-    async def catch_up(self) -> None:
-        """Send these changes."""
+    def catch_up(self) -> None:
+        """Send these changes, as soon as they were read."""
 
-    async def end(self, code: int) -> None:
+    def check_session(self) -> None:
+        """Close the socket unless its session is still signed in."""
+
+    def recheck_watched(self) -> None:
+        """Stop sending the counts of posts that the user may no longer see."""
+
+    def end(self, code: int) -> None:
         """Close with a code."""
 
-    async def drain(self, retry_ms: int) -> None:
+    def drain(self, retry_ms: int) -> None:
         """Ask the client to come back after `retry_ms` milliseconds."""
 
 
@@ -43,6 +48,7 @@ class SocketRegistry:
 
     def __init__(self) -> None:
         self._by_user: dict[int, set[Socket]] = {}
+        self._count = 0
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __iter__(self) -> Iterator[Socket]:
@@ -66,11 +72,14 @@ class SocketRegistry:
         """Add a socket and return None; or, if there are too many, return the code to close it with."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
-            self._by_user, self._loop = {}, loop
-        if len(self._by_user.get(socket.user_id, ())) >= PER_USER:
+            self._by_user, self._count, self._loop = {}, 0, loop
+        if len(self._by_user.get(socket.user_id, ())) >= settings.SOCKETS_PER_USER:
+            REFUSED.labels(limit="sockets_per_user").inc()
             return 4409
-        if sum(map(len, self._by_user.values())) >= PER_PROCESS:
+        if self._count >= settings.SOCKETS_PER_PROCESS:
+            refused_as_full("SOCKETS_PER_PROCESS", limit="sockets_per_process")
             return 1013
+        self._count += 1
         self._by_user.setdefault(socket.user_id, set()).add(socket)
         metrics.SOCKETS_OPEN.inc()
         return None
@@ -80,16 +89,16 @@ class SocketRegistry:
         sockets = self._by_user.get(socket.user_id, set())
         if socket in sockets:
             sockets.remove(socket)
+            self._count -= 1
             metrics.SOCKETS_OPEN.dec()
         if not sockets:
             self._by_user.pop(socket.user_id, None)
 
     async def drain(self) -> None:
         """The server is about to stop: ask all clients to come back, at different times."""
-        sent = [socket.drain(random.randint(*RETRY_MS)) for socket in self]
-        with suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN_TIMEOUT):
-                await asyncio.gather(*sent, return_exceptions=True)
+        for socket in self:
+            socket.drain(random.randint(*RETRY_MS))
+        await asyncio.sleep(0)
 
 
 open_sockets = SocketRegistry()

@@ -16,3 +16,9 @@ def server(transactional_db: None) -> Iterator[Server]:
     running = Server()
     yield running
     running.stop()
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The event loop of tests that are coroutines (`pytest.mark.anyio`)."""
+    return "asyncio"

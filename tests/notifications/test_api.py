@@ -2,11 +2,12 @@
 
 import pytest
 
+from events.testing import deliver
 from notifications.models import Stream
 from notifications.notices.notices import withdraw
 from tests.notifications.direct import notify_of_posts
 from tests.support.api_client import Program
-from tests.support.factories import UserFactory
+from tests.support.factories import PostFactory, UserFactory, VoteFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -66,8 +67,42 @@ def test_reading_up_to_a_number_leaves_the_later_unread():
     assert Stream.objects.get(user=user).read_upto == 3
 
 
+def test_reading_numbers_marks_these_and_no_others():
+    user = UserFactory()
+    notify_of_posts(user, 1, 2, 3)
+    program = Program(user)
+    assert program.post("/notifications/read", {"seqs": [3, 1]}).json() == {"unread": 1, "read_upto": 0}
+    assert [item["read"] for item in program.items("/notifications")] == [True, False, True]
+    assert program.post("/notifications/read", {"seqs": [1, 3, 99]}).json() == {"unread": 1, "read_upto": 0}
+    assert program.post("/notifications/read", {"seqs": []}).json()["unread"] == 1
+
+
+def test_a_notice_that_has_grown_since_it_was_shown_stays_unread():
+    post = PostFactory()
+    VoteFactory(post=post)
+    deliver()
+    program = Program(post.author)
+    seen = program.items("/notifications")
+    VoteFactory(post=post)
+    deliver()
+    assert program.post("/notifications/read", {"seqs": [item["seq"] for item in seen]}).json()["unread"] == 1
+
+
 @pytest.mark.parametrize(
-    "body", [{}, {"upto": "all"}, {"upto": -1}, {"upto": 2**63}, {"upto": True}, {"upto": 1, "x": 1}]
+    "body",
+    [
+        {},
+        {"upto": "all"},
+        {"upto": -1},
+        {"upto": 2**63},
+        {"upto": True},
+        {"upto": 1, "x": 1},
+        {"upto": 1, "seqs": [1]},
+        {"seqs": 1},
+        {"seqs": ["1"]},
+        {"seqs": [-1]},
+        {"seqs": [*range(101)]},
+    ],
 )
 def test_a_bad_read_is_refused_with_a_reason(body):
     response = Program(UserFactory()).post("/notifications/read", body)

@@ -52,9 +52,7 @@ def redis(eventually, settings):
     own.start()
     eventually(own.answers)
     config = {"hosts": [f"redis://127.0.0.1:{own.port}"], "prefix": "test"}
-    settings.CHANNEL_LAYERS = {
-        "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": config}
-    }
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "notifications.push.pubsub_layer.PubSubLayer", "CONFIG": config}}
     yield own
     own.kill()
 
@@ -78,7 +76,7 @@ def test_a_redis_that_dies_and_comes_back_loses_no_note(redis, server, eventuall
     server.run(rounds.make_round())
     assert [tab.hear()["seq"] for _ in range(2)] == [2, 3]
 
-    assert server.open().next()["type"] == "websocket.close"
+    assert server.connect(UserFactory()).hear_close() == 1013
     redis.start()
     eventually(redis.answers)
     numbers = itertools.count(4)
@@ -138,7 +136,7 @@ def test_with_a_full_pool_an_event_loop_sends_its_hint_itself(redis, server, mon
         notify_of_follower(user, 1)
 
     async def push():
-        push_streams([StreamHint(user_id=user.pk, seq=1, unread=1, read_upto=0)])
+        push_streams([StreamHint(user_id=user.pk, seq=1, unread=1, read_upto=0, reads=0)])
 
     with TaskPool(1) as full:
         full.submit(opened.wait)

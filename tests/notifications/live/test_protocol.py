@@ -3,6 +3,8 @@
 import pytest
 from django.test import Client
 
+from airy.asgi import application
+from airy.gate.proxies import Proxies
 from feeds.models import User
 from notifications.live import rounds
 from notifications.live.frames import MalformedFrameError, number
@@ -49,8 +51,8 @@ def test_a_trusted_site_is_accepted(server, settings):
     assert server.connect(origin="https://friend.example").hear_close() == 4401
 
 
-def test_behind_a_proxy_the_scheme_is_the_one_that_the_browser_used(server, settings):
-    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+def test_behind_a_proxy_the_scheme_is_the_one_that_the_browser_used(server, monkeypatch):
+    monkeypatch.setattr(application, "_proxies", Proxies(["unix"]))
     forwarded = {"x-forwarded-proto": "https"}
     assert server.connect(origin="https://testserver", **forwarded).hear_close() == 4401
     assert server.open(origin="http://testserver", **forwarded).next()["type"] == "websocket.close"
@@ -73,6 +75,23 @@ def test_signing_out_closes_the_sockets_of_that_session_alone(server):
     here.logout()
     assert tab.hear_close() == 4401
     other.assert_nothing_heard()
+
+
+@pytest.mark.parametrize(
+    "way", ["/settings/sessions", "/api/sessions", "/settings/sessions/{id}", "/api/sessions/{id}"]
+)
+def test_a_session_ended_from_another_closes_its_sockets(server, way):
+    user, here, there = UserFactory(), Client(), Client()
+    here.force_login(user)
+    there.force_login(user)
+    tab, other = server.connect(client=here), server.connect(client=there)
+    tab.hello()
+    other.hello()
+    address = way.format(id=user.sessions.get(session_key=there.session.session_key).pk)
+    ended = here.delete(address) if way.startswith("/api") else here.post(address)
+    assert ended.status_code in {204, 302}
+    assert other.hear_close() == 4401
+    tab.assert_nothing_heard()
 
 
 @pytest.mark.parametrize("path", ["/settings/password", "/api/me"])
@@ -167,6 +186,30 @@ BAD_FRAMES = [
 ]
 
 
+@pytest.mark.parametrize("id", [0, -7, 2**63 - 1, "", "shown", "第一", "x" * 64])
+def test_an_answer_repeats_the_id_of_its_frame(server, id):
+    tab = server.connect(UserFactory())
+    tab.hello()
+    tab.say("dance", id=id)
+    assert tab.hear() == {"op": "error", "code": "bad_op", "id": id}
+    tab.say("read", upto=0, id=id)
+    assert tab.hear() == {"op": "ack", "id": id}
+
+
+@pytest.mark.parametrize(
+    "id", [None, True, 1.5, 2**63, -(10**1000), "x" * 65, "\ud800", "a\0b", [1], {"a": [{}]}], ids=repr
+)
+def test_an_id_of_another_form_is_not_repeated(server, id):
+    tab = server.connect(UserFactory())
+    tab.hello()
+    tab.say("dance", id=id)
+    assert tab.hear() == {"op": "error", "code": "bad_op", "id": None}
+    tab.say("read", upto="all", id=id)
+    assert tab.hear() == {"op": "error", "code": "bad_op", "id": None}
+    tab.say("read", upto=0, id=id)
+    assert tab.hear() == {"op": "ack", "id": None}
+
+
 @pytest.mark.parametrize("value", [None, "1", -1, True, 1.5, 2**63, [1]])
 def test_a_number_is_a_whole_number_that_the_database_can_hold(value):
     with pytest.raises(MalformedFrameError, match="bad_op"):
@@ -180,6 +223,19 @@ def test_the_third_malformed_frame_closes_the_socket(server):
         tab.send(text="{")
         assert tab.hear()["code"] == "bad_json"
     assert tab.hear_close() == 4400
+
+
+def test_a_page_of_another_user_is_closed_as_not_signed_in(server):
+    user, other = UserFactory(), UserFactory()
+    for page_of, code in ((user, None), (other, 4401)):
+        client = Client()
+        client.force_login(user)
+        tab = server.connect(client=client)
+        tab.say(op="hello", v=1, user=page_of.pk, last_seq=None)
+        if code is None:
+            assert tab.hear()["op"] == "ready"
+        else:
+            assert tab.hear_close() == code
 
 
 @pytest.mark.parametrize("frame", [{"op": "read", "upto": 1}, {"op": "hello", "v": 2}, {"op": "watch", "post_id": 1}])

@@ -7,12 +7,16 @@ from django.db import connection as database
 from django.db import transaction
 
 from events.testing import deliver
+from feeds import actions
+from feeds.limits import full
+from feeds.limits.limit import REFUSED
 from notifications.live import connection, rounds, stream_state
 from notifications.models import Notification, Stream
 from notifications.notices.notices import mark_read
-from notifications.push.registry import PER_USER, open_sockets
+from notifications.push.registry import open_sockets
 from tests.notifications.direct import notify_of_follower
-from tests.support.factories import CommentFactory, PostFactory, UserFactory, VoteFactory
+from tests.support.factories import BlockFactory, CommentFactory, PostFactory, UserFactory, VoteFactory
+from tests.support.logs import captured_logs
 
 
 def numbers(frames):
@@ -93,6 +97,21 @@ def test_a_withdrawn_notice_is_removed_from_the_page(server):
     assert tab.hear() == {"op": "gone", "seq": 3, "id": notice.pk, "unread": 1}
 
 
+def test_a_client_that_comes_back_hears_of_a_notice_withdrawn_meanwhile(server):
+    user, follower = UserFactory(), UserFactory()
+    deliver()
+    tab = server.connect(user)
+    tab.hello()
+    actions.follow(follower, username=user.username)
+    deliver()
+    note = tab.hear()
+    tab.leave()
+    actions.unfollow(follower, username=user.username)
+    deliver()
+    gone, ready = server.connect(user).hello(note["seq"])
+    assert gone == {"op": "gone", "seq": note["seq"] + 1, "id": note["id"], "unread": ready["unread"]}
+
+
 def test_notices_read_in_one_tab_are_read_in_all(server):
     user = UserFactory()
     notify_of_follower(user, 1)
@@ -107,6 +126,35 @@ def test_notices_read_in_one_tab_are_read_in_all(server):
     here.say("read", upto=1, id=7)
     assert here.hear() == {"op": "ack", "id": 7}
     assert Stream.objects.get(user=user).read_upto == 2
+
+
+def test_some_notices_read_in_one_tab_are_read_in_all_and_others_are_not(server):
+    user = UserFactory()
+    for number in (1, 2, 3):
+        notify_of_follower(user, number)
+    here, there = server.connect(user), server.connect(user)
+    here.hello()
+    there.hello()
+    here.say("read", seqs=[1, 3], id="r1")
+    assert {"op": "unread", "unread": 1, "read_upto": 0} in here.hear_until("ack")
+    assert there.hear() == {"op": "unread", "unread": 1, "read_upto": 0}
+    notify_of_follower(user, 4)
+    assert [tab.hear()["unread"] for tab in (here, there)] == [2, 2]
+    here.say("read", seqs=[1, 3], id="r2")
+    assert here.hear() == {"op": "ack", "id": "r2"}
+    there.assert_nothing_heard()
+
+
+def test_a_lost_hint_of_reading_is_repaired_by_the_round(server):
+    user = UserFactory()
+    notify_of_follower(user, 1)
+    tab = server.connect(user)
+    tab.hello()
+    with transaction.atomic():
+        mark_read(user.pk, seqs=[1])
+        database.run_on_commit.clear()
+    server.run(rounds.make_round())
+    assert tab.hear() == {"op": "unread", "unread": 0, "read_upto": 0}
 
 
 def test_notices_read_by_http_are_read_in_the_tab(server):
@@ -247,6 +295,58 @@ def test_a_socket_that_watches_a_post_gets_its_new_counts(server):
     assert tab.hear() == counts_of(post, comments=1)
 
 
+def test_a_post_of_a_blocked_person_is_not_watched(server):
+    post, reader = PostFactory(), UserFactory()
+    deliver()
+    BlockFactory(user=reader, target=post.author)
+    tab = server.connect(reader)
+    tab.hello()
+    other = PostFactory()
+    deliver()
+    tab.say("watch", post_id=post.pk, now=True)
+    tab.say("watch", post_id=other.pk, now=True)
+    assert tab.hear() == counts_of(other)
+    VoteFactory(post=post)
+    VoteFactory(post=other)
+    deliver()
+    assert tab.hear() == counts_of(other, upvotes=1, score=1)
+    tab.assert_nothing_heard()
+
+
+@pytest.mark.parametrize("blocks", ["reader", "author"])
+def test_after_a_block_the_counts_of_watched_posts_come_no_more(server, blocks):
+    post, other, reader = PostFactory(), PostFactory(), UserFactory()
+    deliver()
+    tab = server.connect(reader)
+    tab.hello()
+    for watched in (post, other):
+        tab.say("watch", post_id=watched.pk, now=True)
+    assert {tab.hear()["post_id"] for _ in range(2)} == {post.pk, other.pk}
+    pair = (reader, post.author) if blocks == "reader" else (post.author, reader)
+    actions.block(pair[0], username=pair[1].username)
+    tab.say("watch", post_id=other.pk, now=True)  # answered after the check that the block asked for
+    assert tab.hear() == counts_of(other)
+    VoteFactory(post=post)
+    VoteFactory(post=other)
+    deliver()
+    assert tab.hear() == counts_of(other, upvotes=1, score=1)
+    tab.assert_nothing_heard()
+
+
+def test_a_draft_of_another_is_not_watched(server):
+    draft, other, reader = PostFactory(status="draft"), PostFactory(), UserFactory()
+    deliver()
+    tab = server.connect(reader)
+    tab.hello()
+    for watched in (draft, other):
+        tab.say("watch", post_id=watched.pk, now=True)
+    assert tab.hear() == counts_of(other)
+    actions.publish_post(draft.author, post_id=draft.pk)
+    VoteFactory(post=draft)
+    deliver()
+    tab.assert_nothing_heard()
+
+
 def counts_of(post, **counts):
     return {"op": "counts", "post_id": post.pk, "upvotes": 0, "downvotes": 0, "score": 0, "comments": 0} | counts
 
@@ -262,11 +362,37 @@ def test_before_it_stops_the_server_asks_clients_to_come_back_later(server):
 
 def test_one_user_has_ten_sockets_at_most(server):
     user = UserFactory()
-    tabs = [server.connect(user) for _ in range(PER_USER)]
+    tabs = [server.connect(user) for _ in range(10)]
     tabs[-1].hello()
     assert server.connect(user).hear_close() == 4409
     tabs[0].leave()
     server.connect(user).hello()
+
+
+def test_a_full_process_closes_the_next_socket_and_says_so_once(server, settings, monkeypatch):
+    settings.SOCKETS_PER_PROCESS = 2
+    monkeypatch.setattr(full, "_warned_at", {})
+    refused = REFUSED.labels(limit="sockets_per_process")
+    before = refused._value.get()
+    with captured_logs("feeds.limits") as lines:
+        tabs = [server.connect(UserFactory()) for _ in range(2)]
+        tabs[-1].hello()
+        assert [server.connect(UserFactory()).hear_close() for _ in range(3)] == [1013] * 3
+    assert refused._value.get() - before == 3
+    assert [(line["setting"], line["most"]) for line in (one["event"] for one in lines)] == [("SOCKETS_PER_PROCESS", 2)]
+    tabs[0].leave()
+    server.connect(UserFactory()).hello()
+
+
+def test_the_figures_of_live_push_are_in_the_metrics(server, client):
+    server.connect(UserFactory()).hello()
+    server.run(rounds.make_round())
+    shown = {line.split()[0] for line in client.get("/metrics").content.decode().splitlines()}
+    for name in ("hub_hears", "hint_seconds_count", "sockets_open", "sockets_behind_total", "hints_lost_total"):
+        assert f"airy_{name}" in shown
+    assert "airy_round_made_timestamp_seconds" in shown
+    assert {f'airy_notes_sent_total{{path="{path}"}}' for path in ("live", "read")} <= shown
+    assert {f'airy_sockets_waiting{{read="{read}"}}' for read in ("session", "stream")} <= shown
 
 
 def test_a_client_that_sends_nothing_is_closed(server, monkeypatch):

@@ -121,6 +121,23 @@ def test_a_mentioned_follower_is_notified_of_a_post_once_as_a_mention():
     assert notice_of(follow.follower, "mention").data["post_id"] == post.pk
 
 
+@pytest.mark.parametrize("text", ["交给@anna处理", "@annaさん", "@anna的", "@anna님", "＠anna", "__@anna__", "@anna_"])
+def test_a_mention_with_text_behind_the_name_notifies_the_person(text):
+    anna = UserFactory(username="Anna")
+    PostFactory(body=text)
+    deliver()
+    assert kinds_of(anna) == ["mention"]
+
+
+@pytest.mark.parametrize("is_active", [True, False])
+def test_of_the_names_that_a_mention_may_mean_the_longest_counts(is_active):
+    anna, longer = UserFactory(username="anna"), UserFactory(username="anna处理", is_active=is_active)
+    PostFactory(body="交给@anna处理这个")
+    deliver()
+    assert kinds_of(anna) == []
+    assert kinds_of(longer) == (["mention"] if is_active else [])
+
+
 def test_a_mention_in_code_notifies_nobody():
     user = UserFactory()
     PostFactory(body=f"`@{user.username}`")

@@ -1,0 +1,82 @@
+"""The layer on Redis pub/sub: what it sends in one go arrives, in order, and what has arrived is taken at once."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import Any
+
+import pytest
+from django.conf import settings
+from redis.asyncio import Redis
+
+from notifications.push.pubsub_layer import PubSubLayer, Shard
+
+pytestmark = [pytest.mark.redis, pytest.mark.anyio]
+
+
+@pytest.fixture
+def layers() -> tuple[PubSubLayer, PubSubLayer]:
+    """Those of two processes."""
+    where = {"hosts": [settings.REDIS_URL or "redis://127.0.0.1:6379"], "prefix": f"airy-test-{uuid.uuid4().hex}"}
+    return PubSubLayer(**where), PubSubLayer(**where)
+
+
+async def test_a_batch_arrives_whole_and_in_order_also_while_groups_are_joined(
+    layers: tuple[PubSubLayer, PubSubLayer],
+) -> None:
+    here, there = layers
+    channel = await here.new_channel()
+    for number in range(20):
+        await here.group_add(f"user.{number}", channel)
+    await has_joined(here, there, "user.19", channel)
+    sending = asyncio.create_task(
+        there.group_send_many([(f"user.{number % 20}", {"type": "note", "number": number}) for number in range(2_000)])
+    )
+    for number in range(20, 60):
+        await here.group_add(f"user.{number}", channel)
+    heard = [(await asyncio.wait_for(here.receive(channel), 10))["number"] for _ in range(2_000)]
+    await sending
+    assert heard == list(range(2_000))
+    await has_joined(here, there, "user.59", channel)
+    await close(*layers)
+
+
+async def test_what_came_together_is_read_together(
+    layers: tuple[PubSubLayer, PubSubLayer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = layers
+    channel = await here.new_channel()
+    await here.group_add("everybody", channel)
+    await has_joined(here, there, "everybody", channel)
+    reads = 0
+    taken = Shard._receive_message
+
+    def counted(self: Shard, message: Any) -> None:
+        nonlocal reads
+        reads += message is not None
+        taken(self, message)
+
+    monkeypatch.setattr(Shard, "_receive_message", counted)
+    await there.group_send_many([("everybody", {"type": "note", "number": number}) for number in range(500)])
+    heard = [(await asyncio.wait_for(here.receive(channel), 10))["number"] for _ in range(500)]
+    assert heard == list(range(500))
+    assert 0 < reads < 100
+    await close(*layers)
+
+
+async def has_joined(here: PubSubLayer, there: PubSubLayer, group: str, channel: str) -> None:
+    """Wait until Redis has the subscription: it answers them in order."""
+    async with Redis.from_url(where(there)) as client, asyncio.timeout(10):
+        name = here._get_layer()._get_group_channel_name(group)
+        while (await client.pubsub_numsub(name))[0][1] == 0:
+            await asyncio.sleep(0.01)
+
+
+def where(layer: PubSubLayer) -> str:
+    return str(layer._get_layer()._shards[0].host["address"])
+
+
+async def close(*layers: PubSubLayer) -> None:
+    for layer in layers:
+        await layer.flush()
