@@ -18,7 +18,7 @@ def ask(page: Page, method: str, address: str, **data: Any) -> Any:
     headers = {"X-CSRFToken": cookies["csrftoken"]}
     answer = page.context.request.fetch(address, method=method, data=data or None, headers=headers)
     assert answer.ok, (method, address, answer.status, answer.text())
-    return answer.json()
+    return answer.json() if answer.body() else None
 
 
 def write(page: Page, title: str, body: str = "Some words.") -> int:

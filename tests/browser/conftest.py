@@ -23,6 +23,7 @@ from playwright import sync_api as playwright
 
 from tests.conformance.rabbitmq import new_vhost
 from tests.environment import CHROMIUM, MISSING, RUN, SERVICES, WORKER
+from tests.support.mail_server import MailServer, mail_server
 
 QUIET = (
     "--no-sandbox",
@@ -59,7 +60,7 @@ def database() -> Iterator[str]:
 class Site:
     """`manage.py up` on a port of its own."""
 
-    def __init__(self, folder: Path, database: str, vhost: str) -> None:
+    def __init__(self, folder: Path, database: str, vhost: str, mail_port: int) -> None:
         with closing(socket.socket()) as probe:
             probe.bind(("127.0.0.1", 0))
             self._port = probe.getsockname()[1]
@@ -71,6 +72,7 @@ class Site:
             "ALLOWED_HOSTS": "127.0.0.1",
             "RATE_LIMITS": "off",
             "LOG_LEVEL": "WARNING",
+            "EMAIL_URL": f"smtp://127.0.0.1:{mail_port}",
             "MQ_VHOST": vhost or "/",
             "REDIS_PREFIX": f"{settings.REDIS_PREFIX}-site",
         }
@@ -114,13 +116,20 @@ class Site:
 
 
 @pytest.fixture(scope="session")
-def site(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def mailbox() -> Iterator[MailServer]:
+    """The mail server of the site, with the letters that it took."""
+    with mail_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def site(database: str, mailbox: MailServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Airy, running."""
     with ExitStack() as stack:
         vhost = ""
         if settings.AIRY_BROKER == "rabbitmq":
             vhost = stack.enter_context(new_vhost(f"{settings.MQ_VHOST}-site"))
-        running = Site(tmp_path_factory.mktemp("site"), database, vhost)
+        running = Site(tmp_path_factory.mktemp("site"), database, vhost, mailbox.port)
         running.start()
         yield running
         running.stop()
@@ -169,3 +178,25 @@ def open_page(new_window: Callable[..., playwright.BrowserContext]) -> OpenPage:
         return page
 
     return somebody
+
+
+@pytest.fixture(scope="session")
+def administrator(site: Site) -> str:
+    """The name of an administrator."""
+    name = f"operator-{secrets.token_hex(4)}"
+    command = ("createsuperuser", "--noinput", "--username", name, "--email", "op@example.org")
+    site.manage(*command, DJANGO_SUPERUSER_PASSWORD=PASSWORD)
+    return name
+
+
+@pytest.fixture
+def operator(new_window: Callable[..., playwright.BrowserContext], administrator: str) -> OpenPage:
+    """Opens a window with an administrator signed in."""
+
+    def open_page(**options: object) -> Page:
+        context = new_window(**options)
+        answer = context.request.post("/api/login", data={"username": administrator, "password": PASSWORD})
+        assert answer.ok, answer.text()
+        return context.new_page()
+
+    return open_page

@@ -1,38 +1,13 @@
 """The admin's picture of the task pools, on the running site: legible in light and dark, live without script."""
 
-import secrets
-
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import PASSWORD, Page, Site
 from tests.browser.test_appearance import FAINT
 
 pytestmark = [pytest.mark.chromium, pytest.mark.home]
 
 PROCESSES = "/admin/events/process/"
-
-
-@pytest.fixture(scope="session")
-def administrator(site: Site) -> str:
-    """The name of an administrator."""
-    name = f"operator-{secrets.token_hex(4)}"
-    command = ("createsuperuser", "--noinput", "--username", name, "--email", "op@example.org")
-    site.manage(*command, DJANGO_SUPERUSER_PASSWORD=PASSWORD)
-    return name
-
-
-@pytest.fixture
-def operator(new_window, administrator: str):
-    """Opens a window with an administrator signed in."""
-
-    def open_page(**options: object) -> Page:
-        context = new_window(**options)
-        answer = context.request.post("/api/login", data={"username": administrator, "password": PASSWORD})
-        assert answer.ok, answer.text()
-        return context.new_page()
-
-    return open_page
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

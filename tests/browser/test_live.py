@@ -1,6 +1,7 @@
 """Live: what happens in one window shows in another by itself, and moves nothing there."""
 
 import re
+import time
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -80,8 +81,8 @@ def test_a_half_typed_reply_and_the_place_on_the_page_survive_what_comes(alice: 
     expect(bob.get_by_role("button", name="New comments: 5")).to_be_visible()
     expect(bob.locator(BELL)).to_have_text("6")
     expect(bob.locator("article [data-score]")).to_have_text("1")
-    bob.evaluate("socket.close()")
-    until(bob, "socket.readyState > 1")
+    bob.evaluate("() => { before = socket; socket.close(); }")
+    until(bob, "socket !== before")
     connected(bob)
 
     assert bob.evaluate("[scrollY, document.activeElement.id, document.activeElement.selectionStart]") == before
@@ -127,6 +128,54 @@ def test_a_vote_of_ones_own_shows_without_a_new_page(alice: Page) -> None:
 
 
 @pytest.mark.home
+def test_opening_the_notifications_reads_what_is_shown_and_no_more(alice: Page, bob: Page) -> None:
+    post = write(alice, "Much discussed")
+    for number in range(25):
+        comment(bob, post, f"Comment {number}")
+    until_unread(alice, 26)
+    alice.goto("/notifications")
+    expect(alice.locator("li.unread")).to_have_count(20)
+    expect(alice.locator(BELL)).to_have_text("6")
+    other = alice.context.new_page()
+    other.goto("/circles")
+    expect(other.locator(BELL)).to_have_text("6")
+    alice.get_by_role("link", name="More").click()
+    expect(alice.locator("li.unread")).to_have_count(6)
+    expect(alice.locator(BELL)).to_be_hidden()
+    expect(other.locator(BELL)).to_be_hidden()
+    expect(alice.get_by_role("button", name="Mark all as read")).to_be_hidden()
+
+
+@pytest.mark.home
+def test_what_comes_while_the_notifications_are_open_stays_unread_until_it_is_shown(alice: Page, bob: Page) -> None:
+    post = write(alice, "Much discussed")
+    comment(bob, post, "First")
+    until_unread(alice, 2)
+    alice.goto("/notifications")
+    expect(alice.locator("li.unread")).to_have_count(2)
+    expect(alice.locator(BELL)).to_be_hidden()
+    other = alice.context.new_page()
+    other.goto("/circles")
+    connected(other)
+    follow(bob, alice.name)
+    for page in (alice, other):
+        expect(page.locator(BELL)).to_have_text("1")
+    alice.bring_to_front()
+    assert ask(alice, "GET", "/api/me")["unread"] == 1
+    alice.get_by_role("button", name="1 new").click()
+    expect(alice.locator("li.unread")).to_have_count(1)
+    for page in (alice, other):
+        expect(page.locator(BELL)).to_be_hidden()
+
+
+def until_unread(page: Page, count: int) -> None:
+    """Wait until so many notices are unread."""
+    deadline = time.monotonic() + 30
+    while (unread := ask(page, "GET", "/api/me")["unread"]) < count:
+        assert time.monotonic() < deadline, f"{unread} of {count}"
+        page.wait_for_timeout(100)
+
+
 def test_reading_in_one_tab_clears_the_bell_in_the_other(alice: Page, bob: Page) -> None:
     settled(alice, "/circles")
     follow(bob, alice.name)

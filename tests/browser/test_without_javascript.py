@@ -1,11 +1,13 @@
 """Without JavaScript everything works: register, write, comment, answer, vote, follow, join, search, read."""
 
 import secrets
+import time
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PASSWORD
+from tests.browser.api_actions import WITHIN, comment, follow, write
+from tests.browser.conftest import PASSWORD, OpenPage
 
 pytestmark = [pytest.mark.chromium, pytest.mark.home]
 
@@ -82,6 +84,36 @@ def test_a_day_without_javascript(plain: Page) -> None:
     page.get_by_label("Search posts").fill(word)
     page.get_by_label("Search posts").press("Enter")
     expect(page.get_by_role("link", name=f"About {word}")).to_be_visible()
+
+
+def test_opening_the_notifications_reads_nothing_and_the_button_what_was_shown(
+    plain: Page, open_page: OpenPage
+) -> None:
+    name, bob = register(plain, "alice"), open_page("bob")
+    follow(bob, name)
+    until_shown(plain, f"{bob.name} followed")
+    expect(plain.locator("li.unread")).to_have_count(2)
+    plain.reload()
+    expect(plain.locator("li.unread")).to_have_count(2)
+    comment(bob, write(bob, "A post"), f"Look, @{name}")
+    other = plain.context.new_page()
+    until_shown(other, "mentioned")
+    plain.get_by_role("button", name="Mark all as read").click()
+    for page in (plain, other):
+        page.goto("/notifications")
+        expect(page.locator("li.unread")).to_have_count(1)
+        expect(page.locator("li.unread")).to_contain_text("mentioned")
+        expect(page.locator("#bell [data-unread]")).to_have_text("1")
+
+
+def until_shown(page: Page, text: str) -> None:
+    """Open the notifications until one of them says this."""
+    deadline = time.monotonic() + WITHIN
+    page.goto("/notifications")
+    while text not in page.locator(".notices").inner_text():
+        assert time.monotonic() < deadline, text
+        page.wait_for_timeout(200)
+        page.reload()
 
 
 def test_folding_a_thread_needs_no_script(plain: Page) -> None:
