@@ -5,49 +5,52 @@ from typing import Any
 from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
 
+from airy.document import Document
+from airy.export import router as export
 from airy.me import router as me
 from airy.refusals import answer_refusals
+from airy.rules import described
 from feeds.api import router as feeds
 from feeds.api.auth import SIGNED_IN
-from feeds.api.schemas.shape import Problem
-from feeds.api.throttle import Throttle
 from notifications.api import router as notifications
 
 DESCRIPTION = """
 Programs send `Authorization: Bearer <token>`. Browsers send the session cookie and, to change something,
-the CSRF token.
+the CSRF token. A token needs the scope `read` for GET and HEAD, and `write` for all else; it ends when the password
+changes. What changes the account, its sessions or its tokens needs a session: a token gets 403.
 Anyone can read public content. A list is a page `{"items": […], "next_cursor": …}`; send `cursor` to get the next page.
+Signing in to an account with a second factor takes `code`: without it the answer is 401 with `fields.code`.
 Errors are `{"detail": "…"}`: 401 not signed in, 403 not allowed, 404 not found, 409 already taken, 413 too large,
-422 not valid (with `fields`), 429 too many requests (with `Retry-After`).
+422 not valid (with `fields`), 429 too many requests (with `Retry-After`). Each operation lists those that it can answer
+with; besides, an address takes only its own methods (405).
 You can safely repeat PUT and DELETE of a vote, follow, membership, block or mute.
 """
 
-REFUSED = {"$ref": "#/components/schemas/Problem"}
+RULES = f"""
+What the schemas allow may still be refused, by one of these rules. `x-rules` of a field and of an operation names them:
+
+{described()}
+"""
 
 
 class Api(NinjaAPI):
-    """django-ninja's API, whose OpenAPI document has a 4XX answer for every route."""
+    """django-ninja's API, whose OpenAPI document lists the refusals of every operation."""
 
-    def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
+    def get_openapi_schema(
+        self, *, path_prefix: str | None = None, path_params: dict[str, Any] | None = None
+    ) -> OpenAPISchema:
         """The OpenAPI document."""
-        schema = super().get_openapi_schema(**options)
-        schema["components"]["schemas"]["Problem"] = Problem.model_json_schema()
-        for operation in (one for path in schema["paths"].values() for one in path.values()):
-            operation["responses"]["4XX"] = {
-                "description": "Refused",
-                "content": {"application/json": {"schema": REFUSED}},
-            }
-        return schema
+        return Document(self, self.get_root_path(path_params or {}) if path_prefix is None else path_prefix)
 
 
 api = Api(
     title="Airy",
-    description=DESCRIPTION,
+    description=DESCRIPTION + RULES,
     urls_namespace="api",
     auth=SIGNED_IN,
-    throttle=[Throttle()],
 )
 api.add_router("", feeds)
 api.add_router("", notifications)
 api.add_router("", me)
+api.add_router("", export)
 answer_refusals(api)

@@ -1,4 +1,4 @@
-"""The ASGI application: HTTP by Django, websockets by Channels."""
+"""The ASGI application: HTTP by Django, websockets by Channels, both behind the gate."""
 
 import os
 
@@ -9,17 +9,23 @@ from django.core.asgi import get_asgi_application
 
 http = get_asgi_application()  # sets up Django, which the imports below need
 
-from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter
 
+from airy.freeze import freeze
+from airy.gate.connections import bound_servers
+from airy.gate.gate import Gate
 from airy.origins import SameSiteOnly
 from notifications.live.draining import lifespan
 from notifications.live.routing import websockets
 
-application = ProtocolTypeRouter(
-    {
-        "http": http,
-        "websocket": SameSiteOnly(AuthMiddlewareStack(websockets)),
-        "lifespan": lifespan,
-    }
+bound_servers()
+application = Gate(
+    ProtocolTypeRouter(
+        {
+            "http": http,
+            "websocket": SameSiteOnly(websockets),
+            "lifespan": lifespan,
+        }
+    )
 )
+freeze()

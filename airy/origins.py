@@ -26,9 +26,10 @@ class SameSiteOnly:
     def __init__(self, application: Application) -> None:
         self._application = application
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
+    def __call__(self, scope: Any, receive: Any, send: Any) -> Awaitable[Any]:
         application = self._application if is_allowed(scope) else WebsocketDenier()
-        return await application(scope, receive, send)
+        answer: Awaitable[Any] = application(scope, receive, send)
+        return answer
 
 
 def is_allowed(scope: dict[str, Any]) -> bool:

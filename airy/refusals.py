@@ -18,13 +18,27 @@ from django.utils.translation import gettext as _
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
-from feeds.errors import InvalidError, NotAllowedError, NotFoundError, RefusedError, TakenError
+from feeds.errors import (
+    CodeNeededError,
+    InvalidError,
+    NotAllowedError,
+    NotFoundError,
+    RefusedError,
+    TakenError,
+    TooOftenError,
+)
 from feeds.lists.pagination import BadCursorError
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-STATUSES: dict[type[RefusedError], int] = {NotFoundError: 404, NotAllowedError: 403, InvalidError: 422, TakenError: 409}
+STATUSES: dict[type[RefusedError], int] = {
+    NotFoundError: 404,
+    NotAllowedError: 403,
+    InvalidError: 422,
+    TakenError: 409,
+    CodeNeededError: 401,
+}
 
 
 class FieldMessage:
@@ -39,6 +53,7 @@ WHOLE_NUMBER = FieldMessage(gettext_lazy("This must be a whole number."))
 TRUE_OR_FALSE = FieldMessage(gettext_lazy("This must be true or false."))
 NOT_A_NUMBER = FieldMessage(gettext_lazy("This must be a number."))
 OBJECT = FieldMessage(gettext_lazy("This must be an object."))
+DATE_TIME = FieldMessage(gettext_lazy("This must be a date and time with its time zone, such as 2030-01-31T12:00:00Z."))
 #: The message for each type of pydantic's errors.
 FIELD_MESSAGES = {
     "missing": FieldMessage(gettext_lazy("This field is required.")),
@@ -48,6 +63,7 @@ FIELD_MESSAGES = {
     "string_too_long": FieldMessage(
         gettext_lazy("This is too long. Use at most %(most)s characters."), most="max_length"
     ),
+    "string_pattern_mismatch": FieldMessage(gettext_lazy("Use only letters, digits, “_” and “-”.")),
     "string_too_short": FieldMessage(
         gettext_lazy("This is too short. Use at least %(least)s characters."), least="min_length"
     ),
@@ -61,6 +77,11 @@ FIELD_MESSAGES = {
     "bool_type": TRUE_OR_FALSE,
     "bool_parsing": TRUE_OR_FALSE,
     "list_type": FieldMessage(gettext_lazy("This must be a list.")),
+    "too_short": FieldMessage(gettext_lazy("This list must have at least %(least)s items."), least="min_length"),
+    "too_long": FieldMessage(gettext_lazy("This list must have at most %(most)s items."), most="max_length"),
+    "datetime_parsing": DATE_TIME,
+    "datetime_from_date_parsing": DATE_TIME,
+    "timezone_aware": DATE_TIME,
     "dict_type": OBJECT,
     "model_type": OBJECT,
     "model_attributes_type": OBJECT,
@@ -77,6 +98,7 @@ STATUS_MESSAGES = {
     403: gettext_lazy("You don't have permission to do this."),
     404: gettext_lazy("There is nothing at this address."),
     405: gettext_lazy("This method is not allowed at this address."),
+    408: gettext_lazy("The request took too long to arrive. Try again."),
     409: gettext_lazy("This conflicts with the current state."),
     413: gettext_lazy("The request body is too large."),
     415: gettext_lazy("This content type is not supported."),
@@ -89,6 +111,7 @@ STATUS_MESSAGES = {
 def answer_refusals(api: NinjaAPI) -> None:
     """Register the handlers for our errors, for those of django-ninja and for any other."""
     api.add_exception_handler(RefusedError, _refused)
+    api.add_exception_handler(TooOftenError, _too_often)
     api.add_exception_handler(ValidationError, _not_understood)
     api.add_exception_handler(BadCursorError, _bad_cursor)
     api.add_exception_handler(RequestDataTooBig, _too_big)
@@ -97,8 +120,13 @@ def answer_refusals(api: NinjaAPI) -> None:
 
 
 @sync_and_async_middleware
-def json_under_api(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
-    """Middleware: an error under /api/ that the API's views did not answer (unknown address, crash …) is JSON, too."""
+def json_for_programs(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """Middleware: answers as JSON what a program asked for.
+
+    An error under /api/ that the API's views did not answer (unknown address, crash …). What becomes of a form that the
+    pages' script sends (`Accept: application/json`): `to`, the address to go on at; or `detail`, why it was refused. A
+    page with the form and its errors stays a page.
+    """
     if iscoroutinefunction(get_response):
 
         async def answer_async(request: HttpRequest) -> HttpResponse:
@@ -113,11 +141,27 @@ def json_under_api(get_response: Callable[[HttpRequest], Any]) -> Callable[[Http
 
 
 def _as_json(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    is_json = response.headers.get("Content-Type", "").startswith("application/json")
-    if response.status_code < 400 or is_json or not request.path_info.startswith("/api/"):
+    status = response.status_code
+    if response.headers.get("Content-Type", "").startswith("application/json"):
+        return response
+    if not request.path_info.startswith("/api/"):
+        if request.method != "POST" or request.headers.get("Accept") != "application/json":
+            return response
+        if 300 <= status < 400:
+            answer = JsonResponse({"to": response.headers["Location"]})
+            answer.cookies = response.cookies
+            return answer
+        if not _is_refusal(response):
+            return response
+    if status < 400:
         return response
     kept = {name: response.headers[name] for name in ("Allow", "Retry-After") if name in response.headers}
-    return JsonResponse({"detail": _phrase(response.status_code)}, status=response.status_code, headers=kept)
+    return JsonResponse({"detail": getattr(response, "refusal", "") or phrase(status)}, status=status, headers=kept)
+
+
+def _is_refusal(response: HttpResponse) -> bool:
+    """Whether a page is a refusal alone. One with the form, to be sent again, has status 403 (CSRF), 409 or 422."""
+    return hasattr(response, "refusal") or (response.status_code >= 400 and response.status_code not in (403, 409, 422))
 
 
 def _answer(status: int, detail: str, /, **fields: str) -> JsonResponse:
@@ -131,6 +175,12 @@ def _refused(request: HttpRequest, error: RefusedError | type[RefusedError]) -> 
     return _answer(STATUSES[type(error)], error.message)
 
 
+def _too_often(request: HttpRequest, error: Any) -> HttpResponse:
+    response = _answer(429, error.message)
+    response.headers["Retry-After"] = str(error.wait)
+    return response
+
+
 def _bad_cursor(request: HttpRequest, error: Any) -> HttpResponse:
     message = _("This cursor is not valid for this list. Leave it out to start from the first page.")
     return _answer(422, f"cursor: {message}", cursor=message)
@@ -138,7 +188,7 @@ def _bad_cursor(request: HttpRequest, error: Any) -> HttpResponse:
 
 def _not_understood(request: HttpRequest, error: Any) -> HttpResponse:
     if any(problem["loc"][0] == "path" for problem in error.errors):
-        return _answer(404, _phrase(404))
+        return _answer(404, phrase(404))
     fields = {_field(problem): _field_message(problem) for problem in error.errors}
     if "" in fields:
         return _answer(422, _("The request body must be a JSON object."))
@@ -175,16 +225,16 @@ def _http_error(request: HttpRequest, error: Any) -> HttpResponse:
     if error.status_code == 400:
         return _answer(400, _("The request body is not valid JSON."))
     if error.status_code == 429 or error.message == HTTPStatus(error.status_code).phrase:
-        return _answer(error.status_code, _phrase(error.status_code))
+        return _answer(error.status_code, phrase(error.status_code))
     return _answer(error.status_code, error.message)
 
 
 def _failed(request: HttpRequest, error: Any) -> HttpResponse:
-    # Django logs it with its traceback, and json_under_api answers.
+    # Django logs it with its traceback, and json_for_programs answers.
     raise error
 
 
-def _phrase(status: int) -> str:
+def phrase(status: int) -> str:
     """What a status means."""
     if status in STATUS_MESSAGES:
         return str(STATUS_MESSAGES[status])

@@ -1,64 +1,17 @@
 """Settings: read once from the environment. A malformed value stops the start; the error names it and the cure."""
 
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
 import structlog
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.utils import get_random_secret_key
 from django.utils.translation import gettext_lazy as _
-from environ import FileAwareEnv
 
-BASE_DIR = Path(__file__).resolve().parent.parent
-VAR_DIR = BASE_DIR / "var"
+from airy.environment import BASE_DIR, VAR_DIR, env, read, read_flag, read_key, read_keys, read_proxies, read_rates
+
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-env = FileAwareEnv()
-if (BASE_DIR / ".env").exists():
-    env.read_env(BASE_DIR / ".env")
-
-
-def read(
-    name: str,
-    cast: type,
-    default: Any,
-    *,
-    minimum: int | None = None,
-    maximum: int | None = None,
-    choices: tuple[str, ...] = (),
-    schemes: tuple[str, ...] = (),
-) -> Any:
-    """The checked value of an environment variable, or of the file that NAME_FILE names.
-
-    Raises ImproperlyConfigured with the variable's name and the values that it takes.
-    """
-    try:
-        value = env.get_value(name, cast=cast, default=default)
-    except (ValueError, TypeError) as error:
-        kind = "a whole number" if cast is int else cast.__name__
-        raise ImproperlyConfigured(f"{name} must be {kind}, for example {name}={default} ({error})") from None
-    except OSError as error:
-        raise ImproperlyConfigured(f"{name}_FILE is a file that cannot be read: {error}") from None
-    if minimum is not None and value < minimum:
-        raise ImproperlyConfigured(f"{name} must be at least {minimum}, for example {name}={default}; it is {value}")
-    if maximum is not None and value > maximum:
-        raise ImproperlyConfigured(f"{name} must be at most {maximum}, for example {name}={default}; it is {value}")
-    if schemes and value and not (urlparse(value).scheme in schemes and urlparse(value).hostname):
-        raise ImproperlyConfigured(f"{name} must be a URL such as {schemes[0]}://host:port; it is {value!r}")
-    if choices and value not in choices:
-        raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}; it is {value!r}")
-    return value
-
-
-def read_flag(name: str, default: bool) -> bool:
-    """The value of an on/off variable (on/off, true/false, yes/no, 1/0). Raises ImproperlyConfigured for any other."""
-    value = str(env.get_value(name, default="on" if default else "off")).strip().lower()
-    if value in {"on", "true", "yes", "1"}:
-        return True
-    if value in {"off", "false", "no", "0"}:
-        return False
-    raise ImproperlyConfigured(f"{name} must be on or off; it is {value!r}")
-
 
 # Fixed names of the environment -------------------------------------------------------------------------------------
 
@@ -81,34 +34,63 @@ REDIS_URL = read("REDIS_URL", str, "", schemes=("redis", "rediss"))
 REDIS_PREFIX = read("REDIS_PREFIX", str, "airy")
 GOROUTINE_POOL_SIZE = read("GOROUTINE_POOL_SIZE", int, 10_000, minimum=1)
 FANOUT_THRESHOLD = read("FANOUT_THRESHOLD", int, 20_000, minimum=0)
-RATE_LIMITS = read_flag("RATE_LIMITS", True)
 LOG_LEVEL = str(read("LOG_LEVEL", str, "INFO")).upper()
 if LOG_LEVEL not in LEVELS:
     raise ImproperlyConfigured(f"LOG_LEVEL must be one of {', '.join(LEVELS)}; it is {LOG_LEVEL!r}")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else [])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-
-
-def secret_key() -> str:
-    """SECRET_KEY; under DEBUG, if it is not set, a key that is generated once and kept in var/."""
-    if key := read("SECRET_KEY", str, ""):
-        return str(key)
-    if not DEBUG:
-        raise ImproperlyConfigured(
-            "SECRET_KEY is not set: export SECRET_KEY=… (or SECRET_KEY_FILE, or DEBUG=on for development)"
-        )
-    path = VAR_DIR / "secret_key"
-    if not path.exists():
-        VAR_DIR.mkdir(exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(get_random_secret_key())
-    return path.read_text()
-
-
-SECRET_KEY = secret_key()
-SECRET_KEY_FALLBACKS = [key for key in str(read("SECRET_KEY_FALLBACKS", str, "")).split(",") if key]
-EVENTS_SIGNING_KEYS = [key for key in str(read("EVENTS_SIGNING_KEYS", str, "")).split(",") if key]
+SITE_URL = str(read("SITE_URL", str, "", schemes=("https", "http"))).rstrip("/")
+if urlparse(SITE_URL)[2:] != ("", "", "", ""):
+    raise ImproperlyConfigured(
+        f"SITE_URL must be a scheme and a host, such as https://airy.example; it is {SITE_URL!r}"
+    )
+if "*" in ALLOWED_HOSTS and not SITE_URL and not DEBUG:
+    raise ImproperlyConfigured(
+        "SITE_URL must be set while ALLOWED_HOSTS is *, for example SITE_URL=https://airy.example: otherwise whoever"
+        " asks for a letter chooses the host of its link"
+    )
+SECRET_KEY = read_key("SECRET_KEY", debug=DEBUG)
+SECRET_KEY_FALLBACKS = read_keys("SECRET_KEY_FALLBACKS", debug=DEBUG)
+EVENTS_SIGNING_KEYS = read_keys("EVENTS_SIGNING_KEYS", debug=DEBUG)
 EVENTS_MAX_FOREIGN_BYTES = read("EVENTS_MAX_FOREIGN_BYTES", int, 1_000_000, minimum=1_000)
+
+# Limits: docs/operations.md has the table --------------------------------------------------------------------------
+
+RATE_LIMITS = read_flag("RATE_LIMITS", True)
+TRUSTED_PROXIES = read_proxies()
+if read_flag("BEHIND_PROXY", False):
+    raise ImproperlyConfigured(
+        "BEHIND_PROXY is gone: name the addresses of your proxies in TRUSTED_PROXIES, for example"
+        " TRUSTED_PROXIES=127.0.0.1, and leave BEHIND_PROXY out"
+    )
+METRICS_TOKEN = read("METRICS_TOKEN", str, "")
+LIMIT_ADDRESS = read_rates("LIMIT_ADDRESS", "300/10")
+LIMIT_HANDSHAKES = read_rates("LIMIT_HANDSHAKES", "60/60")
+LIMIT_READ = read_rates("LIMIT_READ", "100/10")
+LIMIT_VISIT = read_rates("LIMIT_VISIT", "40/10")
+LIMIT_WRITE = read_rates("LIMIT_WRITE", "60/60")
+LIMIT_REGISTRATIONS = read_rates("LIMIT_REGISTRATIONS", "10/3600")
+LIMIT_TRIES_BY_ADDRESS = read_rates("LIMIT_TRIES_BY_ADDRESS", "10/60,100/3600")
+LIMIT_TRIES_BY_ACCOUNT = read_rates("LIMIT_TRIES_BY_ACCOUNT", "10/60,30/3600,100/86400")
+LIMIT_TRIES_BY_PAIR = read_rates("LIMIT_TRIES_BY_PAIR", "10/60,60/3600")
+LIMIT_LETTERS = read_rates("LIMIT_LETTERS", "5/3600")
+LIMIT_FORGOTTEN = read_rates("LIMIT_FORGOTTEN", "20/3600")
+LIMIT_EXPORTS = read_rates("LIMIT_EXPORTS", "5/3600")
+KNOWN_ADDRESS_DAYS = read("KNOWN_ADDRESS_DAYS", int, 90, minimum=1)
+REQUESTS_AT_ONCE_PER_ADDRESS = read("REQUESTS_AT_ONCE_PER_ADDRESS", int, 4, minimum=1)
+REQUESTS_WAITING_PER_ADDRESS = read("REQUESTS_WAITING_PER_ADDRESS", int, 40, minimum=0)
+SOCKETS_PER_ADDRESS = read("SOCKETS_PER_ADDRESS", int, 100, minimum=1)
+SOCKETS_PER_USER = read("SOCKETS_PER_USER", int, 10, minimum=1)
+SOCKETS_PER_PROCESS = read("SOCKETS_PER_PROCESS", int, 2_000, minimum=1)
+SOCKET_ROUND_SECONDS = read("SOCKET_ROUND_SECONDS", int, 30, minimum=2)
+SOCKET_FRAME_BYTES = read("SOCKET_FRAME_BYTES", int, 16_384, minimum=4_096)
+CONNECTIONS_PER_ADDRESS = read("CONNECTIONS_PER_ADDRESS", int, 200, minimum=1)
+HEAD_BYTES = read("HEAD_BYTES", int, 65_536, minimum=8_192)
+HEAD_SECONDS = read("HEAD_SECONDS", int, 10, minimum=1)
+ANSWER_SECONDS = read("ANSWER_SECONDS", int, 30, minimum=1)
+REFUSAL_SECONDS = read("REFUSAL_SECONDS", float, 1.0, minimum=0)
+BODY_BYTES = read("BODY_BYTES", int, 1_000_000, minimum=1_000)
+BODY_SECONDS = read("BODY_SECONDS", int, 30, minimum=1)
 
 # Django -------------------------------------------------------------------------------------------------------------
 
@@ -132,17 +114,24 @@ ROOT_URLCONF = "airy.urls"
 ASGI_APPLICATION = "airy.asgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 MIDDLEWARE = [
+    "airy.probes.Probes",
     "django.middleware.security.SecurityMiddleware",
-    "airy.headers.ContentSecurityPolicy",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "airy.headers.PageHeaders",
+    "airy.caching.CacheControl",
+    "airy.static_files.StaticFiles",
+    "airy.compression.Compression",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
-    "airy.refusals.json_under_api",
+    "airy.refusals.json_for_programs",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "feeds.sessions.seen.SeenSessions",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "airy.gate.accounts.AccountLimits",
+    "airy.head.HeadLikeGet",
+    "feeds.views.carrying_on.CarryOn",
     "feeds.views.refusals.RefusalMiddleware",
 ]
 TEMPLATES = [
@@ -216,20 +205,51 @@ DATABASES = {"default": database()}
 CHANNEL_LAYERS = {
     "default": (
         {
-            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "BACKEND": "notifications.push.pubsub_layer.PubSubLayer",
             "CONFIG": {"hosts": [REDIS_URL], "prefix": REDIS_PREFIX},
         }
         if REDIS_URL
-        else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+        # All sockets of the process share one channel, which must hold what comes at once, for as long as it runs.
+        else {
+            "BACKEND": "channels.layers.InMemoryChannelLayer",
+            "CONFIG": {"capacity": 100_000, "group_expiry": 10 * 365 * 86_400},
+        }
     )
 }
-CACHES = {
-    "default": (
-        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": REDIS_PREFIX}
-        if REDIS_URL
-        else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+#: In the process, so that no page needs Redis. What all processes count together is in `feeds.limits.shared`.
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+# Mail ---------------------------------------------------------------------------------------------------------------
+
+
+def mail() -> dict[str, Any]:
+    """Django's settings of the mail server that EMAIL_URL names; without one, letters are written to the console."""
+    if not (address := str(read("EMAIL_URL", str, ""))):
+        return {"EMAIL_BACKEND": "django.core.mail.backends.console.EmailBackend"}
+    cure = (  # the value is not shown, since it has a password
+        "EMAIL_URL must be smtp://user:password@host:port, smtp+tls://… (STARTTLS, often port 587) or smtp+ssl://…"
+        " (often port 465); in user and password write %40 for @, and so on"
     )
-}
+    try:
+        url = urlparse(address)
+        if url.scheme not in {"smtp", "smtp+tls", "smtp+ssl"} or not url.hostname or url.path.strip("/") or url.query:
+            raise ValueError
+        default = {"smtp": 25, "smtp+tls": 587, "smtp+ssl": 465}[url.scheme]
+        return dict(env.email_url_config(url)) | {"EMAIL_PORT": url.port or default}
+    except ValueError:
+        raise ImproperlyConfigured(cure) from None
+
+
+globals().update(mail())
+#: Seconds.
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = read(
+    "DEFAULT_FROM_EMAIL", str, f"Airy <noreply@{urlparse(SITE_URL).hostname or 'localhost'}>"
+)
+if not re.fullmatch(r"[^<>\r\n]*<[^@<>\s]+@[^@<>\s]+>|[^@<>\s]+@[^@<>\s]+", DEFAULT_FROM_EMAIL):
+    raise ImproperlyConfigured(
+        f"DEFAULT_FROM_EMAIL must be an address such as Airy <noreply@airy.example>; it is {DEFAULT_FROM_EMAIL!r}"
+    )
 
 # Events -------------------------------------------------------------------------------------------------------------
 
@@ -254,6 +274,8 @@ DRAMATIQ_BROKER = _BROKERS[AIRY_BROKER] | {"MIDDLEWARE": ["django_dramatiq.middl
 
 # People -------------------------------------------------------------------------------------------------------------
 
+#: The first alone takes passwords. Sessions name the second (`feeds.sessions.seen`).
+AUTHENTICATION_BACKENDS = ["feeds.limits.backend.LimitedBackend", "django.contrib.auth.backends.ModelBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -263,27 +285,33 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+#: Seconds for which the links in letters work.
+PASSWORD_RESET_TIMEOUT = 86_400
+SESSION_ENGINE = "feeds.sessions.store"
+CSRF_FAILURE_VIEW = "feeds.views.expired_forms.expired_form"
 LOGIN_URL = "/login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/"
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
 LOCALE_PATHS = [BASE_DIR / "airy" / "locale"]
-DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
+#: No body that the gate lets through touches the disk.
+DATA_UPLOAD_MAX_MEMORY_SIZE = FILE_UPLOAD_MAX_MEMORY_SIZE = BODY_BYTES
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "/static/"
-STATIC_ROOT = VAR_DIR / "static"
-STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+STATIC_ROOT = VAR_DIR / "static"  # of `collectstatic`, for another server: Airy serves the apps' own files
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "airy.static_names.HashedNames"},
+}
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 
 # Production ---------------------------------------------------------------------------------------------------------
 
 SECURE_SSL_REDIRECT = read_flag("SECURE_SSL_REDIRECT", False)
-BEHIND_PROXY = read_flag("BEHIND_PROXY", False)
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = read_flag("SECURE_COOKIES", SECURE_SSL_REDIRECT)
 SECURE_HSTS_SECONDS = read("SECURE_HSTS_SECONDS", int, 0, minimum=0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE_HSTS_SECONDS > 0
@@ -295,6 +323,8 @@ _shared: list[Any] = [
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper("iso"),
 ]
+#: The tracebacks of other libraries' errors, too; the console draws its own.
+_traceback = [] if DEBUG else [structlog.processors.format_exc_info]
 _renderer = structlog.dev.ConsoleRenderer() if DEBUG else structlog.processors.JSONRenderer()
 structlog.configure(
     processors=[
@@ -313,7 +343,7 @@ LOGGING = {
     "formatters": {
         "structured": {
             "()": structlog.stdlib.ProcessorFormatter,
-            "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer],
+            "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_traceback, _renderer],
             "foreign_pre_chain": [*_shared, structlog.stdlib.ExtraAdder()],
         }
     },

@@ -1,0 +1,131 @@
+"""Environment: reads and checks the variables that the settings are made of, also from `.env` beside `manage.py`."""
+
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.utils import get_random_secret_key
+from environ import FileAwareEnv
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = BASE_DIR / "var"
+env = FileAwareEnv()
+if (BASE_DIR / ".env").exists():
+    env.read_env(BASE_DIR / ".env")
+
+
+def read(
+    name: str,
+    cast: type,
+    default: Any,
+    *,
+    minimum: int | None = None,
+    maximum: int | None = None,
+    choices: tuple[str, ...] = (),
+    schemes: tuple[str, ...] = (),
+) -> Any:
+    """The checked value of an environment variable, or of the file that NAME_FILE names.
+
+    Raises ImproperlyConfigured with the variable's name and the values that it takes.
+    """
+    try:
+        value = env.get_value(name, cast=cast, default=default)
+    except (ValueError, TypeError) as error:
+        kind = "a whole number" if cast is int else cast.__name__
+        raise ImproperlyConfigured(f"{name} must be {kind}, for example {name}={default} ({error})") from None
+    except OSError as error:
+        raise ImproperlyConfigured(f"{name}_FILE is a file that cannot be read: {error}") from None
+    if minimum is not None and value < minimum:
+        raise ImproperlyConfigured(f"{name} must be at least {minimum}, for example {name}={default}; it is {value}")
+    if maximum is not None and value > maximum:
+        raise ImproperlyConfigured(f"{name} must be at most {maximum}, for example {name}={default}; it is {value}")
+    if schemes and value and not (urlparse(value).scheme in schemes and urlparse(value).hostname):
+        raise ImproperlyConfigured(f"{name} must be a URL such as {schemes[0]}://host:port; it is {value!r}")
+    if choices and value not in choices:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}; it is {value!r}")
+    return value
+
+
+def read_flag(name: str, default: bool) -> bool:
+    """The value of an on/off variable (on/off, true/false, yes/no, 1/0). Raises ImproperlyConfigured for any other."""
+    value = str(env.get_value(name, default="on" if default else "off")).strip().lower()
+    if value in {"on", "true", "yes", "1"}:
+        return True
+    if value in {"off", "false", "no", "0"}:
+        return False
+    raise ImproperlyConfigured(f"{name} must be on or off; it is {value!r}")
+
+
+def read_rates(name: str, default: str) -> tuple[tuple[int, int], ...]:
+    """Rates such as "10/60,100/3600": pairs (most, seconds). Raises ImproperlyConfigured with the form."""
+    value = str(read(name, str, default))
+    pairs = [part.split("/") for part in value.split(",")]
+    if not all(
+        len(pair) == 2 and all(re.fullmatch("[1-9][0-9]{0,8}", part.strip()) for part in pair) for pair in pairs
+    ):
+        raise ImproperlyConfigured(
+            f"{name} must be most/seconds, or several with commas between, for example {name}={default};"
+            f" it is {value!r}. RATE_LIMITS=off turns all limits off"
+        )
+    rates = tuple((int(most), int(seconds)) for most, seconds in pairs)
+    if len({seconds for _most, seconds in rates}) < len(rates):
+        raise ImproperlyConfigured(f"{name} must give each number of seconds once; it is {value!r}")
+    return rates
+
+
+def read_proxies() -> tuple[IPv4Network | IPv6Network | str, ...]:
+    """TRUSTED_PROXIES: addresses, networks, and the word unix for a Unix socket. Raises ImproperlyConfigured."""
+    proxies: list[IPv4Network | IPv6Network | str] = []
+    for part in filter(None, (part.strip() for part in str(read("TRUSTED_PROXIES", str, "")).split(","))):
+        try:
+            proxies.append(part if part == "unix" else ip_network(part))
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                "TRUSTED_PROXIES must be addresses or networks with commas between, for example"
+                f" TRUSTED_PROXIES=127.0.0.1,10.0.0.0/8 (and unix for a Unix socket): {error}"
+            ) from None
+    return tuple(proxies)
+
+
+#: A key with fewer characters, or fewer different ones, can be guessed; so can one that a project's template had.
+#: Django warns of such a key only in `check --deploy`.
+KEY_LENGTH, KEY_CHARACTERS, KEY_OF_TEMPLATE = 50, 5, "django-insecure-"
+NEW_KEY = "python -c 'import secrets; print(secrets.token_urlsafe(60))'"
+
+
+def read_keys(name: str, *, debug: bool) -> list[str]:
+    """Keys with commas between, spaces around them left out. Raises ImproperlyConfigured for a weak one."""
+    keys = (key.strip() for key in str(read(name, str, "")).split(","))
+    return [_strong(key, name, debug) for key in keys if key]
+
+
+def read_key(name: str, *, debug: bool) -> str:
+    """The key of an installation; under DEBUG, if it is not set, one that is generated once and kept in var/.
+
+    Raises ImproperlyConfigured for a weak one.
+    """
+    if key := read(name, str, ""):
+        return _strong(str(key), name, debug)
+    if not debug:
+        raise ImproperlyConfigured(
+            f"{name} is not set: export {name}=… (or {name}_FILE, or DEBUG=on for development). Make one: {NEW_KEY}"
+        )
+    path = VAR_DIR / "secret_key"
+    if not path.exists():
+        VAR_DIR.mkdir(exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(get_random_secret_key())
+    return path.read_text()
+
+
+def _strong(key: str, name: str, debug: bool) -> str:
+    weak = len(key) < KEY_LENGTH or len(set(key)) < KEY_CHARACTERS or key.startswith(KEY_OF_TEMPLATE)
+    if weak and not debug:
+        raise ImproperlyConfigured(
+            f"{name} is weak: it must have at least {KEY_LENGTH} characters, {KEY_CHARACTERS} different ones, and not"
+            f" begin with {KEY_OF_TEMPLATE!r}. Make one: {NEW_KEY} (or set DEBUG=on for development)"
+        )
+    return key
