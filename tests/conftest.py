@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.test import TransactionTestCase
+from django.utils import translation
 from pytest_django import DjangoDbBlocker
 
 from events.brokers.redelivered import turn
@@ -21,7 +23,7 @@ from tests.support.servers.place import rabbitmq4 as place_of_rabbitmq4
 from tests.support.servers.process import ServerMissingError
 from tests.support.servers.rabbitmq import Node, running_node
 
-pytest_plugins = ["tests.conformance.plugin"]
+pytest_plugins = ["tests.conformance.plugin", "tests.support.limits"]
 TransactionTestCase._fixture_teardown = empty_tables
 SESSIONS_OF_RELAYS = """
     SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objid = %s
@@ -85,6 +87,12 @@ def no_turn_is_left_taken(eventually: Callable[..., None]) -> Iterator[None]:
     """A redelivered message must be settled: this process handles no other one until then."""
     yield
     eventually(lambda: turn.is_free(None))
+
+
+@pytest.fixture(autouse=True)
+def each_test_begins_in_english() -> None:
+    """A page in another language leaves it active in its thread, until the next page."""
+    translation.activate(settings.LANGUAGE_CODE)
 
 
 @pytest.fixture(autouse=True)

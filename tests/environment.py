@@ -66,7 +66,7 @@ def set_up() -> None:
 
 
 HOME = {
-    "SECRET_KEY": "only-for-tests",
+    "SECRET_KEY": "only-for-tests-and-long-enough-for-a-production-start",
     "RATE_LIMITS": "off",
     "LOG_LEVEL": "ERROR",
     "ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",

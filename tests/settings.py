@@ -4,8 +4,9 @@ import os
 
 import tests.environment  # noqa: F401 - what the settings are read from
 from airy.settings import *  # noqa: F403
-from airy.settings import DATABASES, DRAMATIQ_BROKER, INSTALLED_APPS, VAR_DIR
+from airy.settings import DATABASES, DRAMATIQ_BROKER, INSTALLED_APPS, MIDDLEWARE, VAR_DIR
 
+MIDDLEWARE = ["tests.support.documented.documented", *MIDDLEWARE]
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.effects", "tests.conformance"]
 if root := os.environ.get("AIRY_TEST_DIRECTORY"):
     # A worker of the conformance suite on the broker that the suite brings along.

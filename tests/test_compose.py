@@ -41,7 +41,7 @@ def test_each_major_version_of_rabbitmq_has_a_volume_of_its_own() -> None:
 
 
 def test_it_sets_only_what_the_settings_read() -> None:
-    read = (Path(settings.BASE_DIR) / "airy" / "settings.py").read_text()
+    read = "".join((Path(settings.BASE_DIR) / "airy" / name).read_text() for name in ("settings.py", "environment.py"))
     for name in SERVICES["web"]["environment"]:
         assert re.search(rf'"{name}"', read), name
 

@@ -28,7 +28,11 @@ def test_a_taken_port_is_named_without_a_traceback(manage: Manage, command: str)
 
 @pytest.mark.parametrize("command", ["up", "runserver"])
 def test_a_database_without_its_tables_is_named_with_the_cure(command: str, tmp_path: Path) -> None:
-    kept = {"PATH": os.environ["PATH"], "SECRET_KEY": "x", "DATABASE_URL": f"sqlite:///{tmp_path}/empty.sqlite3"}
+    kept = {
+        "PATH": os.environ["PATH"],
+        "SECRET_KEY": os.environ["SECRET_KEY"],
+        "DATABASE_URL": f"sqlite:///{tmp_path}/empty.sqlite3",
+    }
     said = subprocess.run(
         (sys.executable, "manage.py", command, "127.0.0.1:1"),
         cwd=settings.BASE_DIR, env=kept, capture_output=True, text=True, timeout=60,
@@ -36,6 +40,24 @@ def test_a_database_without_its_tables_is_named_with_the_cure(command: str, tmp_
     assert said.returncode == 1
     assert "Run `manage.py migrate` first" in said.stderr
     assert "Traceback" not in said.stderr
+
+
+def test_a_web_process_collects_no_garbage_among_what_it_has_loaded() -> None:
+    script = """
+import gc, airy.asgi
+from django.test import Client
+frozen = gc.get_freeze_count()
+Client().get("/healthz")
+Client().get("/nothing-here")
+print(frozen, len(gc.get_objects()))
+"""
+    kept = {"PATH": os.environ["PATH"], "SECRET_KEY": os.environ["SECRET_KEY"], "DEBUG": "on"}
+    said = subprocess.run(
+        (sys.executable, "-c", script), cwd=settings.BASE_DIR, env=kept, capture_output=True, text=True, check=True
+    ).stdout
+    frozen, other = map(int, said.split())
+    assert frozen > 50_000
+    assert other < frozen / 3
 
 
 def test_a_malformed_address_is_named_with_the_form(manage: Manage) -> None:

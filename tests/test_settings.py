@@ -10,11 +10,15 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from tests.environment import HOME
 
-def start(**environment: str) -> subprocess.CompletedProcess[str]:
-    """`manage.py check` with this environment and nothing of this run's."""
-    kept = {"PATH": os.environ["PATH"], "SECRET_KEY": "only-for-tests", "DJANGO_SETTINGS_MODULE": "airy.settings"}
-    command = (sys.executable, "manage.py", "check")
+STRONG = "Xq7-" + "wL2k_Zp9vTb" * 5
+
+
+def start(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`manage.py check` with these arguments and this environment and nothing of this run's."""
+    kept = {"PATH": os.environ["PATH"], "SECRET_KEY": HOME["SECRET_KEY"], "DJANGO_SETTINGS_MODULE": "airy.settings"}
+    command = (sys.executable, "manage.py", "check", *arguments)
     return subprocess.run(command, cwd=settings.BASE_DIR, env=kept | environment, capture_output=True, text=True)
 
 
@@ -36,6 +40,28 @@ def start(**environment: str) -> subprocess.CompletedProcess[str]:
         ("LOG_LEVEL", "chatty", "one of DEBUG, INFO"),
         ("SECRET_KEY_FILE", "/nowhere", "cannot be read"),
         ("SECRET_KEY", "", "export SECRET_KEY"),
+        ("SITE_URL", "airy.example", "https://host:port"),
+        ("SITE_URL", "https://airy.example/forum", "such as https://airy.example"),
+        ("ALLOWED_HOSTS", "*", "SITE_URL=https://airy.example"),
+        ("EMAIL_URL", "mail.example", "smtp://user:password@host:port"),
+        ("EMAIL_URL", "http://mail.example", "smtp://user:password@host:port"),
+        ("EMAIL_URL", "smtp://:port", "smtp://user:password@host:port"),
+        ("EMAIL_URL", "smtp://mail.example:99999", "smtp://user:password@host:port"),
+        ("DEFAULT_FROM_EMAIL", "Airy", "such as Airy <noreply@airy.example>"),
+        ("LIMIT_READ", "often", "most/seconds, or several with commas between, for example LIMIT_READ=100/10"),
+        ("LIMIT_READ", "0/60", "RATE_LIMITS=off"),
+        ("LIMIT_READ", "10/60,20/60", "each number of seconds once"),
+        ("BODY_BYTES", "1 MB", "a whole number"),
+        ("TRUSTED_PROXIES", "proxy.example", "TRUSTED_PROXIES=127.0.0.1,10.0.0.0/8"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8", "has host bits set"),
+        ("BEHIND_PROXY", "on", "name the addresses of your proxies in TRUSTED_PROXIES"),
+        ("SECRET_KEY", "abc", "at least 50 characters"),
+        ("SECRET_KEY", "s3cret-" * 7, "token_urlsafe(60)"),
+        ("SECRET_KEY", "abcd" * 20, "5 different ones"),
+        ("SECRET_KEY", "django-insecure-" + STRONG, "not begin with 'django-insecure-'"),
+        ("SECRET_KEY_FALLBACKS", f"{STRONG},abc", "at least 50 characters"),
+        ("EVENTS_SIGNING_KEYS", "abc", "at least 50 characters"),
+        ("EVENTS_SIGNING_KEYS", f"{STRONG}, abc", "token_urlsafe(60)"),
     ],
 )
 def test_a_malformed_value_stops_the_start_with_its_name_and_the_cure(name: str, value: str, cure: str) -> None:
@@ -47,13 +73,36 @@ def test_a_malformed_value_stops_the_start_with_its_name_and_the_cure(name: str,
 
 def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
-    secret.write_text("from-a-file")
+    secret.write_text(STRONG)
     assert start(SECRET_KEY="", SECRET_KEY_FILE=str(secret)).returncode == 0
+    secret.write_text("weak")
+    assert "SECRET_KEY is weak" in start(SECRET_KEY="", SECRET_KEY_FILE=str(secret)).stderr
+
+
+def test_a_weak_key_will_do_for_development() -> None:
+    assert start(SECRET_KEY="abc", SECRET_KEY_FALLBACKS="abc", EVENTS_SIGNING_KEYS="abc", DEBUG="on").returncode == 0
+
+
+SECURE = {"SECURE_SSL_REDIRECT": "on", "SECURE_HSTS_SECONDS": "31536000", "ALLOWED_HOSTS": "airy.example"}
+
+
+def test_the_documented_settings_of_production_pass_the_check_of_a_deployment() -> None:
+    keys = {"SECRET_KEY_FALLBACKS": STRONG, "EVENTS_SIGNING_KEYS": f"{STRONG}, new-{STRONG}"}
+    outcome = start("--deploy", "--fail-level", "WARNING", EMAIL_URL="smtp+tls://mail.example", **keys, **SECURE)
+    assert outcome.returncode == 0, outcome.stderr
+
+
+def test_a_deployment_without_a_mail_server_is_named() -> None:
+    outcome = start("--deploy", "--fail-level", "WARNING", **SECURE)
+    assert outcome.returncode != 0
+    assert "feeds.W001" in outcome.stderr
+    assert "EMAIL_URL" in outcome.stderr
+    assert "feeds.W001" not in start(**SECURE).stderr
 
 
 def test_naming_a_broker_host_chooses_rabbitmq() -> None:
     code = "import airy.settings as s; print(s.AIRY_BROKER, s.DRAMATIQ_BROKER['BROKER'])"
-    environment = {"PATH": os.environ["PATH"], "SECRET_KEY": "x", "MQ_HOST": "rabbit.example"}
+    environment = {"PATH": os.environ["PATH"], "SECRET_KEY": HOME["SECRET_KEY"], "MQ_HOST": "rabbit.example"}
     said = subprocess.run(
         (sys.executable, "-c", code), cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True, check=True
     )
@@ -68,7 +117,7 @@ def test_workers_that_cannot_push_to_the_web_are_named() -> None:
 def options_of(**environment: str) -> dict[str, Any]:
     code = "import json, airy.settings as s; print(json.dumps(s.DATABASES['default']))"
     command = (sys.executable, "-c", code)
-    environment = {"PATH": os.environ["PATH"], "SECRET_KEY": "x"} | environment
+    environment = {"PATH": os.environ["PATH"], "SECRET_KEY": HOME["SECRET_KEY"]} | environment
     said = subprocess.run(
         command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True, check=True
     ).stdout
@@ -89,3 +138,49 @@ def test_a_pooler_of_transactions_gets_no_options_and_no_prepared_statements() -
     database = options_of(DATABASE_URL="postgres://pooler/airy", DATABASE_DIRECT_URL="postgres://db/airy")
     assert not {"options", "prepare_threshold"} & database["OPTIONS"].keys()
     assert database["DISABLE_SERVER_SIDE_CURSORS"] is True
+
+
+def mail_of(**environment: str) -> dict[str, Any]:
+    code = (
+        "import json, airy.settings as s; print(json.dumps({name: value for name, value in vars(s).items()"
+        " if name.startswith(('EMAIL_', 'DEFAULT_FROM', 'SITE_URL'))}))"
+    )
+    command = (sys.executable, "-c", code)
+    environment = {"PATH": os.environ["PATH"], "SECRET_KEY": HOME["SECRET_KEY"]} | environment
+    said = subprocess.run(
+        command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    return dict(json.loads(said))
+
+
+def test_letters_are_written_to_the_console_until_a_mail_server_is_named() -> None:
+    assert mail_of()["EMAIL_BACKEND"] == "django.core.mail.backends.console.EmailBackend"
+    named = mail_of(EMAIL_URL="smtp+tls://airy:p%40ss@mail.example", SITE_URL="https://airy.example/")
+    assert named["EMAIL_BACKEND"] == "django.core.mail.backends.smtp.EmailBackend"
+    assert (named["EMAIL_HOST"], named["EMAIL_PORT"], named["EMAIL_USE_TLS"]) == ("mail.example", 587, True)
+    assert (named["EMAIL_HOST_USER"], named["EMAIL_HOST_PASSWORD"]) == ("airy", "p@ss")
+    assert (named["SITE_URL"], named["DEFAULT_FROM_EMAIL"]) == ("https://airy.example", "Airy <noreply@airy.example>")
+    assert named["EMAIL_TIMEOUT"] <= 60
+
+
+def test_a_malformed_mail_server_shows_no_password() -> None:
+    outcome = start(EMAIL_URL="smtp://airy:hunter2@mail.example:port")
+    assert outcome.returncode != 0
+    assert "EMAIL_URL" in outcome.stderr
+    assert "hunter2" not in outcome.stderr.partition("ImproperlyConfigured")[2]
+
+
+def test_the_log_has_the_traceback_of_an_error_of_any_library() -> None:
+    script = """
+import logging, django; django.setup()
+try:
+    1 / 0
+except ZeroDivisionError:
+    logging.getLogger("django.request").exception("Internal Server Error")
+"""
+    kept = {"PATH": os.environ["PATH"], "SECRET_KEY": HOME["SECRET_KEY"], "DJANGO_SETTINGS_MODULE": "airy.settings"}
+    said = subprocess.run(
+        (sys.executable, "-c", script), cwd=settings.BASE_DIR, env=kept, capture_output=True, text=True
+    ).stderr
+    (line,) = said.strip().splitlines()
+    assert "ZeroDivisionError: division by zero" in json.loads(line)["exception"]

@@ -50,8 +50,16 @@ class System:
 
     def run(self, name: str, *command: str, within: float = 240.0, code: Path | None = None) -> None:
         """Run a Python command to its end. Raises AssertionError with the logs unless it ends well."""
+        self.begin(name, *command, code=code)
+        self.finish(name, within=within)
+
+    def begin(self, name: str, *command: str, code: Path | None = None) -> None:
+        """Start a Python command that ends by itself; `finish` waits for that."""
         self.keep(name, *command, code=code)
         del self._commands[name]
+
+    def finish(self, name: str, *, within: float = 240.0) -> None:
+        """Raises AssertionError with the logs unless it ends well."""
         self.until(lambda: self.ended(name), what=f"{name} ends", within=within)
         assert self._running.pop(name).returncode == 0, self.logs()
 

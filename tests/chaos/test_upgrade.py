@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import os
-import subprocess
-import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 
 from events.relay.earlier import RELAY_LOCK
 from tests.chaos.audit import audit, committed_by_writers
 from tests.chaos.load.topics import TOPIC_OF
+from tests.chaos.previous import code_of
 from tests.chaos.system import System
 from tests.chaos.system import system as new_system
 from tests.chaos.test_faults import settle
@@ -32,13 +29,8 @@ PREVIOUS_MIGRATION = "0004"
 @pytest.fixture
 def previous() -> Iterator[Path]:
     """The code of the previous release in a folder; skips where the repository does not have it."""
-    archive = subprocess.run(["git", "archive", PREVIOUS], cwd=settings.BASE_DIR, capture_output=True, check=False)
-    if archive.returncode:
-        pytest.skip(f"needs the commit {PREVIOUS} of the previous release: {archive.stderr.decode().strip()}")
-    with tempfile.TemporaryDirectory(prefix="airy_previous_") as folder:
-        with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
-            files.extractall(folder, filter="data")
-        yield Path(folder)
+    with code_of(PREVIOUS) as folder:
+        yield folder
 
 
 def worker(system: System, name: str, code: Path | None) -> None:

@@ -6,11 +6,12 @@ none of the code under test: the log is folded here, the counts are computed by 
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Iterable
 
 from django.db.models import Count, F, Q, Window
-from django.db.models.functions import RowNumber
+from django.db.models.functions import Now, RowNumber
 
 from events.models import Delivery, OutboxMessage, StoredEvent
 from events.subscription import subscriptions
@@ -26,15 +27,17 @@ def everything() -> list[str]:
 
 
 def deliveries() -> list[str]:
-    """Nothing is owed, nothing is dead, and each event is done once at each subscriber of its topic."""
+    """Nothing is owed but what is for another day, nothing is dead, and each event is done once at each subscriber of
+    its topic."""
     found: list[str] = []
-    if owed := OutboxMessage.objects.count():
+    later = OutboxMessage.objects.filter(due__gt=Now() + dt.timedelta(days=1))
+    if owed := OutboxMessage.objects.exclude(pk__in=later.values("pk")).count():
         found.append(f"{owed} outbox messages are still owed")
     states = Counter(dict(Delivery.objects.order_by().values_list("state").annotate(Count("id"))))
     if set(states) - {"done"}:
         found.append(f"deliveries that are not done: {dict(states)}")
     for name, subscription in subscriptions.items():
-        owed = StoredEvent.objects.owed_to(name)
+        owed = StoredEvent.objects.owed_to(name).exclude(event_id__in=later.values("event_id"))
         topics = dict(owed.order_by().values_list("topic").annotate(Count("sequence")))
         wanted = [topic for topic in topics if subscription.wants(topic)]
         expected = sum(topics[topic] for topic in wanted)

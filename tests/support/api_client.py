@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.test import Client
+from django.utils.crypto import get_random_string
 
 from feeds import actions
 from feeds.models import User
@@ -19,11 +20,17 @@ class Program:
     """Asks the API with JSON bodies. It carries a token, or cookies once it has signed in; CSRF is enforced."""
 
     def __init__(
-        self, user: User | None = None, *, client: Any = None, token: str | None = None, **options: Any
+        self,
+        user: User | None = None,
+        *,
+        client: Any = None,
+        token: str | None = None,
+        headers: dict[str, str] | None = None,
+        **options: Any,
     ) -> None:
         self.user = user
         self.client = client or Client(enforce_csrf_checks=True, **options)
-        self._headers = {}
+        self._headers = dict(headers or {})
         if user is not None:
             token = actions.create_token(user, name="test")[1]
         if token is not None:
@@ -55,6 +62,17 @@ class Program:
 
     def delete(self, path: str, body: Any = None, **headers: str) -> HttpResponse:
         return self.send("DELETE", path, body, **headers)
+
+
+def browser(user: User) -> Program:
+    """The user's browser as a client of the API: a session, with the CSRF token in every request."""
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(user)
+    secret = get_random_string(32)
+    client.cookies["csrftoken"] = secret
+    opened = Program(client=client, headers={"X-CSRFToken": secret})
+    opened.user = user
+    return opened
 
 
 def signed_up(username: str, **fields: Any) -> User:

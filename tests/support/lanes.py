@@ -18,6 +18,8 @@ SECONDS = {
     "chaos/": 15,
     "events/relay/test_restart": 15,
     "events/worker/test_long_work": 15,
+    "test_matrix": 30,
+    "browser/test_hostile": 15,
     "browser/": 4,
     "node": 15,
     "manage": 10,
