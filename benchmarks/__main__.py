@@ -16,6 +16,9 @@ SMALL = (
     ("benchmarks.subjects", "--rounds", "3"),
     ("benchmarks.memory", "--rows", "100000", "--events", "10000"),
     ("benchmarks.search", "--posts", "3000", "--rounds", "3"),
+    ("benchmarks.threads", "--rounds", "3"),
+    ("benchmarks.flood", "--seconds", "5"),
+    ("benchmarks.texts", "--copies", "3", "--random", "100", "--kept", "3"),
 )
 
 for module, *arguments in SMALL:

@@ -28,7 +28,7 @@ def temporary_services(name: str, **environment: str) -> Iterator[None]:
         "MQ_USER": url.username or "guest",
         "MQ_PASSWORD": url.password or "guest",
         "MQ_VHOST": name,
-        "SECRET_KEY": "only-for-benchmarks",
+        "SECRET_KEY": "only-for-benchmarks-and-long-enough-for-a-production-start",
         "LOG_LEVEL": "ERROR",
         "DJANGO_SETTINGS_MODULE": "airy.settings",
     } | environment

@@ -1,0 +1,331 @@
+"""Live push beside a bare websocket server on the same Redis: what a note, a count, a socket and a crowd cost.
+
+Starts `uvicorn airy.asgi:application` and `benchmarks.bare_socket_server`, each in a process of its own, and a third
+process with the clients. Both arms take turns within one run. Processor time is that of the server process. The bare
+server has neither accounts, nor a database, nor languages: the ratio is what these cost.
+
+    python -m benchmarks.sockets [--rounds 3] [--sockets 500] [figure ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from benchmarks.bare_socket_server import CHANNEL
+from benchmarks.flood import free_port, running_redis, wait_for
+from benchmarks.ratio import print_ratio
+from benchmarks.services import temporary_services
+from benchmarks.socket_crowd import Crowd
+
+NAME = "airy_bench_sockets"
+People = Sequence[tuple[int, str]]
+#: A note's text has this length in both arms.
+NAMES = ["somebody"]
+
+
+class Server:
+    """A server process: its address, and what it uses."""
+
+    def __init__(self, *command: str) -> None:
+        self.port = free_port()
+        self._command = [part.format(port=self.port) for part in command]
+
+    @contextmanager
+    def running(self) -> Iterator[Server]:
+        """Started, and ended after it."""
+        with open(os.environ.get("AIRY_BENCH_LOG", os.devnull), "a") as log:
+            process = subprocess.Popen([sys.executable, *self._command], stdout=log, stderr=log)
+        self._folder = Path(f"/proc/{process.pid}")
+        try:
+            wait_for(self.port)
+            yield self
+        finally:
+            process.kill()
+            process.wait()
+
+    def seconds(self) -> float:
+        """Processor time used so far."""
+        return sum(int(path.read_text().split()[0]) for path in self._folder.glob("task/*/schedstat")) / 1e9
+
+    def memory(self) -> float:
+        """KB that belong to this process alone."""
+        lines = (self._folder / "smaps_rollup").read_text().splitlines()
+        return float(sum(int(line.split()[1]) for line in lines if line.startswith("Private_")))
+
+
+class Airy(Server):
+    """Airy's server, and the functions that push to its sockets."""
+
+    name = "airy"
+
+    def __init__(self) -> None:
+        super().__init__("-m", "uvicorn", "airy.asgi:application", "--port", "{port}", "--log-level", "error",
+                         "--no-access-log", "--ws-per-message-deflate", "false")  # fmt: skip
+        self._sent: dict[int, int] = {}
+
+    def note(self, people: People) -> None:
+        """One note to each, as `notify` pushes it after its commit."""
+        from notifications.push.hints import push_streams
+
+        push_streams([self._hint(who, timed=len(people) == 1) for who, _ in people])
+
+    def counts(self, post_id: int, number: int) -> None:
+        """New counts of a post to all who watch it."""
+        from notifications.push.channel_layer import send
+        from notifications.push.hints import post_group
+
+        send([(post_group(post_id), {"type": "post.counts", "counts": counts(post_id, number)})])
+
+    def _hint(self, who: int, *, timed: bool) -> Any:
+        from notifications.push.hints import StreamHint
+
+        seq = self._sent[who] = self._sent.get(who, 0) + 1
+        at = time.monotonic() if timed else 100000.123456789
+        notice = {"id": seq, "kind": "follow", "data": {"names": NAMES, "count": 1, "at": at},
+                  "read": False, "created_at": "2026-11-30T12:00:00.000000+00:00", "withdrawn": False}  # fmt: skip
+        return StreamHint(user_id=who, seq=seq, unread=seq, read_upto=0, reads=0, notice=notice)
+
+
+class Bare(Server):
+    """The peer, and the functions that push to its sockets."""
+
+    name = "bare"
+
+    def __init__(self, url: str) -> None:
+        super().__init__("-m", "benchmarks.bare_socket_server", "{port}", url)
+        self._redis = redis.Redis.from_url(url)
+
+    def note(self, people: People) -> None:
+        """A text as long as Airy's note to each."""
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for who, _ in people:
+                note = {"op": "note", "seq": 1, "unread": 1, "id": 1, "kind": "follow",
+                        "data": {"names": NAMES, "count": 1, "at": time.monotonic()}, "read": False,
+                        "created_at": "2026-11-30T12:00:00.000000+00:00", "text": "somebody followed you",
+                        "link": "/users/somebody"}  # fmt: skip
+                pipeline.publish(CHANNEL, f"user.{who} {json.dumps(note, separators=(',', ':'))}")
+            pipeline.execute()
+
+    def counts(self, post_id: int, number: int) -> None:
+        """New counts of a post to all who watch it."""
+        text = json.dumps({"op": "counts", **counts(post_id, number)}, separators=(",", ":"))
+        self._redis.publish(CHANNEL, f"post.{post_id} {text}")
+
+
+def counts(post_id: int, number: int) -> dict[str, int]:
+    return {"post_id": post_id, "upvotes": number, "downvotes": 0, "comments": 3, "score": number}
+
+
+Arm = Airy | Bare
+#: A figure measures one arm, and returns numbers by their names.
+Figure = Callable[[Arm, Crowd, People, argparse.Namespace], dict[str, float]]
+
+
+def per_note(arm: Arm, crowd: Crowd, people: People, options: argparse.Namespace) -> dict[str, float]:
+    """Processor time per delivery, in µs: one note each to many people, in bursts."""
+    crowd.connect(arm.port, people)
+    arm.note(people)
+    crowd.until("note", expected := crowd.heard("note") // len(people) * len(people) + len(people))
+    before = arm.seconds()
+    for _ in range(options.bursts):
+        arm.note(people)
+        expected += len(people)
+        crowd.until("note", expected)
+    spent = arm.seconds() - before
+    crowd.take_times()
+    return {"µs of processor time per note": spent / options.bursts / len(people) * 1e6}
+
+
+def per_count(arm: Arm, crowd: Crowd, people: People, options: argparse.Namespace) -> dict[str, float]:
+    """Processor time per delivery, in µs: the counts of one post to many who watch it."""
+    from feeds.models import Post
+
+    post_id = Post.objects.values_list("pk", flat=True)[0]
+    crowd.connect(arm.port, people, {"op": "watch", "post_id": post_id, "now": True})
+    expected = crowd.heard("counts")
+    if isinstance(arm, Airy):
+        time_limit = time.monotonic() + 60
+        while (heard := crowd.heard("counts")) % len(people) or heard == 0:  # each was told the counts of now
+            assert time.monotonic() < time_limit
+            time.sleep(0.05)
+        expected = heard
+    arm.counts(post_id, 0)
+    crowd.until("counts", expected := expected + len(people))
+    before = arm.seconds()
+    for number in range(2 * options.bursts):
+        arm.counts(post_id, number)
+        expected += len(people)
+        crowd.until("counts", expected)
+    spent = arm.seconds() - before
+    return {"µs of processor time per count": spent / options.bursts / 2 / len(people) * 1e6}
+
+
+def memory(arm: Arm, crowd: Crowd, people: People, options: argparse.Namespace) -> dict[str, float]:
+    """Memory of an idle socket, in KB: the second half of the sockets, so that what is loaded once does not count."""
+    half = len(people) // 2
+    crowd.connect(arm.port, people[:half], group="memory")
+    before = arm.memory()
+    crowd.connect(arm.port, people[half:], group="memory")
+    used = (arm.memory() - before) / (len(people) - half)
+    crowd.close("memory")
+    return {"KB per idle socket": used}
+
+
+def latency(arm: Arm, crowd: Crowd, people: People, options: argparse.Namespace) -> dict[str, float]:
+    """From the hint to the client, in ms, at 200 notes a second."""
+    crowd.connect(arm.port, people)
+    arm.note(people[:1])
+    time.sleep(0.5)
+    crowd.take_times()
+    expected, before = crowd.heard("note"), arm.seconds()
+    due = time.monotonic()
+    number = int(200 * options.seconds)
+    for at in range(number):
+        arm.note([people[at % len(people)]])
+        due += 1 / 200
+        time.sleep(max(0.0, due - time.monotonic()))
+    crowd.until("note", expected + number)
+    spent = arm.seconds() - before
+    times = [one * 1000 for one in crowd.take_times()]
+    return {
+        "ms from hint to client, p50": statistics.median(times),
+        "ms from hint to client, p99": statistics.quantiles(times, n=100)[98],
+        "ms of processor time per paced note": spent / number * 1000,
+    }
+
+
+def herd(arm: Arm, crowd: Crowd, people: People, options: argparse.Namespace) -> dict[str, float]:
+    """All come back at once, to Airy with three missed notes each: until all are ready, and what it costs."""
+    if isinstance(arm, Airy):
+        missed(people)
+    expected, before = crowd.heard("note"), arm.seconds()
+    seconds = crowd.connect(arm.port, people, last_seq=0)
+    if isinstance(arm, Airy):
+        crowd.until("note", expected + 3 * len(people))
+    spent = arm.seconds() - before
+    crowd.take_times()
+    return {"s until all are ready": seconds, "ms of processor time per reconnect": spent / len(people) * 1000}
+
+
+def missed(people: People) -> None:
+    """Three notes each, none of which is pushed."""
+    from notifications.models import Notification, Stream
+
+    ids = [who for who, _ in people]
+    Notification.objects.filter(user__in=ids).delete()
+    Stream.objects.filter(user__in=ids).delete()
+    Stream.objects.bulk_create([Stream(user_id=who, seq=3, unread=3) for who in ids])
+    Notification.objects.bulk_create(
+        Notification(user_id=who, seq=seq, kind="follow", group_key=f"follow/{seq}", data={"names": NAMES, "count": 1})
+        for who in ids
+        for seq in (1, 2, 3)
+    )
+
+
+def idle(arm: Arm, crowd: Crowd, people: People, options: argparse.Namespace) -> dict[str, float]:
+    """Processor time of sockets at rest, in ms per second."""
+    crowd.connect(arm.port, people)
+    time.sleep(1)
+    before = arm.seconds()
+    time.sleep(options.seconds)
+    return {"ms of processor time per idle second": (arm.seconds() - before) / options.seconds * 1000}
+
+
+#: With the bounds of the ratios, in the order of the numbers.
+FIGURES: dict[str, tuple[Figure, list[str]]] = {
+    "note": (per_note, ["at most 1.4"]),
+    "count": (per_count, ["at most 1.5"]),
+    "memory": (memory, ["at most 1.6"]),
+    "latency": (latency, ["at most 1.3", "at most 1.5", "reported"]),
+    "herd": (herd, ["at most 4", "at most 5"]),
+    "idle": (idle, ["reported"]),
+}
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("figures", nargs="*", choices=[*FIGURES, []], help="all by default")
+    arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--sockets", type=int, default=500)
+    arguments.add_argument("--bursts", type=int, default=20)
+    arguments.add_argument("--seconds", type=float, default=10)
+    options = arguments.parse_args()
+    with running_redis() as (_, url):
+        more = {"REDIS_URL": url, "REDIS_PREFIX": NAME, "RATE_LIMITS": "off", "SOCKETS_PER_PROCESS": "100000"}
+        with temporary_services(NAME, ALLOWED_HOSTS="127.0.0.1", **more):
+            people = make_people(options.sockets)
+            for name in options.figures or FIGURES:
+                measure(name, url, people, options)
+    os._exit(0)  # the task pool's threads may still hold connections to Redis
+
+
+def measure(name: str, url: str, people: People, options: argparse.Namespace) -> None:
+    """Run a figure for both arms in turn, each time on new servers, and print its ratios."""
+    figure, bounds = FIGURES[name]
+    found: dict[str, dict[str, list[float]]] = {"airy": {}, "bare": {}}
+    for number in range(options.rounds):
+        arms: list[Arm] = [Airy(), Bare(url)]
+        random.Random(number).shuffle(arms)
+        for arm in arms:
+            crowd = Crowd()
+            with arm.running():
+                for what, value in figure(arm, crowd, people, options).items():
+                    found[arm.name].setdefault(what, []).append(value)
+            crowd.end()
+    for (what, ours), bound in zip(found["airy"].items(), bounds, strict=True):
+        bare = found["bare"][what]
+        print(f"{what}: airy {spread(ours)}, bare {spread(bare)}", flush=True)
+        print_ratio(f"  {what}, airy to bare", ours, bare, bound)
+
+
+def spread(values: Sequence[float]) -> str:
+    return f"{statistics.median(values):.3g} ({min(values):.3g}..{max(values):.3g})"
+
+
+def make_people(count: int) -> People:
+    """Users who are signed in: their ids and session keys; and one post."""
+    from django.conf import settings
+    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+    from django.utils import timezone
+    from django.utils.crypto import get_random_string
+
+    from feeds.models import EntityCounts, Post, User
+    from feeds.sessions.store import SessionStore
+
+    names = [f"person{number}" for number in range(count)]
+    users = User.objects.bulk_create(
+        [User(username=name, username_folded=name, password="!" + get_random_string(20)) for name in names]
+    )
+    store, model = SessionStore(), SessionStore.get_model_class()
+    rows = []
+    for user in users:
+        contents = {
+            SESSION_KEY: str(user.pk),
+            BACKEND_SESSION_KEY: settings.AUTHENTICATION_BACKENDS[0],
+            HASH_SESSION_KEY: user.get_session_auth_hash(),
+        }
+        key = get_random_string(32).lower()
+        expires = timezone.now() + dt.timedelta(days=1)
+        rows.append(model(session_key=key, session_data=store.encode(contents), expire_date=expires))
+    model.objects.bulk_create(rows)
+    post = Post(author=users[0], title="Watched", status="published", published_at=timezone.now())
+    EntityCounts.objects.create(entity_type="post", entity_id=Post.objects.bulk_create([post])[0].pk)
+    return [(user.pk, row.session_key) for user, row in zip(users, rows, strict=True)]
+
+
+if __name__ == "__main__":
+    main()
