@@ -23,7 +23,7 @@ os.environ |= {
     "DATABASE_URL": f"sqlite:///{folder.name}/example.sqlite3",
     "AIRY_BROKER": "embedded",
     "REDIS_URL": "",
-    "SECRET_KEY": "only-for-this-example",
+    "SECRET_KEY": "only-for-this-example-and-long-enough-for-a-production-start",
     "LOG_LEVEL": "CRITICAL",
     "GOROUTINE_POOL_SIZE": "4",
 }
