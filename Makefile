@@ -31,7 +31,7 @@ check: .venv/test  ## Format, lint, types, import contracts, migrations, deploym
 	$(BIN)/lint-imports
 	DEBUG=on $(BIN)/python manage.py makemigrations --check --dry-run
 	SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(60))') SECURE_SSL_REDIRECT=on SECURE_HSTS_SECONDS=31536000 \
-		ALLOWED_HOSTS=airy.example $(BIN)/python manage.py check --deploy --fail-level WARNING
+		ALLOWED_HOSTS=airy.example EMAIL_URL=smtp+tls://mail.example $(BIN)/python manage.py check --deploy --fail-level WARNING
 
 format: .venv/test  ## Put the code into its form
 	$(BIN)/ruff format .
