@@ -72,7 +72,8 @@ def serve(host: str, port: int, *, ready: Callable[[], None]) -> bool:
     )
     server = Server(config, ready)
     try:
-        asyncio.run(server.serve())
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:  # uvloop's, as `uvicorn` itself
+            runner.run(server.serve())
     except SystemExit:  # uvicorn raises it if the port is taken
         return False
     return server.started

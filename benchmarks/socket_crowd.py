@@ -74,15 +74,24 @@ class Clients:
 
     def __init__(self) -> None:
         self.heard: Counter[str] = Counter()
-        self.times: list[float] = []
+        #: Of each note that says when it was sent: when, and the seconds until it was here.
+        self.times: list[tuple[float, float]] = []
+        #: When each other note came.
+        self.arrivals: list[float] = []
         self.groups: dict[str, list[Client]] = {}
 
     def hear(self, text: bytes) -> None:
-        """Count a frame by its op; a note that says when it was sent is timed."""
+        """Count a frame by its op; a note that says when it was sent is timed, any other one counts as missed, too."""
         op = text[7 : text.index(b'"', 7)].decode()
         self.heard[op] += 1
-        if op == "note" and (at := text.find(b'"at":')) > 0:
-            self.times.append(time.monotonic() - float(text[at + 5 : text.index(b"}", at)].split(b",")[0]))
+        if op == "note":
+            now = time.monotonic()
+            if (at := text.find(b'"at":')) > 0:
+                sent = float(text[at + 5 : text.index(b"}", at)].split(b",")[0])
+                self.times.append((sent, now - sent))
+            else:
+                self.heard["missed"] += 1
+                self.arrivals.append(now)
 
     async def connect(self, group: str, port: int, people: Sequence[tuple[int, str]], frames: Sequence[Any]) -> float:
         """Open a socket for each person (id, session key), all at once; returns the seconds until all are ready."""
@@ -134,17 +143,22 @@ class Crowd:
         return float(self._call("connect", group, port, people, [hello, *frames]))
 
     def until(self, op: str, count: int) -> None:
-        """Wait until so many frames of an op came in all."""
+        """Wait until so many frames of an op, or "missed" notes, came in all."""
         self._call("until", op, count)
 
     def heard(self, op: str) -> int:
         """How many frames of an op came in all."""
         return int(self._call("heard", op))
 
-    def take_times(self) -> list[float]:
-        """Seconds from sending to hearing of the notes since the last call."""
-        times: list[float] = self._call("times")
+    def take_times(self) -> list[tuple[float, float]]:
+        """Of the notes since the last call: when each was sent (monotonic clock), and the seconds until it came."""
+        times: list[tuple[float, float]] = self._call("times")
         return times
+
+    def take_arrivals(self) -> list[float]:
+        """When each note came that does not say when it was sent, since the last call (monotonic clock)."""
+        arrivals: list[float] = self._call("arrivals")
+        return arrivals
 
     def close(self, group: str = "crowd") -> None:
         """Close the sockets of a group."""
@@ -182,6 +196,8 @@ async def _answer(pipe: Connection) -> None:
                     answer = clients.heard[arguments[0]]
                 case "times":
                     answer, clients.times = clients.times, []
+                case "arrivals":
+                    answer, clients.arrivals = clients.arrivals, []
                 case "close":
                     clients.close(*arguments)
         except Exception as error:  # noqa: BLE001 - the other process raises it

@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import itertools
 import json
 import os
 import random
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,9 @@ from benchmarks.services import temporary_services
 from benchmarks.socket_crowd import Crowd
 
 NAME = "airy_bench_sockets"
+#: Those who are connected already while many others come: how many, seconds between two notes to them, how often the
+#: others come in one round, and seconds that are waited for the last note.
+OTHERS, PROBE, REPEATS, LATEST = 20, 0.01, 5, 0.5
 People = Sequence[tuple[int, str]]
 #: A note's text has this length in both arms.
 NAMES = ["somebody"]
@@ -40,15 +46,16 @@ NAMES = ["somebody"]
 class Server:
     """A server process: its address, and what it uses."""
 
-    def __init__(self, *command: str) -> None:
+    def __init__(self, *command: str, **environment: str) -> None:
         self.port = free_port()
+        self._environment = os.environ | environment
         self._command = [part.format(port=self.port) for part in command]
 
     @contextmanager
     def running(self) -> Iterator[Server]:
         """Started, and ended after it."""
         with open(os.environ.get("AIRY_BENCH_LOG", os.devnull), "a") as log:
-            process = subprocess.Popen([sys.executable, *self._command], stdout=log, stderr=log)
+            process = subprocess.Popen([sys.executable, *self._command], env=self._environment, stdout=log, stderr=log)
         self._folder = Path(f"/proc/{process.pid}")
         try:
             wait_for(self.port)
@@ -72,9 +79,9 @@ class Airy(Server):
 
     name = "airy"
 
-    def __init__(self) -> None:
-        super().__init__("-m", "uvicorn", "airy.asgi:application", "--port", "{port}", "--log-level", "error",
-                         "--no-access-log", "--ws-per-message-deflate", "false")  # fmt: skip
+    def __init__(self, loop: str, **environment: str) -> None:
+        command = "-m uvicorn airy.asgi:application --port {port} --log-level error --no-access-log --loop"
+        super().__init__(*command.split(), loop, **environment)
         self._sent: dict[int, int] = {}
 
     def note(self, people: People) -> None:
@@ -200,7 +207,7 @@ def latency(arm: Arm, crowd: Crowd, people: People, options: argparse.Namespace)
         time.sleep(max(0.0, due - time.monotonic()))
     crowd.until("note", expected + number)
     spent = arm.seconds() - before
-    times = [one * 1000 for one in crowd.take_times()]
+    times = [seconds * 1000 for _, seconds in crowd.take_times()]
     return {
         "ms from hint to client, p50": statistics.median(times),
         "ms from hint to client, p99": statistics.quantiles(times, n=100)[98],
@@ -221,19 +228,33 @@ def herd(arm: Arm, crowd: Crowd, people: People, options: argparse.Namespace) ->
     return {"s until all are ready": seconds, "ms of processor time per reconnect": spent / len(people) * 1000}
 
 
-def missed(people: People) -> None:
-    """Three notes each, none of which is pushed."""
+def forget(people: People) -> None:
+    """No notes any more, and new streams."""
     from notifications.models import Notification, Stream
 
     ids = [who for who, _ in people]
     Notification.objects.filter(user__in=ids).delete()
     Stream.objects.filter(user__in=ids).delete()
-    Stream.objects.bulk_create([Stream(user_id=who, seq=3, unread=3) for who in ids])
-    Notification.objects.bulk_create(
-        Notification(user_id=who, seq=seq, kind="follow", group_key=f"follow/{seq}", data={"names": NAMES, "count": 1})
-        for who in ids
-        for seq in (1, 2, 3)
-    )
+
+
+def missed(people: People) -> None:
+    """Three notes more each, none of which is pushed."""
+    from django.db import transaction
+    from django.db.models import F
+
+    from notifications.models import Notification, Stream
+
+    ids = [who for who, _ in people]
+    Stream.objects.bulk_create([Stream(user_id=who) for who in ids], ignore_conflicts=True)
+    seqs = dict(Stream.objects.filter(user__in=ids).values_list("user_id", "seq"))
+    with transaction.atomic():
+        Notification.objects.bulk_create(
+            Notification(user_id=who, seq=seq, kind="follow", group_key=f"follow/{seq}",
+                         data={"names": NAMES, "count": 1})
+            for who in ids
+            for seq in range(seqs[who] + 1, seqs[who] + 4)
+        )  # fmt: skip
+        Stream.objects.filter(user__in=ids).update(seq=F("seq") + 3, unread=F("unread") + 3)
 
 
 def idle(arm: Arm, crowd: Crowd, people: People, options: argparse.Namespace) -> dict[str, float]:
@@ -245,6 +266,82 @@ def idle(arm: Arm, crowd: Crowd, people: People, options: argparse.Namespace) ->
     return {"ms of processor time per idle second": (arm.seconds() - before) / options.seconds * 1000}
 
 
+class Probes:
+    """Notes to a few who are connected, one each PROBE seconds, while something else goes on."""
+
+    def __init__(self, arm: Arm, crowd: Crowd, people: People) -> None:
+        self._arm, self._crowd, self._people = arm, crowd, people
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._send)
+
+    def __enter__(self) -> Probes:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _send(self) -> None:
+        for at in itertools.count():
+            if self._stopped.wait(PROBE):
+                return
+            self._arm.note([self._people[at % len(self._people)]])
+
+    def during(self, action: Callable[[], tuple[float, float] | None]) -> list[float]:
+        """How long those took, in ms, that were sent while an action ran, or between the two times that it returns."""
+        self._crowd.take_times()
+        begun = time.monotonic()
+        span = action() or (begun, time.monotonic())
+        time.sleep(LATEST)
+        return [seconds * 1000 for sent, seconds in self._crowd.take_times() if span[0] <= sent <= span[1]]
+
+
+def beside_a_crowd(arm: Arm, crowd: Crowd, people: People, options: argparse.Namespace) -> dict[str, float]:
+    """The time to those who are connected already, while all others come back at once with three missed notes each."""
+    others, back = people[:OTHERS], people[OTHERS:]
+    crowd.connect(arm.port, others, group="others")
+
+    def come_back(times: int) -> None:
+        crowd.connect(arm.port, back, group="back", last_seq=0)
+        crowd.until("missed", times * 3 * len(back))
+
+    with Probes(arm, crowd, others) as probes:
+        quiet = probes.during(lambda: time.sleep(options.seconds))
+        beside: list[float] = []
+        for number in range(REPEATS):
+            forget(back)
+            missed(back)
+            beside += probes.during(partial(come_back, number + 1))
+            crowd.close("back")
+    return {"ms to those connected, quiet": p99(quiet), "ms to those connected, beside a crowd": p99(beside)}
+
+
+def beside_lost_hints(arm: Arm, crowd: Crowd, people: People, options: argparse.Namespace) -> dict[str, float]:
+    """The time to those who are connected, while all others are caught up, of whom three hints each were lost."""
+    others, behind = people[:OTHERS], people[OTHERS:]
+    for group, some in (("others", others), ("behind", behind)):
+        crowd.connect(arm.port, some, group=group)
+
+    def catch_up(times: int) -> tuple[float, float]:
+        crowd.take_arrivals()
+        missed(behind)
+        crowd.until("missed", times * 3 * len(behind))
+        arrivals = crowd.take_arrivals()
+        return min(arrivals), max(arrivals)
+
+    with Probes(arm, crowd, others) as probes:
+        quiet = probes.during(lambda: time.sleep(options.seconds))
+        beside: list[float] = []
+        for number in range(REPEATS):
+            beside += probes.during(partial(catch_up, number + 1))
+    return {"ms to those connected, quiet": p99(quiet), "ms to those connected, beside lost hints": p99(beside)}
+
+
+def p99(times: Sequence[float]) -> float:
+    return statistics.quantiles(times, n=100)[98]
+
+
 #: With the bounds of the ratios, in the order of the numbers.
 FIGURES: dict[str, tuple[Figure, list[str]]] = {
     "note": (per_note, ["at most 1.4"]),
@@ -254,22 +351,28 @@ FIGURES: dict[str, tuple[Figure, list[str]]] = {
     "herd": (herd, ["at most 4", "at most 5"]),
     "idle": (idle, ["reported"]),
 }
+#: Of Airy alone: two numbers, of which the second is compared with the first.
+ALONE: dict[str, Figure] = {"crowd": beside_a_crowd, "lost": beside_lost_hints}
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("figures", nargs="*", choices=[*FIGURES, []], help="all by default")
+    arguments.add_argument("figures", nargs="*", choices=[*FIGURES, *ALONE, []], help="all by default")
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--sockets", type=int, default=500)
     arguments.add_argument("--bursts", type=int, default=20)
     arguments.add_argument("--seconds", type=float, default=10)
+    arguments.add_argument("--loop", default="auto", help="Airy's event loop: uvloop (auto), or asyncio as the peer's")
     options = arguments.parse_args()
     with running_redis() as (_, url):
         more = {"REDIS_URL": url, "REDIS_PREFIX": NAME, "RATE_LIMITS": "off", "SOCKETS_PER_PROCESS": "100000"}
         with temporary_services(NAME, ALLOWED_HOSTS="127.0.0.1", **more):
             people = make_people(options.sockets)
-            for name in options.figures or FIGURES:
-                measure(name, url, people, options)
+            for name in options.figures or (*FIGURES, *ALONE):
+                if name in ALONE:
+                    measure_alone(name, people, options)
+                else:
+                    measure(name, url, people, options)
     os._exit(0)  # the task pool's threads may still hold connections to Redis
 
 
@@ -278,18 +381,36 @@ def measure(name: str, url: str, people: People, options: argparse.Namespace) ->
     figure, bounds = FIGURES[name]
     found: dict[str, dict[str, list[float]]] = {"airy": {}, "bare": {}}
     for number in range(options.rounds):
-        arms: list[Arm] = [Airy(), Bare(url)]
+        arms: list[Arm] = [Airy(options.loop), Bare(url)]
         random.Random(number).shuffle(arms)
         for arm in arms:
-            crowd = Crowd()
-            with arm.running():
-                for what, value in figure(arm, crowd, people, options).items():
-                    found[arm.name].setdefault(what, []).append(value)
-            crowd.end()
+            for what, value in once(figure, arm, people, options).items():
+                found[arm.name].setdefault(what, []).append(value)
     for (what, ours), bound in zip(found["airy"].items(), bounds, strict=True):
         bare = found["bare"][what]
         print(f"{what}: airy {spread(ours)}, bare {spread(bare)}", flush=True)
         print_ratio(f"  {what}, airy to bare", ours, bare, bound)
+
+
+def measure_alone(name: str, people: People, options: argparse.Namespace) -> None:
+    """Run a figure for Airy alone, and print the ratio of its second number to its first."""
+    found: list[dict[str, float]] = []
+    for _ in range(options.rounds):
+        found.append(once(ALONE[name], Airy(options.loop, SOCKET_ROUND_SECONDS="5"), people, options))
+    quiet, beside = ([one[what] for one in found] for what in found[0])
+    for what, values in zip(found[0], (quiet, beside), strict=True):
+        print(f"{what}: {spread(values)}", flush=True)
+    print_ratio(f"  {name}, to quiet", beside, quiet, "at most 3")
+
+
+def once(figure: Figure, arm: Arm, people: People, options: argparse.Namespace) -> dict[str, float]:
+    """Measure on a new server, with new clients, for people without notes."""
+    forget(people)
+    crowd = Crowd()
+    with arm.running():
+        found = figure(arm, crowd, people, options)
+    crowd.end()
+    return found
 
 
 def spread(values: Sequence[float]) -> str:

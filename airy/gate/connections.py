@@ -55,7 +55,7 @@ class Watched:
     @property
     def is_gone(self) -> bool:
         """Whether the socket is closed; a websocket's protocol hears of it, its HTTP protocol does not."""
-        return bool(self.transport.get_extra_info("socket").fileno() < 0)
+        return self.transport.is_closing() and self.transport.get_write_buffer_size() == 0
 
 
 class Websocket(Watched):

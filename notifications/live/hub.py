@@ -90,17 +90,22 @@ class Hub(Generic[S]):
                 self._calling = asyncio.get_running_loop().create_task(self._call_itself())
 
     async def _listen(self) -> None:
-        layer = get_channel_layer()
         handed_on = 0
         while True:
-            message = await layer.receive(self._channel)
-            try:
-                handed_on += await self._hand_on(message)
-            except Exception:  # one message must not end the hearing of all others
-                logger.exception("a message of the channel layer was dropped", type=message.get("type"))
-            if handed_on >= AT_ONCE:
-                handed_on = 0
-                await asyncio.sleep(0)
+            for message in await self._arrived():
+                try:
+                    handed_on += await self._hand_on(message)
+                except Exception:  # one message must not end the hearing of all others
+                    logger.exception("a message of the channel layer was dropped", type=message.get("type"))
+                if handed_on >= AT_ONCE:
+                    handed_on = 0
+                    await asyncio.sleep(0)
+
+    async def _arrived(self) -> list[Mapping[str, Any]]:
+        layer = get_channel_layer()
+        if isinstance(layer, PubSubLayer):
+            return await layer.receive_all(self._channel)
+        return [await layer.receive(self._channel)]
 
     async def _call_itself(self) -> None:
         """Send this process a message at intervals. If nothing comes, make new connections to Redis.

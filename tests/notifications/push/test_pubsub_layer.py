@@ -65,6 +65,28 @@ async def test_what_came_together_is_read_together(
     await close(*layers)
 
 
+async def test_what_has_arrived_is_taken_at_once_and_what_is_no_message_is_dropped(
+    layers: tuple[PubSubLayer, PubSubLayer],
+) -> None:
+    here, there = layers
+    channel = await here.new_channel()
+    await here.group_add("everybody", channel)
+    await has_joined(here, there, "everybody", channel)
+    name = here._get_layer()._get_group_channel_name("everybody")
+    async with Redis.from_url(where(there)) as stranger:
+        for text in (b"", b"\xc1", b"hello", b"\x07", b"\x80"):
+            await stranger.publish(name, text)
+    await there.group_send_many([("everybody", {"type": "note", "number": number}) for number in range(500)])
+    heard: list[int] = []
+    takes = 0
+    while len(heard) < 500:
+        heard += [message["number"] for message in await asyncio.wait_for(here.receive_all(channel), 10)]
+        takes += 1
+    assert heard == list(range(500))
+    assert takes < 100
+    await close(*layers)
+
+
 async def has_joined(here: PubSubLayer, there: PubSubLayer, group: str, channel: str) -> None:
     """Wait until Redis has the subscription: it answers them in order."""
     async with Redis.from_url(where(there)) as client, asyncio.timeout(10):
