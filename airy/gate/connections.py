@@ -13,7 +13,9 @@ The body has its deadline in `airy.gate.body`.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -21,16 +23,21 @@ import uvicorn
 from django.conf import settings
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
 
 from airy.gate.proxies import Proxies
 from feeds.limits.addresses import network, parse
 from feeds.limits.full import refused_as_full
 from feeds.limits.limit import REFUSED
+from notifications.live.connection import WRITE
 
 logger = structlog.get_logger("airy.gate")
 
-#: Seconds between two looks at the open connections, at most.
+#: Seconds between two looks at an open connection that is no websocket, at most.
 SWEEP = 1.0
+#: Connections that are looked at in one go.
+AT_ONCE = 25
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -51,20 +58,6 @@ class Watched:
         elif self.sends_since is None:
             self.sends_since = now
         return self.sends_since is not None and now - self.sends_since > settings.ANSWER_SECONDS
-
-    @property
-    def is_gone(self) -> bool:
-        """Whether the socket is closed; a websocket's protocol hears of it, its HTTP protocol does not."""
-        return self.transport.is_closing() and self.transport.get_write_buffer_size() == 0
-
-
-class Websocket(Watched):
-    """A connection that was upgraded. Its HTTP protocol, with the parser and the headers, is not needed any more."""
-
-    __slots__ = ()
-
-    def __init__(self, connection: Watched) -> None:
-        self.transport, self.peer, self.sends_since = connection.transport, connection.peer, connection.sends_since
 
 
 class BoundedProtocol(Watched, HttpToolsProtocol):
@@ -112,21 +105,91 @@ class BoundedProtocol(Watched, HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         super().handle_websocket_upgrade()
-        watch.replace(self, Websocket(self))
+        protocol = self.transport.get_protocol()
+        if isinstance(protocol, BoundedWebsocket):
+            watch.upgrade(self, protocol)
+        else:
+            watch.remove(self)
 
     def is_too_slow(self, now: float) -> bool:
         since = self.waits_for_head_since
         return super().is_too_slow(now) or (since is not None and now - since > settings.HEAD_SECONDS)
 
 
+class BoundedWebsocket(Watched, WebSocketsSansIOProtocol):
+    """uvicorn's protocol of a websocket within bounds. It lets the application write frames that are made already."""
+
+    transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.sends_since = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        watch.remove(self)
+        super().connection_lost(exc)
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if self.response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
+            extensions: Any = self.scope["extensions"]
+            extensions[WRITE] = self.write
+
+    def write(self, frame: bytes) -> bool:
+        """Write the bytes of one whole message, not compressed; False, and not written, if the client takes none."""
+        if self.close_sent or self.disconnected or not (self.handshake_complete and self.writable.is_set()):
+            return False
+        self.transport.write(frame)
+        return True
+
+    def resume_writing(self) -> None:
+        self.sends_since = None
+        super().resume_writing()
+
+
+class Turns:
+    """Looks at many connections in turn, a few at a time, each once within `seconds`, and closes those too slow."""
+
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self._connections: OrderedDict[Watched, None] = OrderedDict()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, connection: Watched) -> None:
+        """Look at a connection, too."""
+        self._connections[connection] = None
+        if self._timer is None:
+            self._look_later(asyncio.get_running_loop())
+
+    def remove(self, connection: Watched) -> bool:
+        """Look at a connection no longer; False if it was not among them."""
+        return connection in self._connections and self._connections.pop(connection) is None
+
+    def _look_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        part = min(1.0, AT_ONCE / len(self._connections))
+        self._timer = loop.call_later(self._seconds() * part, self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        for _ in range(min(AT_ONCE, len(self._connections))):
+            connection = next(iter(self._connections))
+            self._connections.move_to_end(connection)
+            if connection.is_too_slow(now):
+                REFUSED.labels(limit="slow").inc()
+                connection.transport.abort()
+        self._timer = None
+        if self._connections:
+            self._look_later(loop)
+
+
 class Watch:
     """The open connections of this process."""
 
     def __init__(self) -> None:
-        self._open: set[Watched] = set()
+        self._requests = Turns(lambda: min(SWEEP, settings.HEAD_SECONDS / 4, settings.ANSWER_SECONDS / 4))
+        self._websockets = Turns(lambda: settings.ANSWER_SECONDS / 4)
         self._of_peer: Counter[str] = Counter()
         self._proxies: Proxies | None = None
-        self._timer: asyncio.TimerHandle | None = None
 
     def add(self, connection: BoundedProtocol) -> bool:
         """Watch a connection from now on; False, and not watched, if its address has too many."""
@@ -137,41 +200,22 @@ class Watch:
             and not self._proxies.trusts(parse(connection.client[0]) if connection.client else None)
         ):
             return False
-        self._open.add(connection)
+        self._requests.add(connection)
         self._of_peer[connection.peer] += 1
-        if self._timer is None:
-            self._sweep_later(connection.loop)
         return True
 
-    def replace(self, before: Watched, connection: Watched) -> None:
-        """Watch a connection in the place of another one of the same address; does nothing if that was not watched."""
-        if before in self._open:
-            self._open.remove(before)
-            self._open.add(connection)
+    def upgrade(self, connection: BoundedProtocol, websocket: BoundedWebsocket) -> None:
+        """Watch a websocket in the place of the connection that it was."""
+        websocket.peer = connection.peer
+        if self._requests.remove(connection):
+            self._websockets.add(websocket)
 
     def remove(self, connection: Watched) -> None:
         """Watch a connection no longer; does nothing if it was not watched."""
-        if connection in self._open:
-            self._open.remove(connection)
+        if self._requests.remove(connection) or self._websockets.remove(connection):
             self._of_peer[connection.peer] -= 1
             if not self._of_peer[connection.peer]:
                 del self._of_peer[connection.peer]
-
-    def _sweep_later(self, loop: asyncio.AbstractEventLoop) -> None:
-        interval = min(SWEEP, settings.HEAD_SECONDS / 4, settings.ANSWER_SECONDS / 4)
-        self._timer = loop.call_later(interval, self._sweep, loop)
-
-    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
-        now = loop.time()
-        for connection in list(self._open):
-            if connection.is_gone:
-                self.remove(connection)
-            elif connection.is_too_slow(now):
-                REFUSED.labels(limit="slow").inc()
-                connection.transport.abort()
-        self._timer = None
-        if self._open:
-            self._sweep_later(loop)
 
 
 watch = Watch()
@@ -183,6 +227,10 @@ def bound(config: uvicorn.Config) -> None:
         config.http_protocol_class = BoundedProtocol
     else:
         logger.warning("slow clients are not ended: start uvicorn without --http", http=str(config.http))
+    if config.ws_protocol_class is WebSocketsSansIOProtocol:
+        config.ws_protocol_class = BoundedWebsocket
+    else:
+        logger.warning("slow websockets are not ended: start uvicorn without --ws", ws=str(config.ws))
     config.ws_max_size = min(config.ws_max_size, settings.SOCKET_FRAME_BYTES)
     config.ws_per_message_deflate = False
     if isinstance(config.loaded_app, ProxyHeadersMiddleware):  # it would believe any program on this host

@@ -1,20 +1,17 @@
-"""Frames: the JSON objects that go through a socket, parsed and built."""
+"""Frames: the JSON objects that a client sends, parsed; and what its handshake says."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Mapping
-from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, cast
 
-import msgpack
 from django.http import HttpRequest, parse_cookie
 from django.utils import translation
 
 from feeds.text.cleaning import is_text
-from notifications.notices import wording
 
 #: Bytes of a client's frame above which it is refused.
 LARGEST_FRAME = 4096
@@ -115,30 +112,3 @@ def language_of(scope: Mapping[str, Any]) -> str:
     meta = {"HTTP_ACCEPT_LANGUAGE": header(scope, b"accept-language")}
     request = cast(HttpRequest, SimpleNamespace(COOKIES=cookies(scope), META=meta))
     return translation.get_language_from_request(request)
-
-
-def encode(frame: Mapping[str, Any]) -> str:
-    """The text of a frame."""
-    return _encode(frame)
-
-
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-#: The fields of a note that are its own, the start of its text. They are numbers and a time: nothing to escape.
-OWN = '{"op":"note","seq":%d,"unread":%d,"id":%d,"read":%s,"created_at":"%s",'
-
-
-def note(notice: Mapping[str, Any], *, seq: int, unread: int, language: str) -> str:
-    """The text of a note, or of gone for a withdrawn notice: a notice as `push.hints.as_dict` gives it."""
-    if notice["withdrawn"]:
-        return _encode({"op": "gone", "seq": seq, "id": notice["id"], "unread": unread})
-    own = OWN % (seq, unread, notice["id"], "true" if notice["read"] else "false", notice["created_at"])
-    return own + _content(notice["kind"], msgpack.packb(notice["data"]), language)
-
-
-@lru_cache(maxsize=1024)
-def _content(kind: str, data: bytes, language: str) -> str:
-    """The end of a note's text: the fields that are the same for all who are told the same. `data` comes packed."""
-    values = msgpack.unpackb(data)
-    with translation.override(language):
-        text, link = wording.text(kind, values), wording.link(kind, values)
-    return _encode({"kind": kind, "data": values, "text": text, "link": link})[1:]

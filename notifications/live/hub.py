@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Generic, TypeVar
 
@@ -18,6 +19,7 @@ from django.conf import settings
 from redis.exceptions import RedisError
 
 from notifications import metrics
+from notifications.push.eager import begin
 from notifications.push.pubsub_layer import PubSubLayer
 
 S = TypeVar("S", bound=Hashable)
@@ -51,6 +53,8 @@ class Hub(Generic[S]):
         self._changing = asyncio.Lock()
         self._channel = ""
         self._observed = 0.0
+        self._arrived: deque[Mapping[str, Any]] = deque()
+        self._handing_on: asyncio.Task[None] | None = None
         self._listening: asyncio.Task[None] | None = None
         self._calling: asyncio.Task[None] | None = None
         self._heard = asyncio.Event()
@@ -84,28 +88,37 @@ class Hub(Generic[S]):
 
     async def _open(self) -> None:
         if not self._channel:
-            self._channel = await get_channel_layer().new_channel()
-            self._listening = asyncio.get_running_loop().create_task(self._listen())
-            if isinstance(get_channel_layer(), PubSubLayer):
+            layer = get_channel_layer()
+            self._channel = await layer.new_channel()
+            if isinstance(layer, PubSubLayer):
+                layer.hear(self._channel, self._take)
                 self._calling = asyncio.get_running_loop().create_task(self._call_itself())
+            else:
+                self._listening = asyncio.get_running_loop().create_task(self._listen())
 
     async def _listen(self) -> None:
-        handed_on = 0
-        while True:
-            for message in await self._arrived():
-                try:
-                    handed_on += await self._hand_on(message)
-                except Exception:  # one message must not end the hearing of all others
-                    logger.exception("a message of the channel layer was dropped", type=message.get("type"))
-                if handed_on >= AT_ONCE:
-                    handed_on = 0
-                    await asyncio.sleep(0)
-
-    async def _arrived(self) -> list[Mapping[str, Any]]:
+        """Take the messages of a layer that keeps them until they are asked for."""
         layer = get_channel_layer()
-        if isinstance(layer, PubSubLayer):
-            return await layer.receive_all(self._channel)
-        return [await layer.receive(self._channel)]
+        while True:
+            self._take(await layer.receive(self._channel))
+
+    def _take(self, message: Mapping[str, Any]) -> None:
+        """Hand on a message at once if it comes alone; else behind those before it."""
+        self._arrived.append(message)
+        if self._handing_on is None or self._handing_on.done():
+            self._handing_on = begin(self._hand_on_all())
+
+    async def _hand_on_all(self) -> None:
+        handed_on = 0
+        while self._arrived:
+            message = self._arrived.popleft()
+            try:
+                handed_on += await self._hand_on(message)
+            except Exception:  # one message must not end the hearing of all others
+                logger.exception("a message of the channel layer was dropped", type=message.get("type"))
+            if handed_on >= AT_ONCE:
+                handed_on = 0
+                await asyncio.sleep(0)
 
     async def _call_itself(self) -> None:
         """Send this process a message at intervals. If nothing comes, make new connections to Redis.
@@ -114,7 +127,6 @@ class Hub(Generic[S]):
         """
         layer, hears = get_channel_layer(), True
         while True:
-            await asyncio.sleep(settings.SOCKET_ROUND_SECONDS / CALLS_PER_ROUND)
             self._heard.clear()
             try:
                 async with asyncio.timeout(JOIN_WITHIN):
@@ -130,6 +142,7 @@ class Hub(Generic[S]):
                     logger.warning("redis is heard again")
                 hears = True
             metrics.HUB_HEARS.set(hears)
+            await asyncio.sleep(settings.SOCKET_ROUND_SECONDS / CALLS_PER_ROUND)
 
     async def _hand_on(self, message: Mapping[str, Any]) -> int:
         """Hand a message on to its group; returns the number of its sockets, and one."""

@@ -16,11 +16,12 @@ from feeds.sessions.signed_in import Visitor, visitors
 from notifications import metrics
 from notifications.live import connection
 from notifications.live.batch import Batch
-from notifications.live.connection import Connection, Receive, Send
+from notifications.live.connection import Connection, Link
 from notifications.live.deadlines import deadlines
-from notifications.live.frames import FrameRate, MalformedFrameError, answer_id, encode, number, numbers, parse
+from notifications.live.frames import FrameRate, MalformedFrameError, answer_id, number, numbers, parse
 from notifications.live.hub import Hub
 from notifications.live.moved import Moved
+from notifications.live.outgoing import Outgoing, encode
 from notifications.live.per_loop import PerLoop
 from notifications.live.rounds import rounds
 from notifications.live.stream_state import Since, StreamState, read_changes
@@ -102,8 +103,8 @@ class NotificationSocket(Connection):
         "_watched",
     )
 
-    def __init__(self, receive: Receive, send: Send) -> None:
-        super().__init__(receive, send)
+    def __init__(self, link: Link) -> None:
+        super().__init__(link)
         self._sent = self._read_upto = self._reads = 0
         self._epoch: uuid.UUID | None = None
         self._frames, self._watch_frames = FrameRate(FRAMES), FrameRate(WATCH_FRAMES)
@@ -211,7 +212,7 @@ class NotificationSocket(Connection):
         )
 
     async def _on_ping(self, frame: Mapping[str, Any]) -> None:
-        self.send_text(PONG)
+        self.send(PONG)
 
     async def _on_read(self, frame: Mapping[str, Any]) -> None:
         which: Any = {"seqs": numbers(frame, "seqs")} if "seqs" in frame else {"upto": number(frame, "upto")}
@@ -279,17 +280,17 @@ class NotificationSocket(Connection):
         if hint.has_notice and hint.seq == self._sent + 1 and not has_more_read:
             self._sent = hint.seq
             NOTES_LIVE.inc()
-            self.send_text(hint.text(self.language))
+            self.send(hint.frame(self.language))
         elif not hint.has_notice and hint.seq == self._sent:
             self._read_upto, self._reads = hint.read_upto, reads
             self.send_frame("unread", unread=hint.unread, read_upto=hint.read_upto)
         else:
             self.catch_up()
 
-    def counts_changed(self, post_id: int, text: str) -> None:
-        """The counts of a post changed; text: the frame with them."""
+    def counts_changed(self, post_id: int, frame: Outgoing) -> None:
+        """The counts of a post changed; frame: with them."""
         if post_id in self._watched:
-            self.send_text(text)
+            self.send(frame)
         elif post_id in self._asked_for:
             self._asked_for[post_id] = True
 
@@ -361,7 +362,7 @@ class NotificationSocket(Connection):
             self.send_frame("reset", reason="too_old")
         for text in state.notes:
             NOTES_READ.inc()
-            self.send_text(text)
+            self.send(Outgoing(text))
 
 
 def opened(message: Mapping[str, Any]) -> Callable[[NotificationSocket], None]:
@@ -371,8 +372,8 @@ def opened(message: Mapping[str, Any]) -> Callable[[NotificationSocket], None]:
             hint = Moved(message)
             return lambda socket: socket.stream_moved(hint)
         case "post.counts":
-            post_id, text = message["counts"]["post_id"], encode({"op": "counts", **message["counts"]})
-            return lambda socket: socket.counts_changed(post_id, text)
+            post_id, frame = message["counts"]["post_id"], Outgoing(encode({"op": "counts", **message["counts"]}))
+            return lambda socket: socket.counts_changed(post_id, frame)
         case "socket.end":
             return lambda socket: socket.end(message["code"])
         case "watched.recheck":
@@ -383,7 +384,7 @@ def opened(message: Mapping[str, Any]) -> Callable[[NotificationSocket], None]:
             raise ValueError(f"no socket knows a message of the type {other!r}")
 
 
-PONG = encode({"op": "pong"})
+PONG = Outgoing(encode({"op": "pong"}))
 NOTES_LIVE, NOTES_READ = (metrics.NOTES_SENT.labels(path=path) for path in ("live", "read"))
 
 hub: PerLoop[Hub[NotificationSocket]] = PerLoop(lambda: Hub(opened, unaddressed=lambda: rounds().soon()))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from feeds.models import User
-from notifications.live.frames import note
+from notifications.live.outgoing import note
 from notifications.models import Notification, Stream
 from notifications.notices.subjects import refresh
 from notifications.push.hints import as_dict

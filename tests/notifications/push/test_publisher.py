@@ -26,7 +26,7 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
 
 
 async def connected(redis: RedisServer, lost: list[int]) -> Publisher:
-    return await Publisher.connect(ConnectionPool.from_url(redis.url), lost=lost.append)
+    return await Publisher.open(ConnectionPool.from_url(redis.url), lost=lost.append)
 
 
 async def test_texts_arrive_whole_and_in_order_and_none_counts_as_lost(redis: RedisServer) -> None:
@@ -86,6 +86,23 @@ async def test_what_redis_refuses_is_counted(redis: RedisServer) -> None:
     await until(lambda: sender.unanswered == 0)
     assert lost == [1]
     sender.abort()
+
+
+async def test_who_is_cancelled_while_connecting_ends_at_every_moment(redis: RedisServer) -> None:
+    lost: list[int] = []
+    ended = 0
+    for turns in range(60):
+        opening = asyncio.create_task(connected(redis, lost))
+        for _ in range(turns):
+            await asyncio.sleep(0.00005)
+        if opening.done():
+            opening.result().abort()
+            continue
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        ended += 1
+    assert ended > 0
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 from django.conf import settings
 from redis.asyncio import Redis
 
-from notifications.push.pubsub_layer import PubSubLayer, Shard
+from notifications.push.pubsub_layer import PubSubLayer
 
 pytestmark = [pytest.mark.redis, pytest.mark.anyio]
 
@@ -42,34 +42,13 @@ async def test_a_batch_arrives_whole_and_in_order_also_while_groups_are_joined(
     await close(*layers)
 
 
-async def test_what_came_together_is_read_together(
-    layers: tuple[PubSubLayer, PubSubLayer], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    here, there = layers
-    channel = await here.new_channel()
-    await here.group_add("everybody", channel)
-    await has_joined(here, there, "everybody", channel)
-    reads = 0
-    taken = Shard._receive_message
-
-    def counted(self: Shard, message: Any) -> None:
-        nonlocal reads
-        reads += message is not None
-        taken(self, message)
-
-    monkeypatch.setattr(Shard, "_receive_message", counted)
-    await there.group_send_many([("everybody", {"type": "note", "number": number}) for number in range(500)])
-    heard = [(await asyncio.wait_for(here.receive(channel), 10))["number"] for _ in range(500)]
-    assert heard == list(range(500))
-    assert 0 < reads < 100
-    await close(*layers)
-
-
-async def test_what_has_arrived_is_taken_at_once_and_what_is_no_message_is_dropped(
+async def test_messages_are_handed_on_as_they_come_and_what_is_none_is_dropped(
     layers: tuple[PubSubLayer, PubSubLayer],
 ) -> None:
     here, there = layers
     channel = await here.new_channel()
+    heard: list[int] = []
+    here.hear(channel, lambda message: heard.append(message["number"]))
     await here.group_add("everybody", channel)
     await has_joined(here, there, "everybody", channel)
     name = here._get_layer()._get_group_channel_name("everybody")
@@ -77,14 +56,37 @@ async def test_what_has_arrived_is_taken_at_once_and_what_is_no_message_is_dropp
         for text in (b"", b"\xc1", b"hello", b"\x07", b"\x80"):
             await stranger.publish(name, text)
     await there.group_send_many([("everybody", {"type": "note", "number": number}) for number in range(500)])
-    heard: list[int] = []
-    takes = 0
-    while len(heard) < 500:
-        heard += [message["number"] for message in await asyncio.wait_for(here.receive_all(channel), 10)]
-        takes += 1
+    await until(lambda: len(heard) == 500)
     assert heard == list(range(500))
-    assert takes < 100
     await close(*layers)
+
+
+async def test_a_connection_that_is_lost_is_made_anew_with_all_its_groups(
+    layers: tuple[PubSubLayer, PubSubLayer],
+) -> None:
+    here, there = layers
+    channel = await here.new_channel()
+    heard: set[int] = set()
+    here.hear(channel, lambda message: heard.add(message["number"]))
+    for number in range(20):
+        await here.group_add(f"user.{number}", channel)
+    await here.group_discard("user.19", channel)
+    here.reconnect()
+    for number in range(18):
+        await has_joined(here, there, f"user.{number}", channel)
+    await here.group_add("user.20", channel)
+    await has_joined(here, there, "user.20", channel)
+    await there.group_send_many([(f"user.{number}", {"type": "note", "number": number}) for number in range(21)])
+    await until(lambda: 20 in heard)
+    assert heard == {*range(19), 20}
+    await close(*layers)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Raises TimeoutError after 10 s."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
 
 
 async def has_joined(here: PubSubLayer, there: PubSubLayer, group: str, channel: str) -> None:
