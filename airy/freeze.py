@@ -6,6 +6,10 @@ import gc
 
 from django.urls import get_resolver
 
+#: Collections of the middle generation before a full one, Python's own number being 10: a full one looks at every open
+#: socket, which takes 60 ms while a crowd comes back.
+FULL_AFTER = 100
+
 
 def freeze() -> None:
     """Load the pages, which else the first request would load, and leave all that is loaded out of later collections.
@@ -16,3 +20,5 @@ def freeze() -> None:
     _ = get_resolver().url_patterns
     gc.collect()
     gc.freeze()
+    young, middle, _ = gc.get_threshold()
+    gc.set_threshold(young, middle, FULL_AFTER)

@@ -267,20 +267,22 @@ def idle(arm: Arm, crowd: Crowd, people: People, options: argparse.Namespace) ->
 
 
 class Probes:
-    """Notes to a few who are connected, one each PROBE seconds, while something else goes on."""
+    """Notes to a few who are connected, from a process of their own, one each PROBE seconds."""
 
-    def __init__(self, arm: Arm, crowd: Crowd, people: People) -> None:
-        self._arm, self._crowd, self._people = arm, crowd, people
+    def __init__(self, arm: Arm, people: People) -> None:
+        self._arm, self._crowd, self._people = arm, Crowd(), people
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._send)
 
     def __enter__(self) -> Probes:
+        self._crowd.connect(self._arm.port, self._people)
         self._thread.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._stopped.set()
         self._thread.join()
+        self._crowd.end()
 
     def _send(self) -> None:
         for at in itertools.count():
@@ -300,13 +302,12 @@ class Probes:
 def beside_a_crowd(arm: Arm, crowd: Crowd, people: People, options: argparse.Namespace) -> dict[str, float]:
     """The time to those who are connected already, while all others come back at once with three missed notes each."""
     others, back = people[:OTHERS], people[OTHERS:]
-    crowd.connect(arm.port, others, group="others")
 
     def come_back(times: int) -> None:
         crowd.connect(arm.port, back, group="back", last_seq=0)
         crowd.until("missed", times * 3 * len(back))
 
-    with Probes(arm, crowd, others) as probes:
+    with Probes(arm, others) as probes:
         quiet = probes.during(lambda: time.sleep(options.seconds))
         beside: list[float] = []
         for number in range(REPEATS):
@@ -320,8 +321,7 @@ def beside_a_crowd(arm: Arm, crowd: Crowd, people: People, options: argparse.Nam
 def beside_lost_hints(arm: Arm, crowd: Crowd, people: People, options: argparse.Namespace) -> dict[str, float]:
     """The time to those who are connected, while all others are caught up, of whom three hints each were lost."""
     others, behind = people[:OTHERS], people[OTHERS:]
-    for group, some in (("others", others), ("behind", behind)):
-        crowd.connect(arm.port, some, group=group)
+    crowd.connect(arm.port, behind)
 
     def catch_up(times: int) -> tuple[float, float]:
         crowd.take_arrivals()
@@ -330,7 +330,7 @@ def beside_lost_hints(arm: Arm, crowd: Crowd, people: People, options: argparse.
         arrivals = crowd.take_arrivals()
         return min(arrivals), max(arrivals)
 
-    with Probes(arm, crowd, others) as probes:
+    with Probes(arm, others) as probes:
         quiet = probes.during(lambda: time.sleep(options.seconds))
         beside: list[float] = []
         for number in range(REPEATS):
@@ -357,7 +357,7 @@ ALONE: dict[str, Figure] = {"crowd": beside_a_crowd, "lost": beside_lost_hints}
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("figures", nargs="*", choices=[*FIGURES, *ALONE, []], help="all by default")
+    arguments.add_argument("figures", nargs="*", choices=[*FIGURES, *ALONE, "two", []], help="all by default")
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--sockets", type=int, default=500)
     arguments.add_argument("--bursts", type=int, default=20)
@@ -369,7 +369,9 @@ def main() -> None:
         with temporary_services(NAME, ALLOWED_HOSTS="127.0.0.1", **more):
             people = make_people(options.sockets)
             for name in options.figures or (*FIGURES, *ALONE):
-                if name in ALONE:
+                if name == "two":
+                    measure_two(people, options)
+                elif name in ALONE:
                     measure_alone(name, people, options)
                 else:
                     measure(name, url, people, options)
@@ -389,7 +391,8 @@ def measure(name: str, url: str, people: People, options: argparse.Namespace) ->
     for (what, ours), bound in zip(found["airy"].items(), bounds, strict=True):
         bare = found["bare"][what]
         print(f"{what}: airy {spread(ours)}, bare {spread(bare)}", flush=True)
-        print_ratio(f"  {what}, airy to bare", ours, bare, bound)
+        if min(bare) > 0:
+            print_ratio(f"  {what}, airy to bare", ours, bare, bound)
 
 
 def measure_alone(name: str, people: People, options: argparse.Namespace) -> None:
@@ -401,6 +404,32 @@ def measure_alone(name: str, people: People, options: argparse.Namespace) -> Non
     for what, values in zip(found[0], (quiet, beside), strict=True):
         print(f"{what}: {spread(values)}", flush=True)
     print_ratio(f"  {name}, to quiet", beside, quiet, "at most 3")
+
+
+def measure_two(people: People, options: argparse.Namespace) -> None:
+    """Half of the people on each of two processes: all get their notes, and what it costs each process."""
+    half = len(people) // 2
+    forget(people)
+    crowd, servers = Crowd(), (Airy(options.loop), Airy(options.loop))
+    with servers[0].running(), servers[1].running():
+        seconds = [
+            crowd.connect(server.port, some, group=str(server.port))
+            for server, some in zip(servers, (people[:half], people[half:]), strict=True)
+        ]
+        before, begun = [server.seconds() for server in servers], time.monotonic()
+        for number in range(options.bursts):
+            servers[0].note(people)
+            crowd.until("note", (number + 1) * len(people))
+        took = time.monotonic() - begun
+        each = [
+            (server.seconds() - spent) / options.bursts / half * 1e6
+            for server, spent in zip(servers, before, strict=True)
+        ]
+        print(f"two processes with {half} each: ready after {seconds[0]:.2f} and {seconds[1]:.2f} s")
+        print(f"  notes/s: {options.bursts * len(people) / took:.0f}")
+        print(f"  µs of processor time per note: {each[0]:.1f}, {each[1]:.1f}")
+        print(f"  KB of memory: {servers[0].memory():.0f}, {servers[1].memory():.0f}")
+    crowd.end()
 
 
 def once(figure: Figure, arm: Arm, people: People, options: argparse.Namespace) -> dict[str, float]:

@@ -13,7 +13,7 @@ The body has its deadline in `airy.gate.body`.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -38,6 +38,8 @@ logger = structlog.get_logger("airy.gate")
 SWEEP = 1.0
 #: Connections that are looked at in one go.
 AT_ONCE = 25
+#: New connections that are begun with in one turn of the event loop.
+ENTER_AT_ONCE = 3
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -69,6 +71,7 @@ class BoundedProtocol(Watched, HttpToolsProtocol):
         super().connection_made(transport)
         self.waits_for_head_since: float | None = self.loop.time()
         self.sends_since = None
+        self.has_entered = False
         self._unused = 0
         self.peer = network(self.client[0] if self.client else "")
         if not watch.add(self):
@@ -80,6 +83,9 @@ class BoundedProtocol(Watched, HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if not self.has_entered:
+            entrance.enter(self, data)
+            return
         self._unused += len(data)
         super().data_received(data)
         if self._unused > settings.HEAD_BYTES and not self.transport.is_closing():
@@ -105,6 +111,7 @@ class BoundedProtocol(Watched, HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         super().handle_websocket_upgrade()
+        del self.parser  # they refer to each other, and would wait for the garbage collector
         protocol = self.transport.get_protocol()
         if isinstance(protocol, BoundedWebsocket):
             watch.upgrade(self, protocol)
@@ -147,6 +154,39 @@ class BoundedWebsocket(Watched, WebSocketsSansIOProtocol):
         super().resume_writing()
 
 
+class Entrance:
+    """Begins with new connections a few in each turn of the event loop. A crowd waits for it, and nobody else."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[BoundedProtocol, bytes]] = deque()
+        self._entered = 0
+
+    def enter(self, connection: BoundedProtocol, data: bytes) -> None:
+        """Hand on the first data of a connection, at once or in its turn."""
+        if self._entered == 0:
+            asyncio.get_running_loop().call_soon(self._next_turn)
+        if self._entered < ENTER_AT_ONCE:
+            self._begin(connection, data)
+        else:
+            connection.transport.pause_reading()
+            self._waiting.append((connection, data))
+
+    def _next_turn(self) -> None:
+        self._entered = 0
+        while self._waiting and self._entered < ENTER_AT_ONCE:
+            connection, data = self._waiting.popleft()
+            if not connection.transport.is_closing():
+                connection.transport.resume_reading()
+                self._begin(connection, data)
+        if self._entered:
+            asyncio.get_running_loop().call_soon(self._next_turn)
+
+    def _begin(self, connection: BoundedProtocol, data: bytes) -> None:
+        self._entered += 1
+        connection.has_entered = True
+        connection.data_received(data)
+
+
 class Turns:
     """Looks at many connections in turn, a few at a time, each once within `seconds`, and closes those too slow."""
 
@@ -163,7 +203,13 @@ class Turns:
 
     def remove(self, connection: Watched) -> bool:
         """Look at a connection no longer; False if it was not among them."""
-        return connection in self._connections and self._connections.pop(connection) is None
+        if connection not in self._connections:
+            return False
+        del self._connections[connection]
+        if not self._connections and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        return True
 
     def _look_later(self, loop: asyncio.AbstractEventLoop) -> None:
         part = min(1.0, AT_ONCE / len(self._connections))
@@ -219,6 +265,7 @@ class Watch:
 
 
 watch = Watch()
+entrance = Entrance()
 
 
 def bound(config: uvicorn.Config) -> None:
