@@ -77,6 +77,7 @@ def test_a_hundred_posts_are_watched_and_their_numbers_change_together(alice: Pa
     assert bob.evaluate("changes") < WATCHED / 2  # one per frame that is drawn, not one per post
 
 
+@pytest.mark.slow
 def test_of_more_posts_those_near_the_window_are_watched_within_the_limits_of_the_server(
     alice: Page, bob: Page
 ) -> None:
