@@ -22,7 +22,7 @@ import structlog
 import uvicorn
 from django.conf import settings
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
@@ -61,6 +61,10 @@ class Watched:
             self.sends_since = now
         return self.sends_since is not None and now - self.sends_since > settings.ANSWER_SECONDS
 
+    def cut(self) -> None:
+        """Close it without waiting for the client."""
+        self.transport.abort()
+
 
 class BoundedProtocol(Watched, HttpToolsProtocol):
     """uvicorn's HTTP protocol within bounds."""
@@ -72,6 +76,8 @@ class BoundedProtocol(Watched, HttpToolsProtocol):
         self.waits_for_head_since: float | None = self.loop.time()
         self.sends_since = None
         self.has_entered = False
+        #: The requests that are not answered yet: the one that runs, and those that were sent ahead.
+        self._under_way: list[RequestResponseCycle] = []
         self._unused = 0
         self.peer = network(self.client[0] if self.client else "")
         if not watch.add(self):
@@ -80,6 +86,7 @@ class BoundedProtocol(Watched, HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         watch.remove(self)
+        self._tell_those_under_way()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -95,6 +102,7 @@ class BoundedProtocol(Watched, HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._unused, self.waits_for_head_since = 0, None
         super().on_headers_complete()
+        self._under_way = [cycle for cycle in (*self._under_way, self.cycle) if cycle and not cycle.response_complete]
 
     def on_body(self, body: bytes) -> None:
         self._unused = 0
@@ -121,6 +129,16 @@ class BoundedProtocol(Watched, HttpToolsProtocol):
     def is_too_slow(self, now: float) -> bool:
         since = self.waits_for_head_since
         return super().is_too_slow(now) or (since is not None and now - since > settings.HEAD_SECONDS)
+
+    def cut(self) -> None:
+        self._tell_those_under_way()
+        super().cut()
+
+    def _tell_those_under_way(self) -> None:
+        """Let no request write any more: uvicorn tells the last one only, and uvloop raises an error in the others."""
+        for cycle in self._under_way:
+            cycle.disconnected = True
+            cycle.message_event.set()
 
 
 class BoundedWebsocket(Watched, WebSocketsSansIOProtocol):
@@ -152,6 +170,10 @@ class BoundedWebsocket(Watched, WebSocketsSansIOProtocol):
     def resume_writing(self) -> None:
         self.sends_since = None
         super().resume_writing()
+
+    def cut(self) -> None:
+        self.disconnected = True
+        super().cut()
 
 
 class Entrance:
@@ -222,7 +244,7 @@ class Turns:
             self._connections.move_to_end(connection)
             if connection.is_too_slow(now):
                 REFUSED.labels(limit="slow").inc()
-                connection.transport.abort()
+                connection.cut()
         self._timer = None
         if self._connections:
             self._look_later(loop)
