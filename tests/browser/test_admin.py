@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.chromium, pytest.mark.home]
 PROCESSES = "/admin/events/process/"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", [pytest.param("light", marks=pytest.mark.slow), "dark"])
 def test_the_pools_of_all_processes_are_drawn(operator, scheme: str) -> None:
     page = operator(color_scheme=scheme, viewport={"width": 1280, "height": 700})
     page.goto(PROCESSES)

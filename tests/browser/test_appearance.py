@@ -32,7 +32,7 @@ FAINT = """() => {
 }"""
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", [pytest.param("light", marks=pytest.mark.slow), "dark"])
 def test_every_page_fits_a_phone_and_is_legible(open_page: OpenPage, scheme: str) -> None:
     page = open_page("alice", viewport={"width": 360, "height": 740}, color_scheme=scheme)
     post = write(page, "W" * 200, "https://example.org/" + "x" * 300 + "\n\n| a | b |\n|---|---|\n|" + "y" * 90 + "|z|")

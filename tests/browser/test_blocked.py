@@ -54,7 +54,7 @@ def until_notices(page: Page, *wanted: str, gone: Collection[str] = ()) -> None:
         page.wait_for_timeout(100)
 
 
-@pytest.mark.parametrize("verb", ["Block", "Mute"])
+@pytest.mark.parametrize("verb", ["Block", pytest.param("Mute", marks=pytest.mark.slow)])
 def test_who_is_blocked_or_muted_is_gone_from_every_page_with_what_was_before(
     alice: Page, bob: Page, carol: Page, open_page: OpenPage, verb: str
 ) -> None:
@@ -106,7 +106,7 @@ def test_who_is_blocked_or_muted_is_gone_from_every_page_with_what_was_before(
     expect(alice.locator("main")).not_to_contain_text(bob.name)
 
 
-@pytest.mark.parametrize("verb", ["Block", "Mute"])
+@pytest.mark.parametrize("verb", ["Block", pytest.param("Mute", marks=pytest.mark.slow)])
 def test_an_open_tab_hears_of_it_and_of_nothing_behind_it(
     open_page: OpenPage, bob: Page, carol: Page, verb: str
 ) -> None:

@@ -221,7 +221,9 @@ def test_it_comes_back_when_a_server_that_stops_asks_for_it(alice: Page, site: S
     connected(alice)
 
 
-@pytest.mark.parametrize("code", [4408, 4409, 4429, 1012, 1013])
+@pytest.mark.parametrize(
+    "code", [4408, *(pytest.param(code, marks=pytest.mark.slow) for code in (4409, 4429, 1012)), 1013]
+)
 def test_it_tries_again_after_a_code_that_passes(alice: Page, code: int) -> None:
     frozen(alice)
     alice.context.route_web_socket(re.compile("/ws/"), lambda route: route.close(code=code))

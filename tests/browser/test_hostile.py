@@ -242,6 +242,7 @@ def test_hostile_posts_and_comments_stay_texts_on_every_page_and_in_the_toast(wr
         visit(writer, address)
 
 
+@pytest.mark.slow
 def test_hostile_circles_stay_texts(writer: Page, reader: Page) -> None:
     own = secrets.token_hex(4)
     for number, text in enumerate(LINES.values()):
@@ -285,6 +286,7 @@ def until_shown(page: Page, address: str, text: str) -> None:
         page.goto(address)
 
 
+@pytest.mark.slow
 def test_hostile_settings_searches_and_addresses_stay_texts(writer: Page) -> None:
     writer.goto("/settings")
     for number, text in enumerate(LINES.values(), 1):

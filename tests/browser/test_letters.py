@@ -98,7 +98,10 @@ class Reader(NamedTuple):
     words: Words
 
 
-@pytest.fixture(params=[("en-GB", True), ("en-GB", False), ("zh-CN", False)], ids=["script", "plain", "chinese"])
+@pytest.fixture(
+    params=[("en-GB", True), pytest.param(("en-GB", False), marks=pytest.mark.slow), ("zh-CN", False)],
+    ids=["script", "plain", "chinese"],
+)
 def reader(new_window: Callable[..., BrowserContext], request: pytest.FixtureRequest) -> Reader:
     locale, scripts = request.param
     words = ENGLISH if locale == "en-GB" else CHINESE

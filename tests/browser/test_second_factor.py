@@ -31,7 +31,9 @@ WORDS = {
 }
 
 
-@pytest.mark.parametrize(("locale", "scripts"), [("en-GB", True), ("en-GB", False), ("zh-CN", False)])
+@pytest.mark.parametrize(
+    ("locale", "scripts"), [("en-GB", True), pytest.param("en-GB", False, marks=pytest.mark.slow), ("zh-CN", False)]
+)
 def test_it_is_set_up_and_asked_for(open_page, locale: str, scripts: bool) -> None:
     current, set_up, code, turn_on, download, username, password, sign_in, second = WORDS[locale]
     page = open_page("alice", java_script_enabled=scripts, locale=locale)
@@ -86,7 +88,7 @@ def secret_seen_by_a_camera(page: Page) -> str:
     return parse_qs(address.query)["secret"][0]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", [pytest.param("light", marks=pytest.mark.slow), "dark"])
 @pytest.mark.parametrize("scripts", [True, False], ids=["script", "plain"])
 def test_the_code_that_a_camera_reads_leads_in_on_a_phone(open_page, scheme: str, scripts: bool) -> None:
     phone = {"width": 360, "height": 740}

@@ -154,7 +154,7 @@ def test_offline_no_button_leaves_the_page(alice: Page, open_page: OpenPage) -> 
         expect(alice.locator("main").get_by_role("button", name=button, exact=True)).to_have_count(0)
 
 
-@pytest.mark.parametrize("status", [500, 502, 429])
+@pytest.mark.parametrize("status", [500, *(pytest.param(status, marks=pytest.mark.slow) for status in (502, 429))])
 def test_a_server_that_fails_leaves_the_page_and_the_text(alice: Page, status: int) -> None:
     post = write(alice, "A post")
     alice.goto(f"/posts/{post}")

@@ -67,6 +67,7 @@ def open_transactions() -> int:
         return cursor.fetchone()[0]
 
 
+@pytest.mark.slow
 def test_a_blocked_broker_is_waited_for_beyond_heartbeats_and_time_outs_with_no_transaction_open(
     transactional_db: None, node: Node, broker: RabbitmqBroker, eventually: Eventually
 ) -> None:
@@ -160,6 +161,7 @@ def test_a_broker_that_was_down_is_found_again(
     courier.close()
 
 
+@pytest.mark.slow
 def test_a_delay_three_times_the_consumer_time_out_is_untouched_by_it(
     manage: Manage, node: Node, broker: RabbitmqBroker, eventually: Eventually
 ) -> None:

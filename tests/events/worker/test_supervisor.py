@@ -140,6 +140,7 @@ def test_a_killed_supervisor_leaves_no_process_and_what_ran_is_done_once(
 
 @pytest.mark.postgres
 @pytest.mark.rabbitmq
+@pytest.mark.slow
 def test_a_killed_supervisor_leaves_no_process_that_was_stopped_or_hears_no_signal(
     manage: Manage, eventually: Eventually, ended: list[subprocess.Popen], tmp_path: Path
 ) -> None:
