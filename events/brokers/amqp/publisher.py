@@ -198,7 +198,7 @@ class RabbitmqPublisher:
 
     def _connect(self) -> None:
         self.close()
-        self._error = None
+        self._error = self._channel_error = None
         self.blocked = ""
         self._limits = Limits(self._broker)
         self._connection = ManualConnection(
