@@ -300,22 +300,29 @@ class Probes:
 
 
 def beside_a_crowd(arm: Arm, crowd: Crowd, people: People, options: argparse.Namespace) -> dict[str, float]:
-    """The time to those who are connected already, while all others come back at once with three missed notes each."""
+    """The time to those who are connected already, while all others come back at once with three missed notes each.
+
+    They come to another process in turn: what that costs is the machine's share, whose processors all processes share.
+    """
     others, back = people[:OTHERS], people[OTHERS:]
+    times: dict[str, list[float]] = {"the other process": [], "the same process": []}
+    came = itertools.count(1)
 
-    def come_back(times: int) -> None:
-        crowd.connect(arm.port, back, group="back", last_seq=0)
-        crowd.until("missed", times * 3 * len(back))
+    def come_back(port: int) -> None:
+        crowd.connect(port, back, group="back", last_seq=0)
+        crowd.until("missed", next(came) * 3 * len(back))
 
-    with Probes(arm, others) as probes:
+    with Airy(options.loop).running() as other, Probes(arm, others) as probes:
         quiet = probes.during(lambda: time.sleep(options.seconds))
-        beside: list[float] = []
-        for number in range(REPEATS):
-            forget(back)
-            missed(back)
-            beside += probes.during(partial(come_back, number + 1))
-            crowd.close("back")
-    return {"ms to those connected, quiet": p99(quiet), "ms to those connected, beside a crowd": p99(beside)}
+        for _ in range(REPEATS):
+            for server, found in zip((other, arm), times.values(), strict=True):
+                forget(back)
+                missed(back)
+                found += probes.during(partial(come_back, server.port))
+                crowd.close("back")
+    return {"ms to those connected, quiet": p99(quiet)} | {
+        f"ms to those connected, beside a crowd that comes to {which}": p99(found) for which, found in times.items()
+    }
 
 
 def beside_lost_hints(arm: Arm, crowd: Crowd, people: People, options: argparse.Namespace) -> dict[str, float]:
@@ -351,7 +358,7 @@ FIGURES: dict[str, tuple[Figure, list[str]]] = {
     "herd": (herd, ["at most 4", "at most 5"]),
     "idle": (idle, ["reported"]),
 }
-#: Of Airy alone: two numbers, of which the second is compared with the first.
+#: Of Airy alone: numbers, with which the last one is compared.
 ALONE: dict[str, Figure] = {"crowd": beside_a_crowd, "lost": beside_lost_hints}
 
 
@@ -396,14 +403,16 @@ def measure(name: str, url: str, people: People, options: argparse.Namespace) ->
 
 
 def measure_alone(name: str, people: People, options: argparse.Namespace) -> None:
-    """Run a figure for Airy alone, and print the ratio of its second number to its first."""
+    """Run a figure for Airy alone, and print the ratios of its last number to the others."""
     found: list[dict[str, float]] = []
     for _ in range(options.rounds):
         found.append(once(ALONE[name], Airy(options.loop, SOCKET_ROUND_SECONDS="5"), people, options))
-    quiet, beside = ([one[what] for one in found] for what in found[0])
-    for what, values in zip(found[0], (quiet, beside), strict=True):
+    by_what = {what: [one[what] for one in found] for what in found[0]}
+    for what, values in by_what.items():
         print(f"{what}: {spread(values)}", flush=True)
-    print_ratio(f"  {name}, to quiet", beside, quiet, "at most 3")
+    *others, (_, beside) = by_what.items()
+    for what, values in others:
+        print_ratio(f"  {name}, to {what!r}", beside, values, "at most 3")
 
 
 def measure_two(people: People, options: argparse.Namespace) -> None:

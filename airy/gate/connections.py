@@ -39,7 +39,7 @@ SWEEP = 1.0
 #: Connections that are looked at in one go.
 AT_ONCE = 25
 #: New connections that are begun with in one turn of the event loop.
-ENTER_AT_ONCE = 3
+ENTER_AT_ONCE = 2
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 

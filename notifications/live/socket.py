@@ -51,7 +51,7 @@ MALFORMED_FRAMES = 3
 #: Hints that are held while the database is read; those beyond are dropped, and lead to another read.
 MOST_HELD = 64
 #: Sockets that are read for at once. Those who come after them wait for their turn, and the loop for nobody.
-SOCKETS_PER_READ = 20
+SOCKETS_PER_READ = 15
 
 
 class NotificationSocket(Connection):
