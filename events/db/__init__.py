@@ -12,7 +12,7 @@ from .deadlocks import retry_deadlocks
 from .discard import discard
 from .indexes import build_index, drop_index
 from .outages import is_outage
-from .prepared import prepared_cursor
+from .prepared import fetch, prepared_cursor
 from .session_names import name_sessions
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "committed",
     "discard",
     "drop_index",
+    "fetch",
     "is_outage",
     "name_sessions",
     "prepared_cursor",

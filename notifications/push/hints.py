@@ -10,6 +10,7 @@ import datetime as dt
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 from notifications.models import Stream
@@ -76,9 +77,13 @@ def as_dict(row: Row) -> dict[str, Any]:
         "kind": row.kind,
         "data": row.data,
         "read": row.read,
-        "created_at": row.created_at.isoformat(),
+        "created_at": _as_text(row.created_at),
         "withdrawn": row.withdrawn_at is not None,
     }
+
+
+#: The notices of one call have the same time.
+_as_text = lru_cache(maxsize=16)(dt.datetime.isoformat)
 
 
 def user_group(user_id: int) -> str:
