@@ -7,12 +7,12 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.db import Error, connection
-from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.utils.module_loading import import_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from events.db import unapplied_migrations
 from feeds.limits import redis_state
 
 #: True once all migrations were found applied: a running process gets no new ones.
@@ -54,16 +54,10 @@ def _database() -> str:
 def _migrations() -> str:
     global _migrated
     if not _migrated:
-        if missing := unapplied_migrations():
+        if missing := unapplied_migrations(connection):
             return f"not applied: {', '.join(missing)}"
         _migrated = True
     return "ok"
-
-
-def unapplied_migrations() -> list[str]:
-    """The migrations that are not applied to the database."""
-    executor = MigrationExecutor(connection)
-    return [str(migration) for migration, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())]
 
 
 def _by_staff(request: HttpRequest) -> bool:

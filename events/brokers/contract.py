@@ -15,8 +15,8 @@ consumer gives both to `ReceivedMessage.decode`, which checks the signature. The
 A consumer asks its `share` before it hands out, so that one subscriber cannot occupy all threads of a worker (see
 `share.py`).
 
-Optional: `in_process`, `claim`, `release_unstarted`, `topology`, `longest_run`, `take_out`. The conformance suite in
-`tests/conformance` shows whether the promises hold.
+Optional: `in_process`, `claim`, `release_unstarted`, `topology`, `longest_run`, `take_out`, `examine`. The conformance
+suite in `tests/conformance` shows whether the promises hold.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from typing import Any, NamedTuple, Protocol
 from dramatiq import Message
 from dramatiq.broker import Broker, Consumer, MessageProxy
 
+from ..finding import Finding
 from ..inbox.message import ReceivedMessage
 from ..signature import signed_headers
 from ..subscription import Subscription
@@ -260,6 +261,10 @@ class EventBroker(Broker):
         Raises ClaimError if another installation has left one. A server that does not answer is asked again before
         anything is consumed or published.
         """
+
+    def examine(self) -> Iterable[Finding]:
+        """What is wrong at the server, for `manage.py doctor`. It asks once, and ends, whatever does not answer."""
+        return ()
 
     def release_unstarted(self) -> None:
         """Called when no thread works any more: mark messages that were handed out and not started, so that the next

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import pika
 
+from ..finding import Finding
 from ..inbox.message import ReceivedMessage
 from ..logger import get_logger
 from .amqp.calls import Calls, briefly
 from .amqp.connection import CONNECTION_ERRORS
 from .amqp.consumer import RabbitmqConsumer
 from .amqp.consuming import ConsumingConnection
+from .amqp.examine import examine
 from .amqp.marks import mark
 from .amqp.publisher import RabbitmqPublisher
 from .amqp.questions import Questions, Sizes
@@ -137,6 +139,9 @@ class RabbitmqBroker(EventBroker):
                 return take_out(calls, queue, ids, owe=owe)
         except CONNECTION_ERRORS as error:
             raise ConnectionError(in_words(error, parameters)) from error
+
+    def examine(self) -> Iterable[Finding]:
+        return examine(self)
 
     def _ask_directly(self, queues: Iterable[str]) -> Sizes:
         parameters = self.parameters_for("reconcile")

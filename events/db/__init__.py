@@ -1,6 +1,7 @@
 """Where PostgreSQL and SQLite differ; a commit that is certain; columns and indexes that
 are made beside readers and writers; statements that are planned once; the one retry of
-deadlocks; what an outage is, how a session that failed is closed for good, and what a process's sessions are called.
+deadlocks; what an outage is, how a session that failed is closed for good, what a process's sessions are called, and
+which migrations are missing.
 
 Promise: callers write one statement, and it means the same on both databases.
 Runs in: any process. Writes: nothing of its own. A public door: other apps use it for their own tables.
@@ -14,6 +15,7 @@ from .indexes import build_index, drop_index
 from .outages import is_outage
 from .prepared import fetch, prepared_cursor
 from .session_names import name_sessions
+from .unapplied import unapplied_migrations
 
 __all__ = [
     "AddFieldOnce",
@@ -27,4 +29,5 @@ __all__ = [
     "name_sessions",
     "prepared_cursor",
     "retry_deadlocks",
+    "unapplied_migrations",
 ]

@@ -3,11 +3,12 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
 from django.utils import autoreload
 from django.utils.translation import gettext as _
 
-from airy.health import unapplied_migrations
 from airy.serve import parse_address, serve
+from events.db import unapplied_migrations
 from events.models import Process
 
 
@@ -26,7 +27,7 @@ class Command(BaseCommand):
             host, port = parse_address(address)
         except ValueError as error:
             raise CommandError(str(error)) from None
-        if missing := unapplied_migrations():
+        if missing := unapplied_migrations(connection):
             raise CommandError(f"{len(missing)} migrations are not applied. Run `manage.py migrate` first.")
         if noreload:
             self.serve(host, port)

@@ -99,6 +99,14 @@ def test_a_blocked_broker_is_waited_for_beyond_heartbeats_and_time_outs_with_no_
     assert not OutboxMessage.objects.exists()
 
 
+def test_the_doctor_names_a_server_that_takes_no_messages(node: Node, broker: RabbitmqBroker) -> None:
+    assert not [finding for finding in broker.examine() if "takes no messages" in finding.problem]
+    with node.blocked():
+        (blocked,) = [finding for finding in broker.examine() if "takes no messages" in finding.problem]
+    assert "memory" in blocked.problem
+    assert "vm_memory_high_watermark" in blocked.cure
+
+
 def test_one_who_waits_for_a_blocked_broker_can_be_told_to_stop(node: Node, broker: RabbitmqBroker) -> None:
     stop = threading.Event()
     publisher = RabbitmqPublisher(broker, go_on=lambda: not stop.is_set())
