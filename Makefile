@@ -12,7 +12,7 @@ help:  ## This list
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-.venv/test: requirements.txt requirements-dev.txt | .venv/bin/python
+.venv/test: requirements.txt requirements-tracing.txt requirements-dev.txt | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch .venv/run $@
 

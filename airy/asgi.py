@@ -14,8 +14,9 @@ from channels.routing import ProtocolTypeRouter
 
 from airy.freeze import freeze
 from airy.gate.connections import bound_servers
-from airy.gate.gate import Gate
+from airy.gate.gate import Application, Gate
 from airy.origins import SameSiteOnly
+from events import tracing
 from notifications.live.draining import lifespan
 from notifications.live.routing import websockets
 
@@ -23,8 +24,9 @@ from notifications.live.routing import websockets
 #: keeps the event loop, and everybody's notes with it, waiting for so long.
 sys.setswitchinterval(0.001)
 
+tracing.begin("web")
 bound_servers()
-application = Gate(
+application: Application = Gate(
     ProtocolTypeRouter(
         {
             "http": http,
@@ -33,4 +35,8 @@ application = Gate(
         }
     )
 )
+if tracing.spans is not None:
+    from airy.tracing import TracedRequests
+
+    application = TracedRequests(application, tracing.spans.tracer)
 freeze()

@@ -1,6 +1,8 @@
 """Environment: reads and checks the variables that the settings are made of, also from `.env` beside `manage.py`."""
 
+import os
 import re
+from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,8 @@ from urllib.parse import urlparse
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 from environ import FileAwareEnv
+
+from events.tracing import provider_that_is_set
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
@@ -88,6 +92,34 @@ def read_proxies() -> tuple[IPv4Network | IPv6Network | str, ...]:
                 f" TRUSTED_PROXIES=127.0.0.1,10.0.0.0/8 (and unix for a Unix socket): {error}"
             ) from None
     return tuple(proxies)
+
+
+def read_tracing() -> bool:
+    """Whether this code sends traces, which OpenTelemetry's own variables say (OTEL_…). False if something else has set
+    its SDK up, as `opentelemetry-instrument` does.
+
+    Raises ImproperlyConfigured for a value that this code does not serve, and if the packages are not installed.
+    """
+    endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    given = [read(name, str, "", schemes=("http", "https")) for name in endpoints]
+    exporter = read("OTEL_TRACES_EXPORTER", str, "otlp" if any(given) else "none", choices=("otlp", "none"))
+    if exporter == "none" or read_flag("OTEL_SDK_DISABLED", False) or provider_that_is_set():
+        return False
+    for name in ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"):
+        read(name, str, "http/protobuf", choices=("http/protobuf",))
+    try:
+        missing = [name for name in ("sdk.trace", "exporter.otlp.proto.http") if not find_spec(f"opentelemetry.{name}")]
+    except ModuleNotFoundError as error:
+        missing = [str(error.name)]
+    if missing:
+        raise ImproperlyConfigured(
+            "traces are asked for (OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_TRACES_EXPORTER), but OpenTelemetry's packages"
+            " are not installed: pip install -r requirements-tracing.txt, or unset the variable"
+        )
+    for name in (*endpoints, "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"):
+        if value := read(name, str, ""):
+            os.environ[name] = value  # where the exporter looks for it; it may have come from a file
+    return True
 
 
 #: A key with fewer characters, or fewer different ones, can be guessed; so can one that a project's template had.

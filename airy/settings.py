@@ -9,7 +9,18 @@ import structlog
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
-from airy.environment import BASE_DIR, VAR_DIR, env, read, read_flag, read_key, read_keys, read_proxies, read_rates
+from airy.environment import (
+    BASE_DIR,
+    VAR_DIR,
+    env,
+    read,
+    read_flag,
+    read_key,
+    read_keys,
+    read_proxies,
+    read_rates,
+    read_tracing,
+)
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -52,6 +63,8 @@ if "*" in ALLOWED_HOSTS and not SITE_URL and not DEBUG:
 SECRET_KEY = read_key("SECRET_KEY", debug=DEBUG)
 SECRET_KEY_FALLBACKS = read_keys("SECRET_KEY_FALLBACKS", debug=DEBUG)
 EVENTS_SIGNING_KEYS = read_keys("EVENTS_SIGNING_KEYS", debug=DEBUG)
+#: The function that sets tracing up in each process; empty: it is off.
+EVENTS_TRACING = "airy.tracing.set_up" if read_tracing() else ""
 EVENTS_MAX_FOREIGN_BYTES = read("EVENTS_MAX_FOREIGN_BYTES", int, 1_000_000, minimum=1_000)
 
 # Limits: docs/operations.md has the table --------------------------------------------------------------------------

@@ -28,6 +28,7 @@ class EventsConfig(AppConfig):
         from .inbox.time_limit import DeliveryTimeLimit
         from .loading import load_without_events
         from .subscription import listeners, subscriptions
+        from .tracing import bind
         from .worker.actors import declare_actor
         from .worker.services import HostServices
         from .worker.shutdown import OrderlyShutdown
@@ -47,6 +48,7 @@ class EventsConfig(AppConfig):
         register(check_threads)
         register(check_time_limits)
         load_without_events()
+        bind()
         post_migrate.connect(_announce, sender=self)
 
 

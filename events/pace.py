@@ -13,7 +13,11 @@ BUDGET = 2.0
 ALONE = (5.0, 60.0)
 
 
-class OverBudgetError(Exception):
+class PutOffError(Exception):
+    """No failure: the events run later, or in smaller groups."""
+
+
+class OverBudgetError(PutOffError):
     """A group takes too long for one transaction: it is rolled back, and runs again in smaller parts."""
 
 

@@ -38,6 +38,8 @@ def start(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
         ("MQ_PORT", "99999", "at most 65535"),
         ("REDIS_URL", "here", "redis://host:port"),
         ("LOG_LEVEL", "chatty", "one of DEBUG, INFO"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "http://host:port"),
+        ("OTEL_TRACES_EXPORTER", "jaeger", "one of otlp, none"),
         ("SECRET_KEY_FILE", "/nowhere", "cannot be read"),
         ("SECRET_KEY", "", "export SECRET_KEY"),
         ("SITE_URL", "airy.example", "https://host:port"),
@@ -69,6 +71,42 @@ def test_a_malformed_value_stops_the_start_with_its_name_and_the_cure(name: str,
     assert outcome.returncode != 0
     assert name in outcome.stderr
     assert cure in outcome.stderr
+
+
+BLOCKED = """
+import sys
+
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name in sys.argv[1:]:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+sys.meta_path.insert(0, Blocked())
+import airy.settings
+print(airy.settings.EVENTS_TRACING)
+"""
+
+
+@pytest.mark.parametrize("missing", ["opentelemetry", "opentelemetry.exporter"])
+def test_traces_without_their_packages_stop_the_start_with_the_cure(missing: str) -> None:
+    def load(**environment: str) -> subprocess.CompletedProcess[str]:
+        kept = {"PATH": os.environ["PATH"], "SECRET_KEY": HOME["SECRET_KEY"]}
+        command = (sys.executable, "-c", BLOCKED, missing)
+        return subprocess.run(
+            command, cwd=settings.BASE_DIR, env=kept | environment, capture_output=True, text=True, check=False
+        )
+
+    asked = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
+    assert "pip install -r requirements-tracing.txt" in load(**asked).stderr
+    assert load().stdout == load(**asked, OTEL_SDK_DISABLED="true").stdout == "\n"
+
+
+def test_traces_are_sent_over_http_alone() -> None:
+    asked = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4317"}
+    assert "must be one of http/protobuf; it is 'grpc'" in start(**asked, OTEL_EXPORTER_OTLP_PROTOCOL="grpc").stderr
+    assert start(**asked).returncode == 0
 
 
 def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:

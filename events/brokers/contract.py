@@ -198,6 +198,8 @@ class EventBroker(Broker):
     in_process = False
     #: Milliseconds that a consumer may hold a message before the server delivers it again; None: without limit.
     longest_run: int | None = None
+    #: The product, by its name in OpenTelemetry's conventions.
+    messaging_system = "airy"
     #: The queues at the server; None: there is no server.
     topology: Topology | None = None
 

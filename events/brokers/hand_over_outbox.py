@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from django.db import router
 
+from .. import tracing
 from ..db.commit import committed
 from ..inbox.message import ReceivedMessage
 from ..inbox.retry import UNKNOWN_SUBSCRIBER, dead_letter
@@ -87,7 +88,7 @@ class EmbeddedCourier:
                 else:
                     moved += self._dead_letter(receiver.subscriber)
         for queue, messages in handed_out.items():
-            self._broker.mailboxes[queue].put(messages)
+            tracing.send(self._broker.mailboxes[queue].put, messages, destination=queue)(messages)
             # Only after the commit: a row whose claim was rolled back is in no mailbox.
             self._broker.claimed |= {message.tag for message in messages}
             moved += len(messages)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from django.db import Error, router
 
+from .. import tracing
 from ..db.commit import committed
 from ..inbox.retry import UNKNOWN_SUBSCRIBER, dead_letter
 from ..logger import get_logger
@@ -156,7 +157,8 @@ class PublishingCourier:
             raise GivenUpError("told not to go on")
         # No transaction is open while the broker is slow: it would hold rows, and VACUUM, for as long.
         meanwhile = partial(self._look_ahead, rows) if more else nothing
-        answers = self._publisher.publish([_outgoing(row) for row in rows], meanwhile=meanwhile)
+        publish = tracing.send(self._publisher.publish, rows)
+        answers = publish([_outgoing(row) for row in rows], meanwhile=meanwhile)
         for name in subscriptions:
             if (why := answers.missing.get(queue_of(name))) is not None:
                 self._refusals.refused(name, why=why, singly=True)

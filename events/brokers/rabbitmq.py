@@ -42,6 +42,7 @@ class RabbitmqBroker(EventBroker):
 
     #: RabbitMQ's consumer_timeout is 30 minutes unless it is set.
     longest_run = 25 * 60_000
+    messaging_system = "rabbitmq"
 
     def __init__(
         self,

@@ -24,6 +24,7 @@ from typing import Any, Protocol
 from django.db import Error, OperationalError, router
 from dramatiq.middleware import Interrupt, TimeLimitExceeded
 
+from .. import tracing
 from ..calling import Guard, unlimited
 from ..db.cleaning import clean_sessions
 from ..db.commit import committed, none_left_open
@@ -234,7 +235,7 @@ def _is_group_done(
     """Run a group in one transaction; False if that failed. Raises OverBudgetError if it takes too long for one."""
     started = time.monotonic()
     try:
-        _run_together(subscription, messages, guard=guard)
+        tracing.process(_run_together)(subscription, messages, guard=guard)
     except (OverBudgetError, NoPlaceError):
         raise
     except BaseException as error:  # whatever it was: each message runs again alone, and that is recorded
@@ -276,9 +277,8 @@ def _run_until_its_outcome(
                     return None
                 if (begun := attempt - message.attempt) >= limit:
                     raise ExhaustedError(f"started alone {begun} times without an outcome: it kills its worker")
-            has_place = message.redelivered
-            run = partial(_run_together, subscription, (message,), guard=guard, attempt=attempt, has_place=has_place)
-            retry_deadlocks(run)
+            run = partial(tracing.process(_run_together), subscription, (message,), guard=guard, attempt=attempt)
+            retry_deadlocks(partial(run, has_place=message.redelivered))
         except (StillRunningError, NoPlaceError):
             raise
         except BaseException as error:  # a subscriber may raise anything, even SystemExit; it is recorded

@@ -14,6 +14,7 @@ from typing import Any
 from django.db import Error, connections, router
 
 from ..db.names import table
+from ..pace import PutOffError
 from ..subscription import Subscription
 from .models import Delivery
 
@@ -24,7 +25,7 @@ _TAKE = (
 )
 
 
-class NoPlaceError(Exception):
+class NoPlaceError(PutOffError):
     """The subscriber runs as often as it may, here and elsewhere: its messages go back, and cost no attempt."""
 
 

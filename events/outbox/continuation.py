@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from django.db import connections, router
 
+from .. import tracing
 from ..db.dialect import database_now
 from ..envelope import source
 from ..event import Event, Meta
@@ -83,6 +84,8 @@ def continue_with(
     require_in_range(priority, delay)
     now = dt.datetime.now(dt.UTC)
     line = line_of(event, _cause(chunk, cause), now, only_for(name), source())
+    if tracing.spans is not None:
+        [line] = tracing.spans.create([line])
     StoredEvent.objects.append([line], priority=priority)
     due = database_now(chunk.connection) + (delay or dt.timedelta(0))
     row = OutboxMessage(

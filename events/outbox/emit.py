@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from django.db import connections, router
 from uuid_utils.compat import uuid7
 
+from .. import tracing
 from ..envelope import source
 from ..event import Event, Meta
 from ..event_source import changing
@@ -73,6 +74,8 @@ def emit_many(
     causes = [one.meta for one in cause] if isinstance(cause, Sequence) else [_cause(cause)] * len(events)
     suppressed, now, ours = _suppressed.get(), dt.datetime.now(dt.UTC), source()
     lines = [line_of(event, meta, now, suppressed, ours) for event, meta in zip(events, causes, strict=True)]
+    if tracing.spans is not None and not suppressed:
+        lines = tracing.spans.create(lines)
     StoredEvent.objects.append(lines, priority=priority, delay=delay)
     return [line.event_id for line in lines]
 

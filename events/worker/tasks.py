@@ -12,6 +12,7 @@ from pathlib import Path
 import dramatiq
 from dramatiq.worker import Worker
 
+from .. import tracing
 from ..brokers.contract import EventBroker
 from ..logger import get_logger
 from .services import HostServices, WorkerServices, close_pools
@@ -54,6 +55,7 @@ def run_worker(signals: Signals, *, threads: int, queues: Iterable[str], timeout
     timeout: seconds that running deliveries get to finish.
     relay: whether the process runs a relay, too.
     """
+    tracing.begin("worker")
     broker = dramatiq.get_broker()
     for middleware in broker.middleware:
         if isinstance(middleware, HostServices):
@@ -65,12 +67,14 @@ def run_worker(signals: Signals, *, threads: int, queues: Iterable[str], timeout
     signals.wait()
     worker.stop(timeout=int(timeout * 1000))
     broker.close()
+    tracing.end()
     log.info("worker stopped")
     return 0
 
 
 def run_relay(signals: Signals, broker: EventBroker) -> int:
     """Run the relay, and reconcile beside it, until told to end."""
+    tracing.begin("relay")
     services = WorkerServices(broker, kind="relay")
     services.start()
     log.info("relay ready")
@@ -78,6 +82,7 @@ def run_relay(signals: Signals, broker: EventBroker) -> int:
     services.stop()
     broker.close()
     close_pools()
+    tracing.end()
     log.info("relay stopped")
     return 0
 

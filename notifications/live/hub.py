@@ -18,6 +18,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from redis.exceptions import RedisError
 
+from events import tracing
 from notifications import metrics
 from notifications.push.eager import begin
 from notifications.push.pubsub_layer import PubSubLayer
@@ -156,6 +157,7 @@ class Hub(Generic[S]):
             self._observed = message["sent_at"]
             metrics.HINT_SECONDS.observe(max(0.0, time.time() - self._observed))
         act, sockets = self._opened(message), tuple(self._members.get(group, ()))
+        span = tracing.write(message, sockets=len(sockets))
         for number, socket in enumerate(sockets, 1):
             try:
                 act(socket)
@@ -163,6 +165,8 @@ class Hub(Generic[S]):
                 logger.exception("a socket did not take a message", type=message["type"])
             if number % AT_ONCE == 0:
                 await asyncio.sleep(0)
+        if span is not None:
+            span.end()
         return len(sockets) % AT_ONCE + 1
 
     async def _leave_empty_groups(self) -> None:

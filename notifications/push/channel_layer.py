@@ -12,6 +12,7 @@ from asgiref.sync import async_to_sync
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 from redis.exceptions import RedisError
 
+from events import tracing
 from events.pool import PoolError, get_pool
 from notifications import metrics
 from notifications.push.pubsub_layer import PubSubLayer
@@ -80,13 +81,14 @@ async def _send(messages: Sequence[Message]) -> None:
     _pending += 1
     try:
         async with asyncio.timeout(TIMEOUT + TIMEOUT_PER_HINT * len(messages)):
-            now = time.time()
-            addressed = ((group, message | {"group": group, "sent_at": now}) for group, message in messages)
-            if isinstance(layer, PubSubLayer):
-                await layer.group_send_many(addressed)
-            else:
-                for group, message in addressed:
-                    await layer.group_send(group, message)
+            with tracing.push(messages) as trace:
+                shared = {"sent_at": time.time(), **trace}
+                addressed = ((group, message | {"group": group, **shared}) for group, message in messages)
+                if isinstance(layer, PubSubLayer):
+                    await layer.group_send_many(addressed)
+                else:
+                    for group, message in addressed:
+                        await layer.group_send(group, message)
     except (RedisError, OSError, TimeoutError) as error:
         metrics.HINTS_LOST.inc(len(messages))
         logger.warning("hints lost; sockets will ask the database", error=repr(error), hints=len(messages))

@@ -16,7 +16,7 @@ from tests.environment import SERVICES
 
 EVENTS = Path(settings.BASE_DIR) / "events"
 #: Packages that only some parts of events use. The embedded broker works without each of them.
-OPTIONAL = ("pika", "rich", "prometheus_client", "structlog")
+OPTIONAL = ("pika", "rich", "prometheus_client", "structlog", "opentelemetry")
 
 SETTINGS = """
 import os

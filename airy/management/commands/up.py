@@ -7,6 +7,7 @@ from django.db import connection
 from django.utils.translation import gettext as _
 
 from airy.serve import parse_address, serve
+from events import tracing
 from events.db import unapplied_migrations
 from events.worker import running_worker
 
@@ -32,6 +33,7 @@ class Command(BaseCommand):
             )
             self.stdout.flush()
 
+        tracing.begin("up")
         with running_worker(threads=threads):
             started = serve(host, port, ready=ready)
             if started:
