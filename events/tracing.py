@@ -28,6 +28,7 @@ END_WITHIN = 3.0
 _OFF: AbstractContextManager[dict[str, str]] = nullcontext({})
 #: What makes the spans; None: tracing is off.
 spans: Spans | None = None
+_last: LastSpans | None = None
 
 
 def begin(kind: str) -> None:
@@ -36,11 +37,13 @@ def begin(kind: str) -> None:
     Called after a fork: the threads that send spans do not come along. Raises whatever the function raises that
     EVENTS_TRACING names.
     """
-    path = getattr(settings, "EVENTS_TRACING", "")
-    if spans is None and path:
+    global _last
+    if spans is None and (path := getattr(settings, "EVENTS_TRACING", "")):
         import_string(path)(kind)
-        atexit.register(end)
     bind()
+    if spans is not None and _last is None:
+        _last = LastSpans(spans.provider)
+        atexit.register(_last.send)
 
 
 def bind() -> None:
@@ -72,11 +75,28 @@ def provider_that_is_set() -> TracerProvider | None:
 
 def end() -> None:
     """Send the spans that wait, for END_WITHIN seconds at most: a process that ends waits for no collector."""
-    flush = getattr(spans and spans.provider, "force_flush", None)
-    if flush is not None:
-        thread = threading.Thread(target=flush, name="last spans", daemon=True)
-        thread.start()
-        thread.join(END_WITHIN)
+    if _last is not None:
+        _last.send()
+
+
+class LastSpans:
+    """Sends the spans that wait when a process ends. Its thread begins before: none can begin while Python ends."""
+
+    def __init__(self, provider: TracerProvider) -> None:
+        self._provider = provider
+        self._is_time = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="last spans", daemon=True)
+        self._thread.start()
+
+    def send(self) -> None:
+        """Send them, and wait for END_WITHIN seconds at most."""
+        self._is_time.set()
+        self._thread.join(END_WITHIN)
+
+    def _run(self) -> None:
+        self._is_time.wait()
+        if flush := getattr(self._provider, "force_flush", None):  # the SDK's; the API does not have it
+            flush()
 
 
 def send(send: Callable[..., T], rows: Sequence[Any], *, destination: str = "") -> Callable[..., T]:
