@@ -21,6 +21,7 @@ import datetime as dt
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from opentelemetry.context import Context
@@ -168,7 +169,7 @@ class Spans:
     ) -> Iterator[None]:
         """A span, current while inside, that continues the trace of its only message, or links to those of each."""
         texts = dict.fromkeys(message.envelope.traceparent for message in messages if message.envelope)
-        origins = [origin for origin in map(from_traceparent, texts) if origin][:MOST_LINKS]
+        origins = [origin for origin in map(from_traceparent, islice(texts, MOST_LINKS)) if origin]
         one = messages[0]
         continues = len(messages) == 1 and origins and is_fresh(one, attempt=attempt or one.attempt)
         span = self.tracer.start_span(
