@@ -3,6 +3,7 @@ the relay and the installation."""
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from contextlib import suppress
 from typing import Any
@@ -16,9 +17,11 @@ from django.contrib.auth import get_permission_codename
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
 from django.utils.timezone import localtime
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -27,7 +30,7 @@ from django_dramatiq.admin import Task
 from ..inbox.models import Attempt, AttemptSubject, DeadLetter, Delivery, StaleEvent
 from ..outbox.models import OutboxMessage, StoredEvent
 from ..relay.models import RelayTerm
-from ..repair.backlog import backlogs
+from ..repair.backlog import Backlog, backlogs
 from ..repair.dead_letters import discard, requeue
 from ..repair.models import Straggler, Subscription
 from ..worker.models import Installation, Process
@@ -237,19 +240,36 @@ class AttemptSubjectAdmin(ReadOnlyAdmin):
 class SubscriptionAdmin(ReadOnlyAdmin):
     """Who listens to what, and how far each is behind."""
 
-    list_display = ["name", "patterns", "behind", "retrying", "dead", "seen_at"]
+    list_display = ["name", "patterns", "behind", "oldest", "retrying", "dead", "seen_at"]
     ordering = ["name"]
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         changelist = super().get_changelist_instance(request)
         found = {one.name: one for one in backlogs()}
+        changelist.result_list = [row for row in changelist.result_list if row.name in found]
         for subscription in changelist.result_list:
             subscription.backlog = found[subscription.name]
         return changelist
 
     @admin.display(description=_("events behind"))
-    def behind(self, subscription: Any) -> int:
-        return int(subscription.backlog.behind)
+    def behind(self, subscription: Any) -> str:
+        backlog: Backlog = subscription.backlog
+        if backlog.is_exact:
+            return f"{backlog.behind:,}"
+        return gettext("> %(behind)s (about %(estimate)s)") % {
+            "behind": f"{backlog.behind:,}",
+            "estimate": f"{backlog.estimate:,}",
+        }
+
+    @admin.display(description=_("age of the oldest"))
+    def oldest(self, subscription: Any) -> str | None:
+        """How long the oldest of these events has been waiting."""
+        age: float | None = subscription.backlog.oldest_age
+        if age is None:
+            return None
+        if age < 60:
+            return ngettext("%d second", "%d seconds", int(age)) % int(age)
+        return timesince(timezone.now() - dt.timedelta(seconds=age))
 
     @admin.display(description=_("retrying"))
     def retrying(self, subscription: Any) -> int:

@@ -89,14 +89,20 @@ class StoredEventQuerySet(PrimaryQuerySet["StoredEvent"]):
 
     def topics(self) -> list[str]:
         """Every topic in the log. The index is read once per topic, not once per event."""
+        return list(self.newest_of_topics())
+
+    def newest_of_topics(self) -> dict[str, int]:
+        """Every topic in the log, each with the highest sequence number of its events."""
         log = table(self.model)
         with connections[self.db].cursor() as cursor:
             cursor.execute(
                 f"WITH RECURSIVE found(topic) AS (SELECT min(topic) FROM {log} UNION ALL"
                 f" SELECT (SELECT min(topic) FROM {log} WHERE topic > found.topic) FROM found"
-                " WHERE found.topic IS NOT NULL) SELECT topic FROM found WHERE topic IS NOT NULL"
+                " WHERE found.topic IS NOT NULL)"
+                f" SELECT topic, (SELECT max(sequence) FROM {log} AS newest WHERE newest.topic = found.topic)"
+                " FROM found WHERE topic IS NOT NULL"
             )
-            return [topic for (topic,) in cursor.fetchall()]
+            return dict(cursor.fetchall())
 
     def import_foreign(self, lines: Sequence[LogLine]) -> None:
         """Copy events of other publishers into the log, unless they are there already: a retry needs their data."""

@@ -44,6 +44,9 @@ _FIELDS = (*OWN_COLUMNS, *(f"event__{name}" for name in EVENT_COLUMNS))
 #: How long a relay waits for rows that another session holds, and the error that PostgreSQL raises then.
 LOCK_TIMEOUT, LOCK_NOT_AVAILABLE = "500ms", "55P03"
 
+#: What is due later than this is not put off because a queue refuses it: it was delayed, or its retry was.
+LONGEST_REFUSAL = dt.timedelta(minutes=1)
+
 
 class OutboxRow(NamedTuple):
     """A row of the outbox with its event: what is needed to send it, without the cost of a model."""
@@ -95,6 +98,10 @@ class OutboxQuerySet(PrimaryQuerySet["OutboxMessage"]):
     def due(self) -> OutboxQuerySet:
         """Rows whose time has come, the longest waiting first."""
         return self.filter(due__lte=Now(), claimed=False).order_by("due", "id")
+
+    def delayed(self, now: dt.datetime) -> OutboxQuerySet:
+        """Rows that are to wait for their time. now: by the database's clock."""
+        return self.filter(due__gt=now + LONGEST_REFUSAL, claimed=False)
 
     def dangling(self) -> OutboxQuerySet:
         """Rows whose event is not in the log."""

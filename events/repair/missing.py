@@ -113,7 +113,8 @@ class SubscriberCheck:
                 upper = missing[len(passed)].sequence - 1
             with committed(using=router.db_for_write(Straggler)):
                 keys = [DeliveryKey(line.event_id, self._row.name, 0) for line in passed]
-                Straggler.objects.watch(keys, after=self._end, now=self._now)
+                since = _owed_since(self._row.name, passed, self._now)
+                Straggler.objects.watch(keys, after=self._end, now=self._now, owed_since=since)
                 Subscription.objects.filter(pk=self._row.pk, accounted__lt=upper).update(accounted=upper)
             if len(passed) < len(missing):
                 return
@@ -245,6 +246,19 @@ def _without_outcome(name: str, topics: Sequence[str], lower: int, upper: int) -
         outcome=Coalesce(Subquery(deliveries.values("state")[:1]), Value("retrying"))
     )
     return list(lines.filter(outcome="retrying").order_by("sequence").defer("data"))
+
+
+def _owed_since(name: str, lines: Sequence[StoredEvent], now: dt.datetime) -> dict[uuid.UUID, dt.datetime]:
+    """From when on events are owed: since they were emitted; those that are to wait, from when they are due."""
+    since = {line.event_id: line.time for line in lines}
+    if OutboxMessage.objects.delayed(now).exists():
+        ids: list[Any] = list(since)
+        for start in range(0, len(ids), IDS_PER_STATEMENT):
+            rows = OutboxMessage.objects.delayed(now).filter(event_id__in=ids[start : start + IDS_PER_STATEMENT])
+            for subscriber in ("", name):  # each has an index of its own
+                first = rows.filter(subscriber=subscriber, run=0, attempt=1)
+                since |= {row.event_id: row.due for row in first if row.due is not None}
+    return since
 
 
 def _in_outbox(ids: Sequence[Any], name: str) -> set[tuple[Any, int]]:

@@ -36,8 +36,9 @@ class Straggler(PrimaryModel):
     """A row of the watchlist: a delivery without an outcome whose turn has passed. Reconcile watches it until it has
     one.
 
-    owed_at: when it was last in the outbox. after: the end of the log at that time; once a later event is done, its
-    turn has passed. healed: how often it was written to the outbox again.
+    owed_since: from when on it is owed: since its event was emitted or due, a dead letter was requeued, or a replay was
+    asked for. owed_at: when it was last in the outbox. after: the end of the log at that time; once a later event is
+    done, its turn has passed. healed: how often it was written to the outbox again.
     """
 
     event_id = models.UUIDField(_("event"))
@@ -45,6 +46,7 @@ class Straggler(PrimaryModel):
     run = models.PositiveSmallIntegerField(_("run"), default=0)
     after = models.BigIntegerField(_("after event"))
     owed_at = models.DateTimeField(_("last owed"))
+    owed_since = models.DateTimeField(_("owed since"), null=True)
     checked_at = models.DateTimeField(_("last checked"))
     healed = models.PositiveSmallIntegerField(_("times healed"), default=0)
 

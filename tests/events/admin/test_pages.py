@@ -1,13 +1,16 @@
 """The admin of the event system."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.test import Client
+from django.utils import timezone
 
+import events.repair.backlog
 from events.bus import emit, emit_many
 from events.models import DeadLetter, Delivery, StoredEvent
 from events.repair.announce import announce
@@ -33,8 +36,24 @@ def test_with_no_worker_running_the_admin_says_how_far_each_subscriber_is_behind
     row = re.search(r"effects\.moody.*?</tr>", page, re.S)
     assert row
     assert '<td class="field-behind">7</td>' in row.group()
+    assert re.search(r'field-oldest">\d+ seconds?<', row.group())
     deliver()
     assert {one.behind for one in backlogs()} == {0}
+
+
+def test_a_backlog_beyond_what_is_counted_is_shown_as_a_lower_bound(
+    operator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events.repair.backlog, "COUNTED_AT_MOST", 1_000)
+    announce()
+    with transaction.atomic():
+        emit_many([Rang(number=number) for number in range(1_001)])
+    StoredEvent.objects.update(time=timezone.now() - timedelta(hours=2))
+    page = operator.get("/admin/events/subscription/").content.decode()
+    row = re.search(r"effects\.moody.*?</tr>", page, re.S)
+    assert row
+    assert "&gt; 1,000 (about 1,001)" in row.group()
+    assert '<td class="field-oldest">2\xa0hours</td>' in row.group()
 
 
 def test_an_event_page_shows_payload_deliveries_and_what_it_caused(operator: Client) -> None:
