@@ -13,6 +13,7 @@ SMALL = (
     ("benchmarks.feeds", "--readers", "5000", "--users", "30000", "--followers", "5000", "--rounds", "5"),
     ("benchmarks.writers", "--rounds", "2", "--seconds", "2"),
     ("benchmarks.outbox", "--rows", "100000", "--rounds", "3", "--unblocked-events", "1000"),
+    ("benchmarks.behind", "--events", "200000", "--rounds", "3"),
     ("benchmarks.subjects", "--rounds", "3"),
     ("benchmarks.memory", "--rows", "100000", "--events", "10000"),
     ("benchmarks.search", "--posts", "3000", "--rounds", "3"),
