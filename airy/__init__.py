@@ -2,3 +2,6 @@
 
 Runs in every process. Writes no table.
 """
+
+#: The version of Airy: also in pyproject.toml.
+VERSION = "0.1.0"

@@ -12,9 +12,11 @@ http = get_asgi_application()  # sets up Django, which the imports below need
 
 from channels.routing import ProtocolTypeRouter
 
+from airy.beating import beating
 from airy.freeze import freeze
 from airy.gate.connections import bound_servers
 from airy.gate.gate import Application, Gate
+from airy.measured import Measured
 from airy.origins import SameSiteOnly
 from events import tracing
 from notifications.live.draining import lifespan
@@ -26,13 +28,15 @@ sys.setswitchinterval(0.001)
 
 tracing.begin("web")
 bound_servers()
-application: Application = Gate(
-    ProtocolTypeRouter(
-        {
-            "http": http,
-            "websocket": SameSiteOnly(websockets),
-            "lifespan": lifespan,
-        }
+application: Application = Measured(
+    Gate(
+        ProtocolTypeRouter(
+            {
+                "http": http,
+                "websocket": SameSiteOnly(websockets),
+                "lifespan": beating(lifespan),
+            }
+        )
     )
 )
 if tracing.spans is not None:

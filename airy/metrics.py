@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from events.metrics import EventFigures
@@ -43,11 +43,15 @@ class RedisFigure:
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """One gauge, or none."""
+        """One gauge; without a value if no Redis is set."""
+        metric = GaugeMetricFamily("airy_redis_up", "Whether Redis answers; the limits work without it", labels=[])
         if (state := redis_state()) is not None:
-            yield GaugeMetricFamily("airy_redis_up", "Whether Redis answers; the limits work without it", state == "ok")
+            metric.add_metric([], state == "ok")
+        yield metric
 
 
+#: Not prometheus-client's own registry: what it says of one process jumps as another one is asked.
+REGISTRY = CollectorRegistry()
 REGISTRY.register(EventFigures())
 REGISTRY.register(RedisFigure())
 
@@ -55,13 +59,13 @@ REGISTRY.register(RedisFigure())
 @never_cache
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """The figures of this installation and of this process. They contain no names of people.
+    """The figures of this installation: of all its processes. They contain no names of people.
 
     With METRICS_TOKEN for who sends it as a Bearer token, else for private addresses. 403 for others.
     """
     if not (_has_token(request) if settings.METRICS_TOKEN else _is_private(request)):
         return HttpResponse("For private addresses, or with METRICS_TOKEN.\n", status=403, content_type="text/plain")
-    return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+    return HttpResponse(generate_latest(REGISTRY), content_type=CONTENT_TYPE_LATEST)
 
 
 def _has_token(request: HttpRequest) -> bool:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
+from events.worker import running_heartbeat
 from notifications.push.registry import open_sockets
 
 #: Seconds after which open requests and sockets are cut off.
@@ -72,7 +73,8 @@ def serve(host: str, port: int, *, ready: Callable[[], None]) -> bool:
     )
     server = Server(config, ready)
     try:
-        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:  # uvloop's, as `uvicorn` itself
+        # uvloop's loop, as `uvicorn` itself
+        with running_heartbeat("web"), asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
             runner.run(server.serve())
     except SystemExit:  # uvicorn raises it if the port is taken
         return False

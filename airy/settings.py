@@ -127,6 +127,7 @@ ROOT_URLCONF = "airy.urls"
 ASGI_APPLICATION = "airy.asgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 MIDDLEWARE = [
+    "airy.measured.NamedRoute",
     "airy.probes.Probes",
     "django.middleware.security.SecurityMiddleware",
     "airy.headers.PageHeaders",

@@ -4,13 +4,14 @@ from .inbox.models import Attempt, AttemptSubject, DeadLetter, Delivery, StaleEv
 from .outbox.models import OutboxMessage, StoredEvent
 from .relay.models import RelayTerm
 from .repair.models import Straggler, Subscription
-from .worker.models import Installation, Process
+from .worker.models import FoldedCounts, Installation, Process
 
 __all__ = [
     "Attempt",
     "AttemptSubject",
     "DeadLetter",
     "Delivery",
+    "FoldedCounts",
     "Installation",
     "OutboxMessage",
     "Process",

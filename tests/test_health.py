@@ -13,7 +13,10 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from airy import health
+from events import metrics
 from events.models import Delivery
+from events.repair.announce import announce
+from events.subscription import interested_in
 from events.testing import deliver
 from tests.support.factories import UserFactory
 from tests.support.servers.redis import running_redis
@@ -72,7 +75,8 @@ for path in ("/healthz", "/readyz", "/metrics"):
     assert '200 {"healthy": true}' in said
     assert '503 {"ready": false' in said
     assert "airy_database_up 0.0" in said
-    assert 'airy_pool_capacity{process="this"}' in said
+    assert "airy_pool_capacity 10000.0" in said
+    assert "airy_deliveries_total{" not in said, "the counts of one process are not those of all"
 
 
 def test_the_outbox_and_its_age_are_measured() -> None:
@@ -89,9 +93,23 @@ def test_the_outbox_and_its_age_are_measured() -> None:
 def test_dead_letters_and_pools_are_measured() -> None:
     Delivery.objects.create(event_id="0" * 32, subscriber="feeds.none", state=Delivery.State.DEAD)
     now = figures()
-    assert now["airy_dead_letters"] == 1
-    assert now['airy_pool_capacity{process="this"}'] == settings.GOROUTINE_POOL_SIZE
+    assert now['airy_dead_letters{subscriber="other"}'] == 1, "a subscriber that does not exist"
+    assert now["airy_pool_capacity"] == settings.GOROUTINE_POOL_SIZE
     assert now["airy_database_up"] == 1
+
+
+def test_the_backlog_and_its_age_are_measured_for_each_subscriber(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "BACKLOG_AGE", 0.0)
+    monkeypatch.setattr(metrics, "remembered_backlogs", type(metrics.remembered_backlogs)())
+    announce()
+    UserFactory()
+    behind = figures()
+    waiting = {name for name, value in behind.items() if name.startswith("airy_backlog_events{") and value}
+    assert waiting == {f'airy_backlog_events{{subscriber="{one.name}"}}' for one in interested_in("user.registered")}
+    for name in waiting:
+        assert 0 < behind[name.replace("events", "oldest_age_seconds", 1)] < 60
+    deliver()
+    assert sum(value for name, value in figures().items() if name.startswith("airy_backlog_events{")) == 0
 
 
 def test_metrics_name_no_person() -> None:

@@ -26,6 +26,7 @@ from ..outbox.models import OutboxMessage
 from ..subscription import interested_in, subscriptions
 from .contract import BYTES_PER_PASS, DUE_ROWS_PER_PASS, ROWS_PER_PASS, GivenUpError
 from .dangling import DanglingRows
+from .relayed import count_handed_over
 
 if TYPE_CHECKING:
     from .embedded import EmbeddedBroker
@@ -56,6 +57,7 @@ class EmbeddedCourier:
     def __init__(self, broker: EmbeddedBroker, *, go_on: Callable[[], bool] = lambda: True) -> None:
         self._broker = broker
         self._go_on = go_on
+        count_handed_over(0)
         self.seconds_until_due: float | None = None
         self.drained = False
         self._dangling = DanglingRows()
@@ -92,6 +94,7 @@ class EmbeddedCourier:
             # Only after the commit: a row whose claim was rolled back is in no mailbox.
             self._broker.claimed |= {message.tag for message in messages}
             moved += len(messages)
+        count_handed_over(sum(map(len, handed_out.values())))
         return moved
 
     def keep_alive(self) -> None:

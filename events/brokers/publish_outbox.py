@@ -32,6 +32,7 @@ from .contract import (
 )
 from .dangling import DanglingRows
 from .refusals import Refusals, everybody
+from .relayed import count_answers, reached
 from .sent import SentRows
 
 log = get_logger("events.relay")
@@ -131,6 +132,7 @@ class PublishingCourier:
         self._publisher.keep_alive()
 
     def close(self) -> None:
+        reached("relay", None)
         self._ahead = None
         self._publisher.close()
 
@@ -159,6 +161,7 @@ class PublishingCourier:
         meanwhile = partial(self._look_ahead, rows) if more else nothing
         publish = tracing.send(self._publisher.publish, rows)
         answers = publish([_outgoing(row) for row in rows], meanwhile=meanwhile)
+        count_answers(len(rows), answers)
         for name in subscriptions:
             if (why := answers.missing.get(queue_of(name))) is not None:
                 self._refusals.refused(name, why=why, singly=True)

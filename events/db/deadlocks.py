@@ -17,6 +17,10 @@ RETRIES = 10
 PAUSE = (0.01, 0.1)
 #: PostgreSQL's codes of a deadlock and of a serialization failure.
 SQLSTATES = {"40P01", "40001"}
+#: PostgreSQL's code of a statement that was cancelled, by its time-out or by an administrator.
+CANCELLED = "57014"
+#: PostgreSQL's code of a lock that was not to be had within the lock time-out.
+LOCKED = "55P03"
 
 
 def retry_deadlocks(transact: Callable[[], T]) -> T:

@@ -28,7 +28,7 @@ from .. import tracing
 from ..calling import Guard, unlimited
 from ..db.cleaning import clean_sessions
 from ..db.commit import committed, none_left_open
-from ..db.deadlocks import is_deadlock, retry_deadlocks, sqlstate
+from ..db.deadlocks import CANCELLED, LOCKED, is_deadlock, retry_deadlocks, sqlstate
 from ..db.dialect import DeliveryKey
 from ..envelope import NewerVersionError, UndecodableError
 from ..errors import summary
@@ -40,6 +40,7 @@ from ..pace import OverBudgetError, Stopwatch
 from ..pool import get_pool
 from ..subscription import PermanentFailure, RetryAfter, Subscription
 from .callbacks import isolate
+from .counted import count_done
 from .hold import Hold
 from .message import ReceivedMessage
 from .models import Delivery
@@ -48,11 +49,6 @@ from .seal import DeliverySeal
 from .total import NoPlaceError, own_place, take_place
 
 log = get_logger("events.delivery")
-
-#: PostgreSQL's code of a statement that was cancelled, by its time-out or by an administrator.
-CANCELLED = "57014"
-#: PostgreSQL's code of a lock that was not to be had within the lock time-out.
-LOCKED = "55P03"
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +335,7 @@ def _run_together(
             if not transaction.nested:
                 place = isolate(transaction.connection, start=place, subscription=subscription, events=given)
             stopwatch.check(done=number, of=len(calls))
+    count_done(subscription.name, by_key, recorded)
 
 
 def _run_in_its_own_transactions(
@@ -355,7 +352,8 @@ def _run_in_its_own_transactions(
             with clean_sessions(), limited, none_left_open(using):
                 _call(subscription, [event], guard)
             with committed(using=using):
-                Delivery.objects.record_done([key], attempts=attempts)
+                recorded = Delivery.objects.record_done([key], attempts=attempts)
+            count_done(subscription.name, {key: message}, recorded)
 
 
 def _call(subscription: Subscription, events: list[Event], guard: Guard, *, connection: Any = None) -> None:

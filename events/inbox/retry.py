@@ -9,9 +9,10 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from django.db import DataError, Error, IntegrityError, connections, router
+from django.db import DataError, Error, IntegrityError, connections, router, transaction
 from dramatiq.broker import Broker, MessageProxy
 from dramatiq.common import compute_backoff
 from dramatiq.middleware import Middleware
@@ -27,6 +28,7 @@ from ..outbox.log import LogLine
 from ..outbox.messages import OutboxRow
 from ..outbox.models import OutboxMessage, StoredEvent
 from ..subscription import PermanentFailure, RetryAfter, Subscription
+from .counted import DEAD, POSTPONED, RETRY, SKIPPED, count_outcomes
 from .delivery import DeliveryFailedError, ExhaustedError, Failure, NotStartedError, StillRunningError, key_of
 from .hold import GivenBackError
 from .message import ReceivedMessage
@@ -110,6 +112,7 @@ class RetryOrDeadLetter(Middleware):
 def record_failures(failed: DeliveryFailedError) -> None:
     """Record each failure, in one transaction: a retry after a backoff, or a dead letter. Raises whatever the database
     raises."""
+    outcomes: list[str] = []
     with committed(using=router.db_for_write(Delivery)):
         now = database_now(connections[router.db_for_write(Delivery)])
         # First: whoever redacts locks the log before the inbox, too.
@@ -117,9 +120,10 @@ def record_failures(failed: DeliveryFailedError) -> None:
         retries = [
             retry
             for failure in sorted(failed.failures, key=lambda failure: failure.message.event_id)
-            if (retry := _record_failure(failed.subscription, failure, now, gone))
+            if (retry := _record_failure(failed.subscription, failure, now, gone, outcomes))
         ]
         OutboxMessage.objects.schedule(retries)
+    count_outcomes(failed.subscription.name, outcomes)
 
 
 def dead_letter(rows: Sequence[OutboxRow], *, reason: str) -> None:
@@ -128,6 +132,9 @@ def dead_letter(rows: Sequence[OutboxRow], *, reason: str) -> None:
         key = DeliveryKey(row.event_id, row.subscriber, row.run)
         Delivery.objects.record_failure(key, attempts=row.attempt, dead=True, reason=reason, body=row.envelope.encode())
         log.error("dead letter", event_id=str(row.event_id), subscriber=row.subscriber, error=reason)
+        transaction.on_commit(
+            partial(count_outcomes, row.subscriber, [DEAD]), using=router.db_for_write(OutboxMessage), robust=True
+        )
     OutboxMessage.objects.filter(pk__in=[row.pk for row in rows]).delete()
 
 
@@ -147,11 +154,14 @@ def bury(rows: Sequence[OutboxMessage]) -> None:
     OutboxMessage.objects.filter(pk__in=[row.pk for row in rows]).delete()
 
 
-def _record_failure(subscription: Subscription, failure: Failure, now: dt.datetime, gone: Gone) -> OutboxMessage | None:
-    """Record one failure; returns the outbox row of its retry, or None without a retry."""
+def _record_failure(
+    subscription: Subscription, failure: Failure, now: dt.datetime, gone: Gone, outcomes: list[str]
+) -> OutboxMessage | None:
+    """Record one failure, and note its outcome; returns the outbox row of its retry, or None without a retry."""
     message, error = replaced(failure.message, gone.events), failure.error
     newer = waits_for_newer_code(error, message)
     if newer and (row := _postponed(subscription, message, error, now)):
+        outcomes.append(POSTPONED)
         return row
     dead = newer or isinstance(error, NO_RETRY) or failure.attempt > subscription.max_retries
     reason, trace = summary(error), with_traceback(error)
@@ -160,6 +170,7 @@ def _record_failure(subscription: Subscription, failure: Failure, now: dt.dateti
     delivery = Delivery.objects.record_failure(
         key_of(subscription, message), attempts=failure.attempt, dead=dead, reason=reason, body=message.encoded
     )
+    outcomes.append(SKIPPED if delivery is None else DEAD if dead else RETRY)
     if delivery is None:
         return None
     attempt = Attempt.objects.create(

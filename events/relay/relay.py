@@ -30,6 +30,7 @@ from dramatiq.common import compute_backoff
 
 from ..brokers.contract import Courier, EventBroker, GivenUpError
 from ..db.discard import discard
+from ..figures import Counter
 from ..logger import get_logger
 from ..outbox.models import OutboxMessage
 from .earlier import SharedAdvisoryLock, SharedLockFile
@@ -59,6 +60,12 @@ WARN_INTERVAL = 15.0
 HANG_GRACE = 2.0
 #: Seconds until a relay whose session was refused asks for one again.
 REFUSED_PAUSE = 5.0
+
+
+RECONNECTS = Counter(
+    "airy_relay_reconnects_total",
+    "How often a relay began anew with new connections, after an error of database or broker",
+)
 
 
 class LeaseLostError(ConnectionError):
@@ -116,6 +123,7 @@ class Relay:
 
     def _pause_after(self, error: Exception) -> None:
         self._watchdog.rest()
+        RECONNECTS.inc()
         self._errors, pause = compute_backoff(self._errors, factor=RELAY_BACKOFF[0], max_backoff=RELAY_BACKOFF[1])
         if time.monotonic() >= self._warn_at:
             self._warn_at = time.monotonic() + WARN_INTERVAL

@@ -19,6 +19,7 @@ from django.db import connections, router, transaction
 
 from ..brokers.contract import EventBroker
 from ..db.dialect import database_now
+from ..figures import Counter
 from ..inbox.models import Delivery
 from ..logger import get_logger
 from ..outbox.models import OutboxMessage
@@ -28,6 +29,13 @@ from .models import Subscription
 from .stable_offset import StableOffset
 
 log = get_logger("events.reconcile")
+
+HEALED = Counter(
+    "airy_reconcile_healed_total",
+    "Deliveries that were owed again because they were missing or late",
+    labels=["subscriber"],
+    known=lambda: [(name,) for name in subscriptions],
+)
 
 #: Since when its turn must have passed before a delivery counts as lost.
 PATIENCE = dt.timedelta(minutes=1)
@@ -52,6 +60,7 @@ class Reconciler:
         """
         healed = self._run_pass()
         for one in healed:
+            HEALED.labels(one.subscriber).inc(one.count)
             log.warning(
                 "healed what was missing or late",
                 subscriber=one.subscriber,

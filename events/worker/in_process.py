@@ -1,4 +1,5 @@
-"""In process: dramatiq's worker with its services inside this process, for `manage.py up` and for tests."""
+"""In process: dramatiq's worker with its services inside this process, for `manage.py up` and for tests; or a heartbeat
+alone, for a web process."""
 
 from __future__ import annotations
 
@@ -7,6 +8,9 @@ from contextlib import contextmanager
 
 import dramatiq
 from dramatiq.worker import Worker
+
+#: Seconds that the last heartbeat gets.
+LAST_BEAT = 3.0
 
 
 @contextmanager
@@ -25,3 +29,16 @@ def running_worker(*, threads: int = 4, timeout: float = 30.0) -> Iterator[None]
     finally:
         worker.stop(timeout=int(timeout * 1000))
         broker.close()
+
+
+@contextmanager
+def running_heartbeat(kind: str) -> Iterator[None]:
+    """Write a heartbeat with this process's figures while inside. On leaving, the row goes and its counts are kept."""
+    from .heartbeat import Heartbeat  # it needs the models, which Django may not have loaded yet
+
+    heartbeat = Heartbeat(kind)
+    heartbeat.start()
+    try:
+        yield
+    finally:
+        heartbeat.stop(timeout=LAST_BEAT)

@@ -1,4 +1,5 @@
-"""The tables of the worker room: processes and their heartbeats, and the installation that they belong to."""
+"""The tables of the worker room: processes and their heartbeats, what processes that ended have counted, and the
+installation that they belong to."""
 
 import uuid
 
@@ -11,7 +12,9 @@ from .processes import ProcessQuerySet
 
 
 class Process(PrimaryModel):
-    """The heartbeat of a worker or relay."""
+    """The heartbeat of a process: web, worker or relay. token: which one it is; names and numbers return."""
+
+    token = models.UUIDField(_("token"), unique=True, null=True, editable=False)
 
     kind = models.CharField(_("kind"), max_length=20)
     host = models.CharField(_("host"), max_length=200)
@@ -25,10 +28,28 @@ class Process(PrimaryModel):
     class Meta:
         verbose_name = _("process")
         verbose_name_plural = _("processes")
-        constraints = [models.UniqueConstraint(fields=["kind", "host", "pid"], name="events_process_once")]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.pid}@{self.host}"
+
+
+class FoldedCounts(PrimaryModel):
+    """The one row of what processes have counted whose rows are gone.
+
+    folded: by token, the counts of the last processes that were found dead: one of them may beat again.
+    """
+
+    #: The only key there is.
+    key = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    counts = models.JSONField(_("counts"), default=dict)
+    folded = models.JSONField(_("folded"), default=dict)
+
+    class Meta:
+        verbose_name = _("folded counts")
+        verbose_name_plural = _("folded counts")
+
+    def __str__(self) -> str:
+        return f"{len(self.counts)} families"
 
 
 class Installation(PrimaryModel):

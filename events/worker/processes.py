@@ -1,4 +1,4 @@
-"""Processes: the heartbeat rows of workers and relays."""
+"""Processes: the heartbeat rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ProcessQuerySet(PrimaryQuerySet["Process"]):
-    """Workers and relays."""
+    """Web processes, workers and relays."""
 
     #: After 15 s without a heartbeat a process counts as dead.
     SILENCE = dt.timedelta(seconds=15)
@@ -31,6 +31,6 @@ class ProcessQuerySet(PrimaryQuerySet["Process"]):
         return self.annotate(silent=~Q(beat_at__gt=Now() - self.SILENCE))
 
     def outdated(self, *, kind: str, host: str, pid: int) -> ProcessQuerySet:
-        """The rows to delete when a process of this name begins: processes that are dead for a day, and the earlier
-        process of this name."""
+        """The rows to fold and delete when a process of this name begins: processes that are dead for a day, and the
+        earlier process of this name."""
         return self.filter(Q(beat_at__lt=Now() - self.KEEP_DEAD) | Q(kind=kind, host=host, pid=pid))

@@ -5,17 +5,15 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import suppress
 from typing import Any
 
-from django.db import Error, close_old_connections, connections
+from django.db import close_old_connections, connections
 from dramatiq.broker import Broker
 from dramatiq.middleware import Middleware
 from dramatiq.worker import Worker
 
 from ..brokers.contract import EventBroker
 from ..chores import Timetable
-from ..db import discard
 from ..logger import get_logger
 from ..pool import get_pool
 from ..relay.relay import Relay
@@ -23,14 +21,10 @@ from ..repair.announce import announce
 from ..repair.reconcile import Reconciler
 from ..repair.sweep import sweep
 from .busy import busy_figures
-from .heartbeat import arrive, beat, leave
+from .heartbeat import Heartbeat
 
 log = get_logger("events.relay")
 
-#: Seconds between heartbeats.
-HEARTBEAT_INTERVAL = 5.0
-#: Seconds from a heartbeat that was missed to the next one.
-SOON = 1.0
 #: Seconds between two searches for what is missing.
 RECONCILE_INTERVAL = 30.0
 #: Seconds that tasks in the pool get to finish when the worker ends.
@@ -45,67 +39,37 @@ class WorkerServices:
 
     def __init__(self, broker: EventBroker, *, kind: str = "worker", threads: int = 0, relay: bool = True) -> None:
         """threads: of the worker, for the heartbeat to say how many of them are busy."""
-        #: Set for relay and reconcile, and for the heartbeat, which goes on while deliveries finish.
-        self._stop, self._gone = threading.Event(), threading.Event()
-        self._kind = kind
+        #: Set for relay and reconcile; the heartbeat goes on while deliveries finish.
+        self._stop = threading.Event()
         self._broker = broker
         self._worker_threads = threads
         self._relay = Relay(broker, stop=self._stop) if relay else None
-        targets = {"heartbeat": self._beat}
-        if self._relay:
-            targets |= {"relay": self._relay.run, "reconcile": self._reconcile}
+        state = self._is_active if relay else None
+        self._heartbeat = Heartbeat(kind, figures=self._figures, prepare=announce, state=state)
+        targets = {"relay": self._relay.run, "reconcile": self._reconcile} if self._relay else {}
         self._threads = [threading.Thread(target=target, name=name, daemon=True) for name, target in targets.items()]
 
     def start(self) -> None:
         """Start the threads; the heartbeat announces this process's subscribers first."""
+        self._heartbeat.start()
         for thread in self._threads:
             thread.start()
 
     def stop(self, *, timeout: float = 10.0) -> None:
-        """End relay, reconcile and heartbeat, within `timeout` seconds."""
-        self._gone.set()
+        """End relay, reconcile and, last of all, the heartbeat, within `timeout` seconds."""
+        deadline = time.monotonic() + timeout
         self.stop_relay(timeout=timeout)
-        self._join(self._threads, timeout)
+        self._heartbeat.stop(timeout=deadline - time.monotonic())
 
     def stop_relay(self, *, timeout: float = 10.0) -> None:
         """Finish the batch under way and end relay and reconcile, within `timeout` seconds; the heartbeat goes on."""
         self._stop.set()
-        self._join([thread for thread in self._threads if thread.name != "heartbeat"], timeout)
-
-    def _join(self, threads: list[threading.Thread], timeout: float) -> None:
         deadline = time.monotonic() + timeout
-        for thread in threads:
+        for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _beat(self) -> None:
-        announced = False
-        while True:
-            try:
-                close_old_connections()
-                if not announced:
-                    announce()
-                    arrive(self._kind)
-                    announced = True
-                beat(self._kind, **self._figures())
-                pause = HEARTBEAT_INTERVAL
-            except Exception as error:  # noqa: BLE001 - a heartbeat that cannot be written is missed: that is the alarm
-                log.warning("heartbeat missed", error=repr(error), again_in=SOON)
-                for connection in connections.all(initialized_only=True):
-                    discard(connection)
-                pause = SOON
-            if self._is_gone_within(pause):
-                with suppress(Error):
-                    leave(self._kind)
-                connections.close_all()
-                return
-
-    def _is_gone_within(self, seconds: float) -> bool:
-        """Wait, but no longer than until the relay becomes active or stands by: the next beat says so."""
-        deadline, active = time.monotonic() + seconds, self._relay and self._relay.active
-        while (left := deadline - time.monotonic()) > 0 and active == (self._relay and self._relay.active):
-            if self._gone.wait(min(left, SOON) if self._relay else left):
-                return True
-        return self._gone.is_set()
+    def _is_active(self) -> bool:
+        return self._relay is not None and self._relay.active
 
     def _figures(self) -> dict[str, Any]:
         figures = {"relay_active": self._relay.active} if self._relay else {}

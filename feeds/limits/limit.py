@@ -6,13 +6,24 @@ from dataclasses import dataclass
 from math import ceil
 
 from django.conf import settings
-from prometheus_client import Counter
 
+from events.figures import Counter
 from feeds.errors import TooOftenError
 from feeds.limits import counting
 from feeds.limits.local import Rate
 
-REFUSED = Counter("airy_requests_refused", "Requests refused by a limit", ["limit"])
+#: Every limit that refuses: the rates below, those of the gate, and how much may be open or under way at once.
+NAMES = (
+    *("read", "write", "visit", "registrations", "tries_by_address", "tries_by_account", "tries_by_pair"),
+    *("letters", "forgotten", "exports", "address", "handshakes", "requests_at_once", "connections", "slow"),
+    *("sockets", "sockets_per_user", "sockets_per_process"),
+)
+REFUSED = Counter(
+    "airy_requests_refused_total",
+    "Requests refused by a limit",
+    labels=["limit"],
+    known=lambda: [(name,) for name in NAMES],
+)
 
 #: Methods that change nothing.
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}

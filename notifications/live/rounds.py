@@ -57,7 +57,8 @@ class Rounds:
             except DatabaseError as error:
                 logger.warning("the round of the sockets failed", error=repr(error))
             else:
-                metrics.ROUND_MADE.set_to_current_time()
+                metrics.ROUND_MADE.set(time.time())
+        metrics.ROUND_MADE.clear()  # there is nothing to compare any more
 
     async def _rest_of_interval(self) -> None:
         try:

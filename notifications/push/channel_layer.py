@@ -89,6 +89,7 @@ async def _send(messages: Sequence[Message]) -> None:
                 else:
                     for group, message in addressed:
                         await layer.group_send(group, message)
+        metrics.HINTS_SENT.inc(len(messages))
     except (RedisError, OSError, TimeoutError) as error:
         metrics.HINTS_LOST.inc(len(messages))
         logger.warning("hints lost; sockets will ask the database", error=repr(error), hints=len(messages))

@@ -254,7 +254,7 @@ def test_an_address_with_too_many_sockets_is_named_in_the_log_once_by_its_settin
     limited()
     settings.SOCKETS_PER_ADDRESS = 1
     monkeypatch.setattr(full, "_warned_at", {})
-    before = REFUSED.labels(limit="sockets")._value.get()
+    before = REFUSED.labels(limit="sockets").value
 
     async def run() -> list[dict]:
         gate = Gate(holds)
@@ -264,7 +264,7 @@ def test_an_address_with_too_many_sockets_is_named_in_the_log_once_by_its_settin
 
     with captured_logs("feeds.limits") as lines:
         assert [said.get("status") for said in asyncio.run(run())] == [None, 429, 429]
-    assert REFUSED.labels(limit="sockets")._value.get() == before + 2
+    assert REFUSED.labels(limit="sockets").value == before + 2
     assert [(line["event"]["setting"], line["event"]["most"]) for line in lines] == [("SOCKETS_PER_ADDRESS", 1)]
 
 

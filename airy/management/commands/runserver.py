@@ -36,7 +36,7 @@ class Command(BaseCommand):
 
     def serve(self, host: str, port: int) -> None:
         """Serve until a signal comes. Raises CommandError if the port is taken."""
-        if not Process.objects.alive().exists():
+        if not Process.objects.alive().exclude(kind="web").exists():
             message = _(
                 "No worker is running. Events are stored, but not delivered until you start `manage.py rundramatiq`."
             )

@@ -14,6 +14,7 @@ from ...inbox.message import ReceivedMessage
 from ...logger import get_logger
 from ...subscription import Subscription
 from ..contract import RECONNECT_BACKOFF
+from ..relayed import reached
 from .calls import Calls, opened
 from .channel import ConsumerChannel, Outcome
 from .connection import CLOSE_TIMEOUT, CONNECTION_ERRORS, ManualConnection
@@ -207,6 +208,7 @@ class ConsumingConnection:
                 self._serve()
                 continue
             except CONNECTION_ERRORS as error:
+                reached("worker", False)
                 told = in_words(error, self._broker.parameters)
                 log.warning("no connection to RabbitMQ", error=told, again_in=self._backoff.failed())
             except Exception as error:
@@ -220,6 +222,7 @@ class ConsumingConnection:
         with self._lock:
             if not self._links and not self._tasks:
                 self.ended = True
+                reached("worker", None)
             return self.ended
 
     def _serve(self) -> None:
@@ -229,6 +232,7 @@ class ConsumingConnection:
             self._broker.parameters_for("worker"), on_close_callback=lambda connection, error: errors.append(error)
         )
         self._connection = connection
+        reached("worker", True)
         self._backoff.opened()
         for link in self._links:
             link.backoff = Backoff()

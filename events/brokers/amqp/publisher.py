@@ -11,6 +11,7 @@ from pika.exceptions import ChannelClosedByBroker, ChannelClosedByClient
 
 from ...logger import get_logger
 from ..contract import Answers, GivenUpError, Outgoing, nothing
+from ..relayed import reached
 from .calls import Calls
 from .connection import CONNECTION_ERRORS, ManualConnection
 from .declare import declare
@@ -210,6 +211,7 @@ class RabbitmqPublisher:
         connection.add_on_connection_blocked_callback(self._on_blocked)
         connection.add_on_connection_unblocked_callback(self._on_unblocked)
         self._run_until(lambda: connection.is_open, what="a connection")
+        reached("relay", True)
         self._missing = {}
         self._declare_everything(connection)
 
@@ -338,6 +340,7 @@ class RabbitmqPublisher:
         self.close()
         if isinstance(error, GivenUpError):
             raise error
+        reached("relay", False)
         raise PublishError(in_words(error, self._broker.parameters))
 
 

@@ -58,7 +58,7 @@ def redis(eventually, settings):
 
 
 def hints_lost():
-    return metrics.HINTS_LOST._value.get()
+    return metrics.HINTS_LOST.labels().value
 
 
 @pytest.mark.redis

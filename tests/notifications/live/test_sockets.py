@@ -373,12 +373,12 @@ def test_a_full_process_closes_the_next_socket_and_says_so_once(server, settings
     settings.SOCKETS_PER_PROCESS = 2
     monkeypatch.setattr(full, "_warned_at", {})
     refused = REFUSED.labels(limit="sockets_per_process")
-    before = refused._value.get()
+    before = refused.value
     with captured_logs("feeds.limits") as lines:
         tabs = [server.connect(UserFactory()) for _ in range(2)]
         tabs[-1].hello()
         assert [server.connect(UserFactory()).hear_close() for _ in range(3)] == [1013] * 3
-    assert refused._value.get() - before == 3
+    assert refused.value - before == 3
     assert [(line["setting"], line["most"]) for line in (one["event"] for one in lines)] == [("SOCKETS_PER_PROCESS", 2)]
     tabs[0].leave()
     server.connect(UserFactory()).hello()
