@@ -5,8 +5,8 @@ import re
 from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlparse
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlparse
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
@@ -51,6 +51,60 @@ def read(
     if choices and value not in choices:
         raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}; it is {value!r}")
     return value
+
+
+class BrokerAddress(NamedTuple):
+    """Where RabbitMQ is, and how one gets in."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    vhost: str
+    tls: bool
+
+
+def read_broker() -> BrokerAddress:
+    """The address in MQ_URL, or in MQ_HOST and its like; without a host if neither is set. Raises
+    ImproperlyConfigured."""
+    url, host = str(read("MQ_URL", str, "")), str(read("MQ_HOST", str, ""))
+    if not url:
+        return BrokerAddress(
+            host=host,
+            port=read("MQ_PORT", int, 5672, minimum=1, maximum=65535),
+            user=read("MQ_USER", str, "guest"),
+            password=read("MQ_PASSWORD", str, "guest"),
+            vhost=read("MQ_VHOST", str, "/"),
+            tls=False,
+        )
+    if host:
+        raise ImproperlyConfigured("MQ_URL and MQ_HOST both say where RabbitMQ is: set one of them")
+    parts = urlparse(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if parts.scheme not in {"amqp", "amqps"} or not parts.hostname or port == 0 or "/" in parts.path[1:] or parts.query:
+        raise ImproperlyConfigured(  # the value is not shown, since it has a password
+            "MQ_URL must be amqp://user:password@host:5672/vhost, or amqps://… for TLS; in user, password and vhost"
+            " write %40 for @, %2F for /, and so on"
+        )
+    return BrokerAddress(
+        host=parts.hostname,
+        port=port or (5671 if parts.scheme == "amqps" else 5672),
+        user=unquote(parts.username or "guest"),
+        password=unquote(parts.password or "guest"),
+        vhost=unquote(parts.path[1:]) or "/",
+        tls=parts.scheme == "amqps",
+    )
+
+
+def read_file(name: str) -> str:
+    """The path of a file that can be read, or nothing. Raises ImproperlyConfigured."""
+    path = str(read(name, str, ""))
+    if path and not os.access(path, os.R_OK):
+        raise ImproperlyConfigured(f"{name} must be the path of a file that can be read; it is {path!r}")
+    return path
 
 
 def read_flag(name: str, default: bool) -> bool:

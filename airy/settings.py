@@ -14,6 +14,8 @@ from airy.environment import (
     VAR_DIR,
     env,
     read,
+    read_broker,
+    read_file,
     read_flag,
     read_key,
     read_keys,
@@ -30,13 +32,10 @@ DEBUG = read_flag("DEBUG", False)
 DATABASE_URL = read("DATABASE_URL", str, f"sqlite:///{VAR_DIR / 'airy.sqlite3'}")
 #: Past a pooler of transactions (PgBouncer) that DATABASE_URL names: for the relay's own session.
 DATABASE_DIRECT_URL = read("DATABASE_DIRECT_URL", str, "", schemes=("postgres", "postgresql"))
-MQ_HOST = read("MQ_HOST", str, "")
+MQ_HOST, MQ_PORT, MQ_USER, MQ_PASSWORD, MQ_VHOST, MQ_TLS = read_broker()
 AIRY_BROKER = read("AIRY_BROKER", str, "rabbitmq" if MQ_HOST else "embedded", choices=("embedded", "rabbitmq"))
 MQ_HOST = MQ_HOST or "localhost"
-MQ_PORT = read("MQ_PORT", int, 5672, minimum=1, maximum=65535)
-MQ_USER = read("MQ_USER", str, "guest")
-MQ_PASSWORD = read("MQ_PASSWORD", str, "guest")
-MQ_VHOST = read("MQ_VHOST", str, "/")
+MQ_CA_FILE = read_file("MQ_CA_FILE")
 MQ_EXCHANGE = read("MQ_EXCHANGE", str, "airy.events")
 MQ_QUEUE_PREFIX = read("MQ_QUEUE_PREFIX", str, "airy.")
 MQ_QUEUE_TYPE = read("MQ_QUEUE_TYPE", str, "classic", choices=("classic", "quorum"))
@@ -279,6 +278,9 @@ _BROKERS: dict[str, dict[str, Any]] = {
             "user": MQ_USER,
             "password": MQ_PASSWORD,
             "vhost": MQ_VHOST,
+            "tls": MQ_TLS,
+            "ca_file": MQ_CA_FILE,
+            "api_url": MQ_API_URL,
             "exchange": MQ_EXCHANGE,
             "queue_type": MQ_QUEUE_TYPE,
         },

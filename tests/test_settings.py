@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
+from airy.environment import read_broker
 from tests.environment import HOME
 
 STRONG = "Xq7-" + "wL2k_Zp9vTb" * 5
@@ -28,6 +30,10 @@ def start(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
         ("GOROUTINE_POOL_SIZE", "many", "a whole number, for example GOROUTINE_POOL_SIZE=10000"),
         ("GOROUTINE_POOL_SIZE", "0", "at least 1"),
         ("MQ_PORT", "amqp", "a whole number"),
+        ("MQ_URL", "rabbit.example", "amqp://user:password@host:5672/vhost"),
+        ("MQ_URL", "amqp://rabbit.example:port", "amqp://user:password@host:5672/vhost"),
+        ("MQ_URL", "amqp://rabbit.example/a/b", "%2F for /"),
+        ("MQ_CA_FILE", "/nowhere", "the path of a file that can be read"),
         ("MQ_QUEUE_TYPE", "lazy", "one of classic, quorum"),
         ("AIRY_BROKER", "kafak", "one of embedded, rabbitmq"),
         ("DATABASE_URL", "mysql://here/airy", "postgres://user:password@host:5432/name"),
@@ -145,6 +151,23 @@ def test_naming_a_broker_host_chooses_rabbitmq() -> None:
         (sys.executable, "-c", code), cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True, check=True
     )
     assert said.stdout.split() == ["rabbitmq", "events.brokers.rabbitmq.RabbitmqBroker"]
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("amqp://rabbit.example", ["rabbit.example", 5672, "guest", "guest", "/", False]),
+        ("amqps://a%40b:c%2Fd@rabbit.example/", ["rabbit.example", 5671, "a@b", "c/d", "/", True]),
+        ("amqps://u:p@10.0.0.1:7000/%2Fairy", ["10.0.0.1", 7000, "u", "p", "/airy", True]),
+    ],
+)
+def test_one_address_says_where_rabbitmq_is(monkeypatch: pytest.MonkeyPatch, url: str, address: list[Any]) -> None:
+    monkeypatch.delenv("MQ_HOST", raising=False)
+    monkeypatch.setenv("MQ_URL", url)
+    assert list(read_broker()) == address
+    monkeypatch.setenv("MQ_HOST", "rabbit.example")
+    with pytest.raises(ImproperlyConfigured, match="set one of them"):
+        read_broker()
 
 
 def test_workers_that_cannot_push_to_the_web_are_named() -> None:

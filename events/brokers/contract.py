@@ -154,10 +154,14 @@ class ClaimError(ConnectionError):
 
 
 class QueueSize(NamedTuple):
-    """Messages that wait in a queue, and its consumers."""
+    """Messages that wait in a queue, and its consumers. What only some servers tell is None where it is not told:
+    messages that workers hold, and rates per second."""
 
     messages: int
     consumers: int
+    unacknowledged: int | None = None
+    published_per_second: float | None = None
+    acknowledged_per_second: float | None = None
 
 
 class Topology(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import socket
+import ssl
 import threading
 import uuid
 from collections.abc import Callable, Collection, Iterable
@@ -38,7 +39,11 @@ MAX_PRIORITY = 10
 
 
 class RabbitmqBroker(EventBroker):
-    """Delivers through RabbitMQ. Exchange, queues and messages are durable; nothing expires by itself."""
+    """Delivers through RabbitMQ. Exchange, queues and messages are durable; nothing expires by itself.
+
+    tls: whether the port speaks TLS. ca_file: the certificate of the authority that the server's certificate is checked
+    by; by default those of the system. api_url: the management API, which tells an operator more of the queues.
+    """
 
     #: RabbitMQ's consumer_timeout is 30 minutes unless it is set.
     longest_run = 25 * 60_000
@@ -52,6 +57,9 @@ class RabbitmqBroker(EventBroker):
         user: str = "guest",
         password: str = "guest",
         vhost: str = "/",
+        tls: bool = False,
+        ca_file: str = "",
+        api_url: str = "",
         exchange: str = "airy.events",
         queue_type: str = "classic",
         heartbeat: int = 30,
@@ -59,6 +67,7 @@ class RabbitmqBroker(EventBroker):
     ) -> None:
         super().__init__(middleware=middleware)
         self.exchange = exchange
+        self.api_url = api_url
         self.queue_type = queue_type
         self.parameters = pika.ConnectionParameters(
             host=host,
@@ -70,6 +79,7 @@ class RabbitmqBroker(EventBroker):
             socket_timeout=5,
             stack_timeout=10,
             client_properties={"connection_name": "airy"},
+            ssl_options=_trusting(ca_file, host=host) if tls else None,
         )
         self._questions = Questions()
         self._memory: CourierMemory | None = None
@@ -151,3 +161,7 @@ class RabbitmqBroker(EventBroker):
                 return sizes_of(calls, queues)
         except CONNECTION_ERRORS as error:
             raise ConnectionError(in_words(error, parameters)) from error
+
+
+def _trusting(ca_file: str, *, host: str) -> pika.SSLOptions:
+    return pika.SSLOptions(ssl.create_default_context(cafile=ca_file or None), server_hostname=host)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db import router
 
@@ -18,7 +18,8 @@ class Queue:
     """One queue and its subscriber.
 
     patterns: bound patterns that the code has. stale: bound patterns that it no longer has. orphan: no code subscribes
-    to the queue any more. messages, consumers: from the server; None if the queue does not exist there.
+    to the queue any more. messages, consumers: from the server; None if the queue does not exist there. Messages that
+    workers hold and rates per second: None unless the server tells.
     """
 
     name: str
@@ -28,6 +29,9 @@ class Queue:
     orphan: bool
     messages: int | None = None
     consumers: int | None = None
+    unacknowledged: int | None = None
+    published_per_second: float | None = None
+    acknowledged_per_second: float | None = None
 
 
 def survey(topology: Topology) -> list[Queue]:
@@ -42,7 +46,7 @@ def survey(topology: Topology) -> list[Queue]:
             queue.stale += sorted(set(bound) - set(queue.patterns))
     for name, size in topology.sizes(queues).items():
         if size is not None:
-            queues[name].messages, queues[name].consumers = size
+            queues[name] = replace(queues[name], **size._asdict())
     return sorted(queues.values(), key=lambda queue: (queue.orphan, queue.name))
 
 

@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from pika.exceptions import ChannelClosedByBroker
 
+from ...logger import get_logger
 from ...subscription import Subscription
 from ..contract import QueueSize, TopologyError
 from .calls import Calls, briefly
 from .connection import CONNECTION_ERRORS
 from .declare import declare
+from .management import ManagementError, sizes_by_api
 from .marks import mark, remove_marks
 from .refusals import NOT_FOUND, PRECONDITION_FAILED, in_words
 
 if TYPE_CHECKING:
     from ..rabbitmq import RabbitmqBroker
+
+log = get_logger("events.rabbitmq")
 
 
 def sizes_of(calls: Calls, queues: Iterable[str]) -> dict[str, QueueSize | None]:
@@ -70,8 +74,22 @@ class RabbitmqTopology:
             declare(calls.channel(), self._broker, subscriptions)
 
     def sizes(self, queues: Iterable[str]) -> dict[str, QueueSize | None]:
+        wanted = list(queues)
         with self._connected() as calls:
-            return sizes_of(calls, queues)
+            found = sizes_of(calls, wanted)
+        return found | self._more_figures([queue for queue in wanted if found[queue] is not None])
+
+    def _more_figures(self, queues: Sequence[str]) -> dict[str, QueueSize]:
+        """What the management API knows beyond AMQP; nothing where it is not set or gives no answer."""
+        broker, where = self._broker, self._broker.parameters
+        if not broker.api_url:
+            return {}
+        user, password = where.credentials.username, where.credentials.password
+        try:
+            return sizes_by_api(broker.api_url, user=user, password=password, vhost=where.virtual_host, queues=queues)
+        except ManagementError as error:
+            log.warning(str(error))
+            return {}
 
     def unbind(self, queue: str, patterns: Iterable[str]) -> None:
         with self._connected() as calls:

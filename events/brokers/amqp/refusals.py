@@ -62,6 +62,18 @@ _SENTENCES = (
         "the {0} {1} is not there. Make it: manage.py topology declare",
     ),
     (
+        r"certificate verify failed: (?:Hostname|IP address) mismatch",
+        "its certificate is for another name than {host}. Set MQ_URL to the name in the certificate",
+    ),
+    (
+        r"certificate verify failed",
+        "its certificate is not trusted here. Set MQ_CA_FILE to the certificate of the authority that signed it",
+    ),
+    (
+        r"WRONG_VERSION_NUMBER|wrong version number",
+        "what answers there does not speak TLS. Set MQ_URL to RabbitMQ's TLS port (5671 by default), or to amqp://",
+    ),
+    (
         r"gaierror",
         "the name {host} is not known here. Set MQ_HOST",
     ),

@@ -74,14 +74,18 @@ class Command(BaseCommand):
             show_json(self.stdout, topology.describe() | {"queues": [asdict(queue) for queue in queues]})
             return
         self.stdout.write(topology.title)
-        table = Table("queue", "subscriber", "patterns", "messages", "consumers", "to do")
+        told = any(queue.unacknowledged is not None for queue in queues)
+        more = ("held", "in per s", "done per s") if told else ()
+        table = Table("queue", "subscriber", "patterns", "messages", "consumers", *more, "to do")
         for queue in queues:
+            figures = (queue.unacknowledged, queue.published_per_second, queue.acknowledged_per_second)
             table.add_row(
                 queue.name,
                 queue.subscriber,
                 ", ".join(queue.patterns),
-                "-" if queue.messages is None else f"{queue.messages:,}",
-                "-" if queue.consumers is None else f"{queue.consumers:,}",
+                _figure(queue.messages),
+                _figure(queue.consumers),
+                *(_figure(one) for one in figures if told),
                 _to_do(queue),
             )
         show(self.stdout, table)
@@ -106,6 +110,10 @@ class Command(BaseCommand):
             patterns = f"{', '.join(queue.stale)} {would}unbound" if queue.stale else "nothing bound"
             deleted = f"; queue {would}deleted with {queue.messages:,} messages" if going else ""
             self.stdout.write(f"{queue.name}: {patterns}{deleted}")
+
+
+def _figure(number: float | None) -> str:
+    return "-" if number is None else f"{number:,}"
 
 
 def _to_do(queue: Queue) -> str:

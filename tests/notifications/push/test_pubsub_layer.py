@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from django.conf import settings
 from redis.asyncio import Redis
 
 from notifications.push.pubsub_layer import PubSubLayer
+from tests.support.servers.certificates import make_certificates
+from tests.support.servers.redis import running_redis
 
 pytestmark = [pytest.mark.redis, pytest.mark.anyio]
 
@@ -59,6 +62,20 @@ async def test_messages_are_handed_on_as_they_come_and_what_is_none_is_dropped(
     await until(lambda: len(heard) == 500)
     assert heard == list(range(500))
     await close(*layers)
+
+
+async def test_it_speaks_tls_with_a_password(tmp_path: Path) -> None:
+    made = make_certificates(tmp_path / "certificates")
+    with running_redis(tmp_path, certificates=made, password="of-this-test") as server:
+        here, there = PubSubLayer(hosts=[server.url]), PubSubLayer(hosts=[server.url])
+        channel = await here.new_channel()
+        heard: list[int] = []
+        here.hear(channel, lambda message: heard.append(message["number"]))
+        await here.group_add("everybody", channel)
+        await has_joined(here, there, "everybody", channel)
+        await there.group_send_many([("everybody", {"type": "note", "number": number}) for number in range(500)])
+        await until(lambda: len(heard) == 500)
+        await close(here, there)
 
 
 async def test_a_connection_that_is_lost_is_made_anew_with_all_its_groups(

@@ -8,9 +8,10 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.support.servers.place import Place
 from tests.support.servers.ports import answers, free_port
@@ -24,7 +25,13 @@ class Node:
     """One RabbitMQ node with its own name, ports, port mapper and folders, and this advanced.config."""
 
     def __init__(
-        self, folder: Path, *, configuration: str = "[].", place: Place | None = None, beside: Node | None = None
+        self,
+        folder: Path,
+        *,
+        configuration: str = "[].",
+        plugins: Sequence[str] = (),
+        place: Place | None = None,
+        beside: Node | None = None,
     ) -> None:
         """place: where its programs are, by default this machine. beside: a node to share the port mapper with, as a
         cluster's nodes must."""
@@ -35,7 +42,7 @@ class Node:
         self.name = f"airy_test_{self.port}@localhost"
         self._folder = self._place.folder(folder, name=f"airy_test_{self.port}")
         self._folder.mkdir(parents=True)
-        (self._folder / "plugins").write_text("[].\n")
+        (self._folder / "plugins").write_text(f"[{','.join(plugins)}].\n")
         (self._folder / "environment").touch()
         (self._folder / "advanced.config").write_text(configuration)
         (self._folder / ".erlang.cookie").write_text(COOKIE)
@@ -161,11 +168,9 @@ class Node:
 
 
 @contextmanager
-def running_node(
-    folder: Path, *, configuration: str = "[].", place: Place | None = None, beside: Node | None = None
-) -> Iterator[Node]:
-    """A started node, ended on leaving. Raises ServerMissingError."""
-    node = Node(folder, configuration=configuration, place=place, beside=beside)
+def running_node(folder: Path, **options: Any) -> Iterator[Node]:
+    """A started node, ended on leaving; the options are those of `Node`. Raises ServerMissingError."""
+    node = Node(folder, **options)
     try:
         node.start()
         yield node
