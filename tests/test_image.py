@@ -48,7 +48,7 @@ def patterns() -> list[str]:
 def copied() -> Iterator[tuple[str, str]]:
     """Each source of a COPY, and its target, both from the folder of the project."""
     for line in (ROOT / "Dockerfile").read_text().splitlines():
-        if line.startswith(("COPY", "ADD")):
+        if line.startswith(("COPY", "ADD")) and "--from=" not in line:
             *sources, target = line.split()[1:]
             for source in sources:
                 yield source, source if target in (".", "./") else target
