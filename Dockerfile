@@ -1,8 +1,11 @@
 # syntax=docker/dockerfile:1
 FROM python:3.11-slim AS packages
 RUN python -m venv /venv
-COPY requirements.txt .
-RUN /venv/bin/pip install --no-cache-dir --disable-pip-version-check -r requirements.txt
+COPY requirements.txt requirements-tracing.txt ./
+# on: with OpenTelemetry's packages, for OTEL_EXPORTER_OTLP_ENDPOINT.
+ARG TRACING=off
+RUN /venv/bin/pip install --no-cache-dir --disable-pip-version-check -r requirements.txt \
+    $(test "$TRACING" = off || echo -r requirements-tracing.txt)
 
 FROM python:3.11-slim
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PATH=/venv/bin:$PATH

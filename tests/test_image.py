@@ -87,7 +87,8 @@ def test_the_patterns_are_read_as_docker_reads_them() -> None:
 
 def test_what_is_copied_is_named_and_nothing_is_copied_as_a_whole() -> None:
     sources = {source for source, _ in copied()}
-    assert sources == {"requirements.txt", "manage.py", "LICENSE", "airy", "events", "feeds", "notifications"}
+    requirements = {"requirements.txt", "requirements-tracing.txt"}
+    assert sources == requirements | {"manage.py", "LICENSE", "airy", "events", "feeds", "notifications"}
 
 
 def test_every_file_of_the_apps_gets_into_the_image() -> None:
