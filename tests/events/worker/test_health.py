@@ -75,7 +75,7 @@ def test_without_an_active_relay_no_host_is_healthy() -> None:
 
 
 @pytest.mark.home
-def test_a_database_that_does_not_answer_is_named_at_once() -> None:
+def test_a_database_that_does_not_answer_is_named_at_once_and_no_reason_to_restart_workers() -> None:
     elsewhere = {"DATABASE_URL": "postgres://nobody@127.0.0.1:9/none", "DEBUG": "on", "AIRY_TEST_CHILD": "on"}
     asked = subprocess.run(
         (sys.executable, "manage.py", "worker_health"),
@@ -85,6 +85,6 @@ def test_a_database_that_does_not_answer_is_named_at_once() -> None:
         text=True,
         timeout=25,
     )
-    assert asked.returncode == 1
-    assert "The database does not answer" in asked.stderr
+    assert asked.returncode == 0
+    assert "the database does not answer" in asked.stderr
     assert "refused" in asked.stderr
