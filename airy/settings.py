@@ -23,6 +23,7 @@ from airy.environment import (
     read_rates,
     read_tracing,
 )
+from events.keep import as_keep_time, as_keep_times
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -64,6 +65,11 @@ SECRET_KEY_FALLBACKS = read_keys("SECRET_KEY_FALLBACKS", debug=DEBUG)
 EVENTS_SIGNING_KEYS = read_keys("EVENTS_SIGNING_KEYS", debug=DEBUG)
 #: The function that sets tracing up in each process; empty: it is off.
 EVENTS_TRACING = "airy.tracing.set_up" if read_tracing() else ""
+EVENTS_KEEP = as_keep_times(str(read("EVENTS_KEEP", str, "")))
+EVENTS_KEEP_ATTEMPTS = as_keep_time("EVENTS_KEEP_ATTEMPTS", str(read("EVENTS_KEEP_ATTEMPTS", str, "30d")))
+EVENTS_KEEP_DEAD_LETTERS = as_keep_time(
+    "EVENTS_KEEP_DEAD_LETTERS", str(read("EVENTS_KEEP_DEAD_LETTERS", str, "forever"))
+)
 EVENTS_MAX_FOREIGN_BYTES = read("EVENTS_MAX_FOREIGN_BYTES", int, 1_000_000, minimum=1_000)
 
 # Limits: docs/operations.md has the table --------------------------------------------------------------------------

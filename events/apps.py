@@ -19,6 +19,7 @@ class EventsConfig(AppConfig):
             check_broker,
             check_command,
             check_database,
+            check_keep_times,
             check_one_database,
             check_signing_keys,
             check_threads,
@@ -27,6 +28,7 @@ class EventsConfig(AppConfig):
         from .inbox.retry import RetryOrDeadLetter
         from .inbox.time_limit import DeliveryTimeLimit
         from .loading import load_without_events
+        from .repair import clearing  # noqa: F401
         from .subscription import listeners, subscriptions
         from .tracing import bind
         from .worker.actors import declare_actor
@@ -43,6 +45,7 @@ class EventsConfig(AppConfig):
         register(check_broker)
         register(check_command)
         register(check_database)
+        register(check_keep_times)
         register(check_one_database)
         register(check_signing_keys)
         register(check_threads)

@@ -7,6 +7,7 @@ from typing import Any
 
 import dramatiq
 from django.apps import apps
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import get_commands
@@ -15,6 +16,7 @@ from django.db import connections, router
 from .brokers.contract import GROUPS_AHEAD, EventBroker
 from .envelope import source
 from .event_source import EventSource
+from .keep import as_keep_time, keep_times
 from .outbox.models import OutboxMessage, StoredEvent
 from .signature import signing_keys
 from .subscription import Subscription, subscriptions
@@ -92,6 +94,17 @@ def check_time_limits(**kwargs: Any) -> list[CheckMessage]:
 def _held(subscription: Subscription) -> int:
     """The calls that a process may hold for a subscriber: a batch is one call."""
     return GROUPS_AHEAD * (1 if subscription.batch else subscription.group_size)
+
+
+def check_keep_times(**kwargs: Any) -> list[CheckMessage]:
+    """The keep times can be read."""
+    try:
+        keep_times()
+        as_keep_time("EVENTS_KEEP_ATTEMPTS", getattr(settings, "EVENTS_KEEP_ATTEMPTS", None))
+        as_keep_time("EVENTS_KEEP_DEAD_LETTERS", getattr(settings, "EVENTS_KEEP_DEAD_LETTERS", None))
+    except ImproperlyConfigured as error:
+        return [Error(str(error), id="events.E014")]
+    return []
 
 
 def check_signing_keys(**kwargs: Any) -> list[CheckMessage]:

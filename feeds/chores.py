@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from events.bus import chore
 from events.db import committed
+from feeds.counts.counting import clear_history
 from feeds.models import ApiToken, SentForm
 from feeds.sessions.store import SessionStore
 
@@ -27,6 +28,16 @@ def clear_sessions() -> None:
 def delete_expired_tokens() -> None:
     """Delete tokens that expired more than LISTED ago."""
     ApiToken.objects.filter(expires_at__lt=timezone.now() - LISTED).delete()
+
+
+@chore
+def clear_count_history() -> None:
+    """Delete counts of before a change by which no list is read any more. Each count takes some along; where nobody
+    votes the last ones wait for this."""
+    while True:
+        with committed():
+            if not clear_history(AT_ONCE):
+                return
 
 
 @chore

@@ -29,6 +29,7 @@ def start(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
     [
         ("GOROUTINE_POOL_SIZE", "many", "a whole number, for example GOROUTINE_POOL_SIZE=10000"),
         ("GOROUTINE_POOL_SIZE", "0", "at least 1"),
+        ("EVENTS_KEEP", "vote.*=soon", "for example EVENTS_KEEP=*=365d,vote.*=30d"),
         ("MQ_PORT", "amqp", "a whole number"),
         ("MQ_URL", "rabbit.example", "amqp://user:password@host:5672/vhost"),
         ("MQ_URL", "amqp://rabbit.example:port", "amqp://user:password@host:5672/vhost"),

@@ -28,7 +28,7 @@ from django.utils.translation import gettext_lazy as _
 from django_dramatiq.admin import Task
 
 from ..inbox.models import Attempt, AttemptSubject, DeadLetter, Delivery, StaleEvent
-from ..outbox.models import OutboxMessage, StoredEvent
+from ..outbox.models import LogFloor, OutboxMessage, StoredEvent
 from ..relay.models import RelayTerm
 from ..repair.backlog import Backlog, backlogs
 from ..repair.dead_letters import discard, requeue
@@ -118,6 +118,14 @@ class StoredEventAdmin(ReadOnlyAdmin):
             '<div><a href="{}">{}</a></div>',
             ((change_url(one), str(one)) for one in found[:50]),
         ) or SafeString("—")
+
+
+@admin.register(LogFloor)
+class LogFloorAdmin(ReadOnlyAdmin):
+    """From where on each topic is kept."""
+
+    list_display = ["topic", "sequence", "time"]
+    ordering = ["topic"]
 
 
 @admin.register(OutboxMessage)

@@ -45,6 +45,7 @@ from .hold import Hold
 from .message import ReceivedMessage
 from .models import Delivery
 from .proof import proven
+from .pruned import is_open, record_unless_pruned
 from .seal import DeliverySeal
 from .total import NoPlaceError, own_place, take_place
 
@@ -324,7 +325,7 @@ def _run_together(
     with committed(using=using, seal=DeliverySeal(Delivery)) as transaction:
         if not has_place:
             take_place(using, subscription)
-        recorded = Delivery.objects.record_done(by_key, attempts=attempts, time_limit=subscription.time_limit)
+        recorded = record_unless_pruned(by_key, attempts=attempts, time_limit=subscription.time_limit)
         events = [_event_of(message, attempts[key]) for key, message in by_key.items() if key in recorded]
         calls = [events] if subscription.batch and events else [[event] for event in events]
         place, stopwatch = len(transaction.connection.run_on_commit), Stopwatch(subscription.pace)
@@ -346,10 +347,9 @@ def _run_in_its_own_transactions(
 ) -> None:
     using = router.db_for_write(Delivery)
     for key, message in by_key.items():
-        if Delivery.objects.is_open(key):
+        if is_open(key, message):
             event = _event_of(message, attempts[key])
-            limited = Delivery.objects.statements_limited(subscription.time_limit)
-            with clean_sessions(), limited, none_left_open(using):
+            with clean_sessions(), Delivery.objects.statements_limited(subscription.time_limit), none_left_open(using):
                 _call(subscription, [event], guard)
             with committed(using=using):
                 recorded = Delivery.objects.record_done([key], attempts=attempts)

@@ -63,5 +63,7 @@ def _proven(
     elif given.source != source():
         # An event of another publisher that the previous release has worked on had the publisher's own id.
         is_known = stored is None and (given.id, 0) in deliveries
-        return message._replace(envelope=given if is_known else message.envelope, claim=None)
+        envelope = given if is_known else message.envelope
+        # Its number is another log's, or made up.
+        return message._replace(envelope=envelope and envelope._replace(sequence=None), claim=None)
     return message._replace(envelope=None, error=NOT_SIGNED.format(ours=source()), claim=None)

@@ -1,4 +1,4 @@
-"""The tables of the outbox room: the log of events and the messages still to be sent."""
+"""The tables of the outbox room: the log of events, from where on it is kept, and the messages still to be sent."""
 
 from django.db import models
 from django.utils import timezone
@@ -6,6 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ..db.primary import PrimaryModel
 from ..envelope import Envelope
+from .floor import LogFloorQuerySet
 from .log import StoredEventQuerySet
 from .messages import OutboxQuerySet
 
@@ -59,6 +60,28 @@ class StoredEvent(PrimaryModel):
             traceparent=self.traceparent,
             sequence=self.sequence,
         )
+
+
+class LogFloor(PrimaryModel):
+    """From where on the events of a topic are kept: those before may have been pruned.
+
+    sequence, event_id, time: the lowest that are kept for certain. An event below that is in the log was held up, and
+    counts as any other.
+    """
+
+    topic = models.CharField(_("topic"), max_length=100, primary_key=True)
+    sequence = models.BigIntegerField(_("kept from number"))
+    event_id = models.UUIDField(_("kept from id"))
+    time = models.DateTimeField(_("kept from time"))
+
+    objects = LogFloorQuerySet.as_manager()  # type: ignore[misc]
+
+    class Meta:
+        verbose_name = _("floor of the log")
+        verbose_name_plural = _("floors of the log")
+
+    def __str__(self) -> str:
+        return f"{self.topic}: {self.sequence}"
 
 
 class OutboxMessage(PrimaryModel):

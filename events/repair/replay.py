@@ -31,7 +31,7 @@ from ..db.commit import committed
 from ..db.dialect import DeliveryKey, database_now
 from ..inbox.models import Delivery
 from ..outbox.log import ONLY, only_for
-from ..outbox.models import OutboxMessage, StoredEvent
+from ..outbox.models import LogFloor, OutboxMessage, StoredEvent
 from ..subscription import Subscription, subscriptions
 from ..topics import matches
 from . import models
@@ -108,9 +108,11 @@ def events_for(
 
     topic: a topic or pattern. since, until: when they were emitted (from, before). from_sequence, to_sequence: their
     numbers in the log, both included. suppressed: include events that were emitted suppressed, and the chunks of this
-    subscriber's long work; without, the first event of the work leads to new ones.
+    subscriber's long work; without, the first event of the work leads to new ones. Nothing below the floor of its topic
+    is among them.
 
-    Raises ReplayRefusedError for a subscriber that is not declared and for a topic that it does not want.
+    Raises ReplayRefusedError for a subscriber that is not declared, for a topic that it does not want, and for events
+    below the floor.
     """
     subscription = _declared(name)
     wanted = [one for one in StoredEvent.objects.topics() if subscription.wants(one)]
@@ -120,7 +122,11 @@ def events_for(
             f"The log has no events of topic {topic!r} for {name}: it subscribes to "
             f"{', '.join(subscription.patterns)}. Its topics in the log: {', '.join(wanted) or 'none'}."
         )
+    floors = list(LogFloor.objects.filter(topic__in=topics))
+    _require_kept(floors, since=since, until=until, from_sequence=from_sequence, to_sequence=to_sequence)
     events = StoredEvent.objects.filter(topic__in=topics)
+    for floor in floors:
+        events = events.exclude(topic=floor.topic, sequence__lt=floor.sequence)
     if suppressed:
         events = events.exclude(Q(suppressed__startswith=ONLY) & ~Q(suppressed=only_for(name)))
     else:
@@ -163,7 +169,8 @@ def replay(
     while True:
         with committed(using=router.db_for_write(Delivery)):
             rest = events.filter(sequence__gt=done.upto, sequence__lte=end).defer("data")
-            chunk = list(rest[: min(EVENTS_PER_CHUNK, rate or EVENTS_PER_CHUNK)])
+            # Under lock: what is pruned at the same time is not among them.
+            chunk = list(rest.select_for_update(no_key=True)[: min(EVENTS_PER_CHUNK, rate or EVENTS_PER_CHUNK)])
             if not chunk:
                 return done
             plan = _plan(subscription, chunk, in_broker)
@@ -200,6 +207,34 @@ def decide(
     if given_up:
         return Decision.REOPEN
     return Decision.AGAIN if replayable else Decision.SKIP
+
+
+def kept_from(name: str, *, topic: str = "") -> LogFloor | None:
+    """The highest floor of the topics that a subscriber wants, and that fit a topic or pattern; None: it gets all."""
+    wanted = [one for one in LogFloor.objects.order_by("-sequence") if _declared(name).wants(one.topic)]
+    return next((one for one in wanted if not topic or matches(topic, one.topic)), None)
+
+
+def _require_kept(
+    floors: Sequence[LogFloor],
+    *,
+    since: dt.datetime | None,
+    until: dt.datetime | None,
+    from_sequence: int | None,
+    to_sequence: int | None,
+) -> None:
+    for floor in floors:
+        if (
+            (since and since < floor.time)
+            or (until and until <= floor.time)
+            or (from_sequence is not None and from_sequence < floor.sequence)
+            or (to_sequence is not None and to_sequence < floor.sequence)
+        ):
+            raise ReplayRefusedError(
+                f"Earlier events of {floor.topic} were pruned: the log has all of them from number {floor.sequence}"
+                f" ({floor.time:%Y-%m-%dT%H:%M:%SZ}) on. Begin there, with --from-sequence {floor.sequence}, or choose"
+                " other topics with --topic."
+            )
 
 
 def _declared(name: str) -> Subscription:

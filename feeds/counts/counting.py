@@ -44,7 +44,7 @@ def add(
     """
     found = find_targets(changes) if found is None else found
     if any(change.has_votes for change in changes.values()):
-        _prune_history(2 * len(changes))
+        clear_history(2 * len(changes))
     connection = connections[router.db_for_write(EntityCounts)]
     if connection.vendor == "postgresql":
         _add_on_postgresql(connection, changes, found)
@@ -116,16 +116,19 @@ def is_stale(row: EntityCounts, found: Mapping[EntityKey, CountTarget]) -> bool:
     )
 
 
-def _prune_history(number: int) -> None:
-    """Delete expired rows among the `number` oldest of the count history, skipping locked ones.
+def clear_history(number: int) -> int:
+    """Delete expired rows among the `number` oldest of the count history, skipping locked ones; returns how many.
 
-    Each count deletes a few, so no cleaning job is needed.
+    Each count deletes a few.
     """
     aged = ExpressionWrapper(Q(changed_at__lt=Now() - HISTORY_KEPT), output_field=BooleanField())
     oldest = EarlierCounts.objects.order_by("pk").values_list("pk", aged)[:number]
-    if expired := [pk for pk, is_aged in oldest if is_aged]:
-        free = EarlierCounts.objects.filter(pk__in=expired).select_for_update(skip_locked=True)
-        EarlierCounts.objects.filter(pk__in=free.values("pk")).delete()
+    expired = [pk for pk, is_aged in oldest if is_aged]
+    if not expired:
+        return 0
+    free = EarlierCounts.objects.filter(pk__in=expired).select_for_update(skip_locked=True)
+    deleted, _ = EarlierCounts.objects.filter(pk__in=free.values("pk")).delete()
+    return deleted
 
 
 # On PostgreSQL

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from events.chores import Timetable
 from feeds import actions
-from feeds.models import ApiToken, SentForm, UserSession
+from feeds.models import ApiToken, EarlierCounts, SentForm, UserSession
 from feeds.sessions import store
 from tests.support.factories import UserFactory
 
@@ -48,3 +48,13 @@ def test_a_sent_form_goes_after_a_day() -> None:
         SentForm.objects.create(user=user, key=str(number), digest="", sent_at=ago(hours=hours))
     Timetable().do_due()
     assert set(SentForm.objects.values_list("key", flat=True)) == {"0", "1"}
+
+
+def test_counts_of_before_a_change_go_when_no_list_is_read_by_them() -> None:
+    for number, hours in enumerate((1, 24, 26, 100)):
+        row = EarlierCounts.objects.create(
+            entity_type="post", entity_id=number, upvotes=0, downvotes=0, score=0, hot=0, controversy=0
+        )
+        EarlierCounts.objects.filter(pk=row.pk).update(changed_at=ago(hours=hours))
+    Timetable().do_due()
+    assert set(EarlierCounts.objects.values_list("entity_id", flat=True)) == {0, 1}

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ...repair.replay import Replayed, ReplayRefusedError, events_for, replay
+from ...repair.replay import Replayed, ReplayRefusedError, events_for, kept_from, replay
 from ..terminal import moment, progress_bar
 
 FILTERS = ("topic", "subject", "since", "until", "from_sequence", "to_sequence")
@@ -69,6 +69,11 @@ class Command(BaseCommand):
             raise CommandError(
                 f"Stopped. To continue, run the same command with --from-sequence {last.upto + 1}", returncode=130
             ) from None
+        if floor := kept_from(subscriber, topic=options["topic"]):
+            self.stdout.write(
+                f"Earlier events were pruned: {floor.topic} reaches back to number {floor.sequence}, "
+                f"{floor.time:%Y-%m-%d %H:%M:%S} UTC."
+            )
         if done.skipped and not done.count and not done.owed:
             raise CommandError(
                 f"{subscriber} has done all {done.skipped:,} events, and running them again may not be safe. If it "
