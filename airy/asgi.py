@@ -28,17 +28,16 @@ sys.setswitchinterval(0.001)
 
 tracing.begin("web")
 bound_servers()
-application: Application = Measured(
-    Gate(
-        ProtocolTypeRouter(
-            {
-                "http": http,
-                "websocket": SameSiteOnly(websockets),
-                "lifespan": beating(lifespan),
-            }
-        )
+gate = Gate(
+    ProtocolTypeRouter(
+        {
+            "http": http,
+            "websocket": SameSiteOnly(websockets),
+            "lifespan": beating(lifespan),
+        }
     )
 )
+application: Application = Measured(gate)
 if tracing.spans is not None:
     from airy.tracing import TracedRequests
 

@@ -223,9 +223,9 @@ class Asked:
 
 sys.meta_path.insert(0, Asked())
 import airy.asgi
-from airy.gate.gate import Gate
+from airy.measured import Measured
 from events import tracing
-assert tracing.spans is None and type(airy.asgi.application) is Gate
+assert tracing.spans is None and type(airy.asgi.application) is Measured
 print(who - {"redis"})  # redis-py looks whether its metrics are there
 """
     kept = {"PATH": os.environ["PATH"], "SECRET_KEY": os.environ["SECRET_KEY"], "DEBUG": "on"}

@@ -3,7 +3,7 @@
 import pytest
 from django.test import Client
 
-from airy.asgi import application
+from airy.asgi import gate
 from airy.gate.proxies import Proxies
 from feeds.models import User
 from notifications.live import rounds
@@ -52,7 +52,7 @@ def test_a_trusted_site_is_accepted(server, settings):
 
 
 def test_behind_a_proxy_the_scheme_is_the_one_that_the_browser_used(server, monkeypatch):
-    monkeypatch.setattr(application, "_proxies", Proxies(["unix"]))
+    monkeypatch.setattr(gate, "_proxies", Proxies(["unix"]))
     forwarded = {"x-forwarded-proto": "https"}
     assert server.connect(origin="https://testserver", **forwarded).hear_close() == 4401
     assert server.open(origin="http://testserver", **forwarded).next()["type"] == "websocket.close"
