@@ -44,5 +44,5 @@ class Timetable:
         for name, do in chores.items():
             try:
                 do()
-            except Exception as error:  # noqa: BLE001 - the next one is done all the same, and this one in an hour
-                log.warning("chore put off", chore=name, error=repr(error))
+            except Exception as error:
+                log.warning("chore put off", chore=name, error=repr(error), exc_info=True)

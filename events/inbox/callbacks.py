@@ -10,6 +10,7 @@ from dramatiq.middleware import Interrupt
 from ..calling import name_of
 from ..errors import summary, with_traceback
 from ..event import Event
+from ..log_context import Handled, delivery_facts, handled
 from ..logger import get_logger
 from ..subscription import Subscription
 
@@ -20,9 +21,10 @@ class Callback:
     """A callback that is known by the subscriber and the events in which it was registered."""
 
     def __init__(self, callback: Callable[[], Any], subscription: Subscription, events: Sequence[Event]) -> None:
-        self._callback, self._subscription, self._events = callback, subscription, events
+        self._callback, self._handled = callback, Handled(subscription, events)
 
     def __call__(self) -> None:
+        token = handled.set(self._handled)
         try:
             self._callback()
         except Interrupt:
@@ -30,13 +32,13 @@ class Callback:
         except BaseException as error:  # noqa: BLE001 - its transaction is committed: nothing can be tried again
             log.error(
                 "on_commit callback failed, it is not repeated",
-                subscriber=self._subscription.name,
-                topic=self._events[0].topic,
-                events=[str(event.meta.id) for event in self._events],
+                **{"topic": self._handled.events[0].topic, **delivery_facts()},
                 callback=name_of(self._callback),
                 error=summary(error),
-                traceback=with_traceback(error),
+                exception=with_traceback(error),
             )
+        finally:
+            handled.reset(token)
 
 
 def isolate(connection: Any, *, start: int, subscription: Subscription, events: Sequence[Event]) -> int:

@@ -42,7 +42,7 @@ from ..subscription import PermanentFailure, RetryAfter, Subscription
 from .callbacks import isolate
 from .counted import count_done
 from .hold import Hold
-from .message import ReceivedMessage
+from .message import ReceivedMessage, facts_of
 from .models import Delivery
 from .proof import proven
 from .pruned import is_open, record_unless_pruned
@@ -183,7 +183,7 @@ def _process(
             try:
                 done = _is_group_done(subscription, waiting[:size], guard, ending)
             except OverBudgetError as error:
-                log.info("group cut into parts", subscriber=subscription.name, events=size, reason=str(error))
+                log.info("group cut into parts", subscriber=subscription.name, count=size, reason=str(error))
                 continue
             except NoPlaceError:
                 share.has_no_place()
@@ -238,7 +238,7 @@ def _is_group_done(
     except BaseException as error:  # whatever it was: each message runs again alone, and that is recorded
         if _is_interrupt(error):
             raise
-        log.info("group rolled back", subscriber=subscription.name, events=len(messages), error=summary(error))
+        log.info("group rolled back", subscriber=subscription.name, **facts_of(messages), error=summary(error))
         if is_deadlock(error):
             subscription.pace.deadlocked()
         Hold(subscription, ending).is_over(error)
@@ -392,7 +392,7 @@ def _log_done(
     log.info(
         "delivered",
         subscriber=subscription.name,
-        events=[str(message.event_id) for message in messages],
+        **facts_of(messages),
         attempt=max(attempt, messages[0].attempt),
         seconds=round(seconds, 6),
     )

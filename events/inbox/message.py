@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from django.conf import settings
 from pydantic_core import to_json
 
 from ..envelope import Envelope, UndecodableError, source
+from ..log_context import MOST_IDS
 from ..signature import HEADER
 from ..signature import is_valid as signed_by_us
 
@@ -113,9 +114,25 @@ class ReceivedMessage(NamedTuple):
         return self.given_id or uuid.uuid5(UNDECODABLE, self.body.hex())
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """What a line of the log tells of it."""
+        facts: dict[str, Any] = {"event_id": str(self.event_id), "run": self.run}
+        if self.envelope is None:
+            return facts
+        return facts | {"topic": self.envelope.topic, "correlation_id": str(self.envelope.correlation_id)}
+
+    @property
     def encoded(self) -> bytes:
         """The message's bytes."""
         return self.body or (self.envelope.encode() if self.envelope else b"")
+
+
+def facts_of(messages: Sequence[ReceivedMessage]) -> dict[str, Any]:
+    """What a line of the log tells of messages that ran together: of one its facts, of several the first MOST_IDS ids,
+    and how many there are."""
+    if len(messages) == 1:
+        return messages[0].facts
+    return {"events": [str(message.event_id) for message in messages[:MOST_IDS]], "count": len(messages)}
 
 
 def _limit() -> int:

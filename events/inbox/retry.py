@@ -131,7 +131,16 @@ def dead_letter(rows: Sequence[OutboxRow], *, reason: str) -> None:
     for row in rows:
         key = DeliveryKey(row.event_id, row.subscriber, row.run)
         Delivery.objects.record_failure(key, attempts=row.attempt, dead=True, reason=reason, body=row.envelope.encode())
-        log.error("dead letter", event_id=str(row.event_id), subscriber=row.subscriber, error=reason)
+        log.error(
+            "dead letter",
+            event_id=str(row.event_id),
+            run=row.run,
+            topic=row.envelope.topic,
+            correlation_id=str(row.envelope.correlation_id),
+            subscriber=row.subscriber,
+            attempt=row.attempt,
+            error=reason,
+        )
         transaction.on_commit(
             partial(count_outcomes, row.subscriber, [DEAD]), using=router.db_for_write(OutboxMessage), robust=True
         )
@@ -182,13 +191,15 @@ def _record_failure(
     )
     note_subjects(attempt, message)
     write = log.error if dead else log.warning
+    told: dict[str, Any] = {"exception": trace} if trace else {}
     write(
         "dead letter" if dead else "delivery failed",
-        event_id=str(message.event_id),
+        **message.facts,
         subscriber=subscription.name,
         attempt=failure.attempt,
         seconds=round(failure.duration, 6),
         error=reason,
+        **told,
     )
     if message.envelope is not None:
         StoredEvent.objects.import_foreign([_line(message.envelope)])
@@ -211,9 +222,7 @@ def _postponed(
     row = postpone(key_of(subscription, message), message, reason=str(error), now=now)
     if row is not None and message.envelope is not None:
         StoredEvent.objects.import_foreign([_line(message.envelope)])
-        log.warning(
-            "waits for newer code", event_id=str(message.event_id), subscriber=subscription.name, reason=str(error)
-        )
+        log.warning("waits for newer code", **message.facts, subscriber=subscription.name, reason=str(error))
     return row
 
 

@@ -18,6 +18,7 @@ from .. import tracing
 from ..db.dialect import database_now
 from ..envelope import source
 from ..event import Event, Meta
+from ..log_context import handled
 from ..subscription import Subscription
 from .emit import is_suppressed, line_of, require_in_range, require_transaction
 from .log import only_for
@@ -41,18 +42,20 @@ _current: ContextVar[Chunk | None] = ContextVar("events_current_chunk", default=
 
 
 class delivering:
-    """While a subscriber runs: what it was called with, for `continue_with`. A class, since every single event enters
-    one: a generator takes longer."""
+    """While a subscriber runs: what it was called with, for `continue_with` and for the lines of the log. A class,
+    since every single event enters one: a generator takes longer."""
 
-    __slots__ = ("_chunk", "_token")
+    __slots__ = ("_chunk", "_token", "_token_of_log")
 
     def __init__(self, subscription: Subscription, events: Sequence[Event], connection: Any) -> None:
         self._chunk = Chunk(subscription, events, connection)
 
     def __enter__(self) -> None:
         self._token = _current.set(self._chunk)
+        self._token_of_log = handled.set(self._chunk)
 
     def __exit__(self, *exception: object) -> None:
+        handled.reset(self._token_of_log)
         _current.reset(self._token)
 
 

@@ -69,7 +69,11 @@ class Execution:
             task.set_exception(error)
 
     def _report(self, task: TaskHandle[Any], error: BaseException) -> None:
-        self._logger.error("task %s failed in %s", task.name, self._name, exc_info=error)
+        said = partial(self._logger.error, "task %s failed in %s", task.name, self._name, exc_info=error)
+        if task.context is None:
+            said()
+        else:
+            task.context.run(said)  # the line tells what the submitter's lines tell
         if self._on_error is None:
             return
         try:

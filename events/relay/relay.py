@@ -127,7 +127,7 @@ class Relay:
         self._errors, pause = compute_backoff(self._errors, factor=RELAY_BACKOFF[0], max_backoff=RELAY_BACKOFF[1])
         if time.monotonic() >= self._warn_at:
             self._warn_at = time.monotonic() + WARN_INTERVAL
-            log.warning("relay interrupted", error=repr(error), again_in=pause / 1000)
+            log.warning("relay interrupted", error=repr(error), again_in=pause / 1000, exc_info=error)
         self._stop.wait(pause / 1000)
 
     def _serve_term(self) -> None:

@@ -88,8 +88,8 @@ class WorkerServices:
                 reconciler = reconciler or Reconciler(self._broker)
                 reconciler.run_pass()
                 sweep(self._broker)
-            except Exception as error:  # noqa: BLE001 - a pass that fails now is made again later
-                log.warning("reconcile put off", error=repr(error))
+            except Exception as error:
+                log.warning("reconcile put off", error=repr(error), exc_info=True)
         connections.close_all()
 
 

@@ -138,7 +138,7 @@ def test_a_failed_callback_is_logged_with_its_subscriber_and_event_and_the_other
     assert ran == list(range(len(errors)))
     lines = [record for record in caplog.records if "on_commit" in record.getMessage()]
     assert [line.subscriber for line in lines] == [subscription.name] * len(errors)
-    assert [line.events for line in lines] == [[str(message.event_id)] for message in given]
+    assert [line.event_id for line in lines] == [str(message.event_id) for message in given]
     assert "EmitOutsideTransactionError" in lines[0].error
     assert lines[0].topic == "bell.rang"
     assert Effect.objects.count() == Delivery.objects.filter(state="done").count() == len(errors)

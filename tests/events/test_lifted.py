@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -42,6 +43,19 @@ TEMPLATES = [{
 ROOT_URLCONF = "urls"
 ALLOWED_HOSTS = ["testserver"]
 DRAMATIQ_AUTODISCOVER_MODULES = ("subscribers",)
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"delivery": {"()": "airy_events.log_context.DeliveryFilter"}},
+    "formatters": {"plain": {"format": "%(levelname)s %(name)s %(message)s%(delivery)s"}},
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler", "stream": "ext://sys.stdout",
+            "filters": ["delivery"], "formatter": "plain",
+        },
+    },
+    "root": {"handlers": ["console"], "level": "WARNING"},
+}
 DRAMATIQ_BROKER = {"BROKER": "airy_events.brokers.embedded.EmbeddedBroker", "OPTIONS": {}, "MIDDLEWARE": []}
 if url := os.environ.get("POSTGRES_NAME"):
     DATABASES = {"default": {
@@ -64,6 +78,8 @@ urlpatterns = [path("admin/", admin.site.urls)]
 """
 
 SUBSCRIBERS = """
+import logging
+
 from airy_events.bus import Event, subscriber
 
 heard = set()
@@ -76,6 +92,7 @@ class OrderPlaced(Event, topic="order.placed", version=1, subject="order/{order_
 @subscriber(OrderPlaced, max_retries=0)
 def reserve_stock(event):
     if event.order_id < 0:
+        logging.getLogger("shop").error("no such order")
         raise ValueError("no such order")
     heard.add(event.order_id)
 """
@@ -181,6 +198,8 @@ def test_events_work_under_another_name_without_any_optional_package(project: Pa
     said = run(project, blocked=OPTIONAL)
     assert said.endswith("lifted\n")
     assert "shop.reserve_stock" in said
+    told = r"^ERROR shop no such order subscriber=shop.reserve_stock event_id=(\S{36}) topic=order.placed"
+    assert re.search(rf"{told} correlation_id=\1 attempt=1 run=0$", said, re.MULTILINE)
 
 
 @pytest.mark.postgres
