@@ -3,6 +3,7 @@
 
 import os
 import sys
+from multiprocessing import current_process
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "airy.settings")
@@ -10,5 +11,7 @@ if __name__ == "__main__":
 
     from events.db import name_sessions
 
-    name_sessions(next((word for word in sys.argv[1:] if not word.startswith("-")), "help"))
+    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "help")
+    name_sessions(command)
+    current_process().name = command  # in each line of the log
     execute_from_command_line(sys.argv)

@@ -2,9 +2,13 @@
 
 import os
 import sys
+from multiprocessing import current_process
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "airy.settings")
 os.environ.setdefault("PGAPPNAME", "airy web")  # `manage.py up` has named its sessions already
+
+if current_process().name == "MainProcess":  # started by uvicorn itself
+    current_process().name = "web"
 
 from django.core.asgi import get_asgi_application
 

@@ -156,7 +156,10 @@ def _as_json(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     if status < 400:
         return response
     kept = {name: response.headers[name] for name in ("Allow", "Retry-After") if name in response.headers}
-    return JsonResponse({"detail": getattr(response, "refusal", "") or phrase(status)}, status=status, headers=kept)
+    refusal = JsonResponse({"detail": getattr(response, "refusal", "") or phrase(status)}, status=status, headers=kept)
+    # Django's mark, or it would log the error once more, without its traceback.
+    refusal._has_been_logged = getattr(response, "_has_been_logged", False)  # type: ignore[attr-defined]
+    return refusal
 
 
 def _is_refusal(response: HttpResponse) -> bool:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-import structlog
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
@@ -23,6 +22,8 @@ from airy.environment import (
     read_rates,
     read_tracing,
 )
+from airy.logs.records import configure_structlog
+from airy.logs.set_up import logging_settings
 from events.keep import as_keep_time, as_keep_times
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -132,6 +133,7 @@ ROOT_URLCONF = "airy.urls"
 ASGI_APPLICATION = "airy.asgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 MIDDLEWARE = [
+    "airy.logs.request.RequestOfLines",
     "airy.measured.NamedRoute",
     "airy.probes.Probes",
     "django.middleware.security.SecurityMiddleware",
@@ -340,36 +342,6 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE_HSTS_SECONDS > 0
 
 # Logging ------------------------------------------------------------------------------------------------------------
 
-_shared: list[Any] = [
-    structlog.contextvars.merge_contextvars,
-    structlog.stdlib.add_log_level,
-    structlog.processors.TimeStamper("iso"),
-]
-#: The tracebacks of other libraries' errors, too; the console draws its own.
-_traceback = [] if DEBUG else [structlog.processors.format_exc_info]
-_renderer = structlog.dev.ConsoleRenderer() if DEBUG else structlog.processors.JSONRenderer()
-structlog.configure(
-    processors=[
-        structlog.stdlib.filter_by_level,
-        *_shared,
-        structlog.processors.format_exc_info,
-        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-    ],
-    logger_factory=structlog.stdlib.LoggerFactory(),
-    wrapper_class=structlog.stdlib.BoundLogger,
-    cache_logger_on_first_use=True,
-)
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "structured": {
-            "()": structlog.stdlib.ProcessorFormatter,
-            "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_traceback, _renderer],
-            "foreign_pre_chain": [*_shared, structlog.stdlib.ExtraAdder()],
-        }
-    },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
-    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {"pika": {"level": "CRITICAL"}, "dramatiq": {"level": "WARNING"}},
-}
+configure_structlog()
+LOGGING = logging_settings(debug=DEBUG, level=LOG_LEVEL)
+LOGGING_CONFIG = "logging.config.dictConfig" if DEBUG else "airy.logs.set_up.set_up"

@@ -9,12 +9,14 @@ from contextlib import asynccontextmanager, contextmanager, nullcontext
 from math import ceil
 from typing import Any
 
+import structlog
 from django.conf import settings
 
 from airy.gate.answers import deny, refuse
 from airy.gate.body import Body, Receive, announced_length
-from airy.gate.proxies import Proxies
+from airy.gate.proxies import REQUEST_ID, Proxies
 from airy.gate.refused import refused
+from airy.logs.request import HEADER, Asked, asked, new_id
 from feeds.limits import network
 from feeds.limits.full import refused_as_full
 from feeds.limits.limit import REFUSED
@@ -48,8 +50,11 @@ class Gate:
             return await self._application(scope, receive, send)
         scope = self._proxies.seen_through(scope)
         client = network(scope["client"][0] if scope["client"] else "")
+        one = Asked(new_id(scope[REQUEST_ID]), scope.get("method", ""))
+        asked.set(one)
+        structlog.contextvars.clear_contextvars()
         if scope["type"] == "http":
-            return await self._request(client, scope, receive, send)
+            return await self._request(client, scope, receive, _with_id(send, one.id.encode()))
         return await self._handshake(client, scope, receive, send)
 
     async def _request(self, client: str, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
@@ -115,6 +120,17 @@ class Gate:
         if wait:
             REFUSED.labels(limit=name).inc()
         return wait
+
+
+def _with_id(send: Send, request_id: bytes) -> Send:
+    """A `send` whose answer says the id of the request."""
+
+    async def send_with_id(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), (HEADER, request_id)]
+        await send(message)
+
+    return send_with_id
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from airy.logs.request import HEADER
 from feeds.limits.addresses import Address, parse
 
 logger = structlog.get_logger("airy.gate")
@@ -19,6 +20,8 @@ UNIX = "unix"
 FORWARDED = (b"x-forwarded-for", b"x-forwarded-proto")
 #: Proxies one behind the other, at most.
 MOST_HOPS = 20
+#: The key of the scope with the id that a trusted proxy gave the request; empty without one.
+REQUEST_ID = "airy.request_id"
 
 
 class Proxies:
@@ -34,7 +37,7 @@ class Proxies:
         return self._unix if address is None else any(address in network for network in self._networks)
 
     def seen_through(self, scope: Mapping[str, Any]) -> dict[str, Any]:
-        """The ASGI scope with the client's own address and scheme.
+        """The ASGI scope with the client's own address and scheme, and with the id that a proxy gave the request.
 
         Each proxy adds the address that it was asked from at the right of X-Forwarded-For. So the client is the
         rightmost one that is no proxy; what stands to the left of it, anybody may have written.
@@ -58,8 +61,15 @@ class Proxies:
             logger.warning(
                 "X-Forwarded-For is not believed; is this a proxy for TRUSTED_PROXIES?", address=str(address)
             )
+        seen[REQUEST_ID] = _request_id(scope) if trusted else b""
         seen["client"] = None if address is None else (str(address), 0 if trusted or not peer else peer[1])
         return seen
+
+
+def _request_id(scope: Mapping[str, Any]) -> bytes:
+    """The header X-Request-ID, if it comes once."""
+    values = [value for key, value in scope["headers"] if key.lower() == HEADER]
+    return bytes(values[0]) if len(values) == 1 else b""
 
 
 def _listed(scope: Mapping[str, Any], name: bytes) -> list[str]:

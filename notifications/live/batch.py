@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextvars import Context
 from itertools import islice
 from typing import Generic, TypeVar
 
@@ -37,7 +38,7 @@ class Batch(Generic[K, V]):
         self._asked.append((question, future))
         self._waiting.set(len(self._asked))
         if self._task is None or self._task.done():
-            self._task = loop.create_task(self._answer())
+            self._task = loop.create_task(self._answer(), context=Context())  # it is not the first one's alone
         return future
 
     async def _answer(self) -> None:

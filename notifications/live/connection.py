@@ -117,6 +117,7 @@ class Connection:
             self.end(4403 if visitor.banned else 4401)
             return False
         self.user_id, self.checked = visitor.user_id, time.monotonic()
+        structlog.contextvars.bind_contextvars(user_id=visitor.user_id)
         await self.entered()
         return True
 

@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping
+from contextvars import Context
 from typing import Any, Generic, TypeVar
 
 import structlog
@@ -85,17 +86,19 @@ class Hub(Generic[S]):
         if not members:
             del self._members[group]
             if self._leaving is None or self._leaving.done():
-                self._leaving = asyncio.get_running_loop().create_task(self._leave_empty_groups())
+                self._leaving = asyncio.get_running_loop().create_task(self._leave_empty_groups(), context=Context())
 
     async def _open(self) -> None:
+        """Hear the layer, for all sockets: in the context of the first one the log would name its user."""
         if not self._channel:
             layer = get_channel_layer()
             self._channel = await layer.new_channel()
             if isinstance(layer, PubSubLayer):
-                layer.hear(self._channel, self._take)
-                self._calling = asyncio.get_running_loop().create_task(self._call_itself())
+                own = Context()
+                layer.hear(self._channel, lambda message: own.run(self._take, message))
+                self._calling = asyncio.get_running_loop().create_task(self._call_itself(), context=Context())
             else:
-                self._listening = asyncio.get_running_loop().create_task(self._listen())
+                self._listening = asyncio.get_running_loop().create_task(self._listen(), context=Context())
 
     async def _listen(self) -> None:
         """Take the messages of a layer that keeps them until they are asked for."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from contextvars import Context
 
 import structlog
 from django.conf import settings
@@ -40,7 +41,8 @@ class Rounds:
     def start(self) -> None:
         """Start them, unless they run; they stop with the last socket."""
         if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._repeat())
+            # They are for all sockets: in the context of the first one their lines in the log would name its user.
+            self._task = asyncio.get_running_loop().create_task(self._repeat(), context=Context())
 
     def soon(self) -> None:
         """Make the next round within LOCAL_INTERVAL: a hint came that says nothing of whom it is for."""

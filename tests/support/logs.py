@@ -16,6 +16,7 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         facts = {name: value for name, value in vars(record).items() if name not in self._standard}
+        facts |= facts.pop("facts", {})  # of a logger of structlog
         self._lines.append({"event": record.msg, "log_level": record.levelname.lower()} | facts)
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 from django.utils.translation import gettext as _
@@ -27,17 +28,19 @@ class Command(BaseCommand):
         if missing := unapplied_migrations(connection):
             raise CommandError(f"{len(missing)} migrations are not applied. Run `manage.py migrate` first.")
 
+        def say(text: str) -> None:
+            if settings.DEBUG or self.stdout.isatty():  # elsewhere it is a log, in which every line has the same form
+                self.stdout.write(text)
+                self.stdout.flush()
+
         def ready() -> None:
-            self.stdout.write(
-                _("Airy is running at %(url)s. Press Ctrl+C to stop.") % {"url": f"http://{host}:{port}/"}
-            )
-            self.stdout.flush()
+            say(_("Airy is running at %(url)s. Press Ctrl+C to stop.") % {"url": f"http://{host}:{port}/"})
 
         tracing.begin("up")
         with running_worker(threads=threads):
             started = serve(host, port, ready=ready)
             if started:
-                self.stdout.write(_("Finishing running work…"))
+                say(_("Finishing running work…"))
         if not started:
             raise CommandError(
                 f"Cannot listen on {host}:{port}. If the port is in use, try another: manage.py up {port + 1}"
