@@ -295,6 +295,10 @@ class EventConsumer(Consumer):
             self.stopped.set()
         return not self.stopped.is_set()
 
+    def is_ready(self) -> bool:
+        """Whether messages would come now."""
+        return True
+
     def put_back(self, group: MessageGroup) -> None:
         """Take back messages that were handed out and that no thread has started: they are the next to go. They cost no
         attempt, and are not suspected of anything."""

@@ -9,6 +9,11 @@ from contextlib import contextmanager
 import dramatiq
 from dramatiq.worker import Worker
 
+from ..logger import get_logger
+from .ready import say_when_ready
+
+log = get_logger("events.worker")
+
 #: Seconds that the last heartbeat gets.
 LAST_BEAT = 3.0
 
@@ -24,11 +29,13 @@ def running_worker(*, threads: int = 4, timeout: float = 30.0) -> Iterator[None]
     broker.emit_after("process_boot")
     worker = Worker(broker, worker_threads=threads, worker_timeout=500)
     worker.start()
+    say_when_ready(worker, broker)
     try:
         yield
     finally:
         worker.stop(timeout=int(timeout * 1000))
         broker.close()
+        log.info("worker stopped")
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing import current_process
 from typing import NamedTuple
 
 from ..db import name_sessions
@@ -100,7 +101,7 @@ class Supervisor:
                 told = self._signals.wait(self._until_due()) & {*ENDING, signal.SIGHUP}
                 for child, pid, code in self._reap():
                     how = {"signal": signal.Signals(-code).name} if code < 0 else {"code": code}
-                    log.error("process ended by itself", child=child.name, pid=pid, **how, again_in=child.ended())
+                    log.error("process ended by itself", child=child.name, child_pid=pid, **how, again_in=child.ended())
             outcome = self._stop(reload=not told & ENDING)
         finally:
             self._guard.stop()
@@ -130,7 +131,7 @@ class Supervisor:
                     child.ended()
                 else:
                     self._guard.watch(child.pid)
-                    log.info("process started", child=child.name, pid=child.pid)
+                    log.info("process started", child=child.name, child_pid=child.pid)
 
     def _fork(self, child: Child) -> int:
         supervisor = os.getpid()
@@ -156,7 +157,7 @@ class Supervisor:
                 pid, code = ended[0], os.waitstatus_to_exitcode(ended[1])
                 if pid == self._guard.pid:
                     self._guard.pid = None
-                    log.warning("guard ended by itself: another starts", pid=pid)
+                    log.warning("guard ended by itself: another starts", child_pid=pid)
                 for child in self._children:
                     if child.pid == pid:
                         self._guard.forget(pid)
@@ -191,6 +192,7 @@ class Supervisor:
 def live(name: str, task: Task, *, parent: int) -> int:
     """Do the task of a process that was just made, with the signals blocked; returns its exit code."""
     name_sessions(f"{name.split()[0]} {os.getpid()}")
+    current_process().name = name  # each line of the log has it
     signals = Signals(signal.SIGTERM, signal.SIGHUP)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the supervisor, too, and it passes it on
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

@@ -15,6 +15,7 @@ from dramatiq.worker import Worker
 from .. import tracing
 from ..brokers.contract import EventBroker
 from ..logger import get_logger
+from .ready import say_when_ready
 from .services import HostServices, WorkerServices, close_pools
 from .signals import Signals
 from .supervisor import Task
@@ -63,7 +64,7 @@ def run_worker(signals: Signals, *, threads: int, queues: Iterable[str], timeout
     broker.emit_after("process_boot")
     worker = Worker(broker, queues=set(queues), worker_threads=threads)
     worker.start()
-    log.info("worker ready", threads=threads)
+    say_when_ready(worker, broker)
     signals.wait()
     worker.stop(timeout=int(timeout * 1000))
     broker.close()

@@ -77,6 +77,11 @@ class ConsumerChannel:
         return self._channel is not None and self._channel.is_open
 
     @property
+    def has_consumer(self) -> bool:
+        """Whether the broker has a consumer of it."""
+        return bool(self._consumers)
+
+    @property
     def is_consuming(self) -> bool:
         """Whether messages still come, unless the connection is lost."""
         return self._consuming

@@ -38,6 +38,10 @@ class RabbitmqConsumer(EventConsumer):
     def _group(self, taken: Taken) -> MessageGroup:
         return MessageGroup(taken.messages, subscription=self._subscription, origin=taken.channel)
 
+    def is_ready(self) -> bool:
+        channel = self._link.channel
+        return channel is not None and channel.has_consumer
+
     def ack(self, message: MessageGroup) -> None:  # type: ignore[override]
         message.origin.settle(message, done=True)
 

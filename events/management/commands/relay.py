@@ -26,6 +26,7 @@ class Command(BaseCommand):
         refuse_pooler()
         claim(broker)
         signals = Signals(signal.SIGINT, signal.SIGTERM)
-        self.stdout.write(_("The relay is running. Press Ctrl+C to stop."))
-        self.stdout.flush()
+        if self.stdout.isatty():
+            self.stdout.write(_("The relay is running. Press Ctrl+C to stop."))
+            self.stdout.flush()
         run_relay(signals, broker)

@@ -7,11 +7,13 @@ import logging
 import os
 import sys
 import threading
+from io import StringIO
+from multiprocessing import current_process
 from pathlib import Path
 from typing import Any
 
 import dramatiq
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, OutputWrapper
 from django.db import connections
 from django_dramatiq.management.commands import rundramatiq
 
@@ -37,6 +39,8 @@ class Command(rundramatiq.Command):  # type: ignore[misc]
         "order, a second one hurries; SIGHUP ends them in order and starts again with new code."
     )
 
+    stdout: OutputWrapper
+
     def handle(self, *args: Any, **options: Any) -> None:
         broker = dramatiq.get_broker()
         if not isinstance(broker, EventBroker):
@@ -49,6 +53,8 @@ class Command(rundramatiq.Command):  # type: ignore[misc]
         if not options["skip_logging"]:
             logging.basicConfig(level=logging.INFO if options["verbosity"] < 2 else logging.DEBUG, format=FORMAT)
             logging.getLogger("pika").setLevel(logging.CRITICAL)
+        if not self.stdout.isatty():  # it is a log, in which every line has the same form
+            self.stdout = OutputWrapper(StringIO())
         self.discover_tasks_modules()
         to_do = tasks(
             broker,
@@ -63,6 +69,7 @@ class Command(rundramatiq.Command):  # type: ignore[misc]
         claim(broker)
         if child:
             sys.exit(live(child, to_do[child], parent=int(supervisor)))
+        current_process().name = "supervisor"
         refuse_pooler()
         connections.close_all()
         close_pools()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import dramatiq
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
@@ -189,12 +192,17 @@ def test_a_worker_that_finishes_what_runs_before_it_ends_beats_meanwhile(
 
 def test_workers_told_to_end_do_so_in_order(manage: Manage, eventually: Eventually) -> None:
     process = manage.worker(processes=2, LOG_LEVEL="INFO")
+    eventually(lambda: manage.log().count("worker ready") == 2, within=60)
     ring(100)
     eventually(lambda: Delivery.objects.exists(), within=60)
     os.killpg(process.pid, signal.SIGTERM)  # to each, and once more from the supervisor: it hurries nobody
     assert process.wait(60) == supervisor.ENDED
     assert not Process.objects.exists()
-    assert manage.log().count("worker ready") == manage.log().count("worker stopped") == 2
+    lines = [json.loads(line) for line in manage.log().splitlines()]
+    said = Counter((line["process"].split()[0], line["event"]) for line in lines)
+    expected = {"supervisor": 1, "worker": 2} | ({} if dramatiq.get_broker().in_process else {"relay": 1})
+    for who, times in expected.items():
+        assert said[who, f"{who} ready"] == said[who, f"{who} stopped"] == times
     manage.worker()
     eventually(lambda: all_done(100), within=60)
     assert_one_effect_each(100)
