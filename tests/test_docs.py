@@ -1,4 +1,4 @@
-"""The pages for readers: every path and every name in them exists.
+"""The pages for readers: every path, name and section in them exists.
 
 A page names a file as `path/to/file.py`, a folder as `path/to/`, and what a file defines as `path/to/file.py::name`.
 """
@@ -25,6 +25,8 @@ PATH = re.compile(
     r"(?<![\w./-])((?:airy|benchmarks|docs|events|examples|feeds|notifications|tests)/[\w./-]*[\w/])(?:::(\w+))?"
 )
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)[^)]*\)")
+ANCHOR = re.compile(r"\]\((?!https?:)([^)#]*)#([^)]+)\)")
+HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
 
 
 def test_every_page_is_read() -> None:
@@ -40,6 +42,22 @@ def test_what_a_page_names_exists(page: Path) -> None:
     missing = [f"{path}::{name}" if name else path for path, name in sorted(named) if not defines(ROOT / path, name)]
     missing += [link for link in LINK.findall(text) if not (page.parent / link).exists()]
     assert not missing, f"{page.name} names what does not exist: {missing}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_anchor_of_a_link_is_a_heading_of_its_page(page: Path) -> None:
+    missing = [
+        f"{target}#{anchor}"
+        for target, anchor in ANCHOR.findall(page.read_text())
+        if anchor not in anchors_of(page.parent / target if target else page)
+    ]
+    assert not missing, f"{page.name} leads to sections that do not exist: {missing}"
+
+
+def anchors_of(page: Path) -> set[str]:
+    """The anchors that GitHub makes of a page's headings, each of which stands there once."""
+    titles = [title for _, title in HEADING.findall(page.read_text())]
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def defines(path: Path, name: str) -> bool:
