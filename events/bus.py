@@ -1,5 +1,6 @@
 """The event bus: declare events, emit them, subscribe to them. The public door of this app."""
 
+from .after_restore import after_restore
 from .chores import chore
 from .event import Event, Meta
 from .event_source import EventSource
@@ -17,6 +18,7 @@ __all__ = [
     "Meta",
     "PermanentFailure",
     "RetryAfter",
+    "after_restore",
     "chore",
     "continue_with",
     "emit",

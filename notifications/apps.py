@@ -13,7 +13,7 @@ class NotificationsConfig(AppConfig):
 
     def ready(self) -> None:
         """Import the modules that work by being imported."""
-        from notifications import hiding, kinds  # noqa: F401
+        from notifications import hiding, kinds, restoring  # noqa: F401
         from notifications.checks import check_kinds, check_layer
         from notifications.push import receivers  # noqa: F401
 

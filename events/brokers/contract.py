@@ -15,8 +15,8 @@ consumer gives both to `ReceivedMessage.decode`, which checks the signature. The
 A consumer asks its `share` before it hands out, so that one subscriber cannot occupy all threads of a worker (see
 `share.py`).
 
-Optional: `in_process`, `claim`, `release_unstarted`, `topology`, `longest_run`, `take_out`, `examine`. The conformance
-suite in `tests/conformance` shows whether the promises hold.
+Optional: `in_process`, `claim`, `release_unstarted`, `topology`, `longest_run`, `take_out`, `look_through`, `examine`.
+The conformance suite in `tests/conformance` shows whether the promises hold.
 """
 
 from __future__ import annotations
@@ -260,6 +260,15 @@ class EventBroker(Broker):
         ConnectionError. A broker without it keeps the bytes until a worker takes them.
         """
         return True
+
+    def look_through(self, queue: str, *, see: Callable[[ReceivedMessage, str], None]) -> int:
+        """See every message that waits in a queue at the server; they stay. Returns their number.
+
+        see: called with each message and the routing key that it was published with.
+
+        Raises ConnectionError. A broker without it has nothing to see.
+        """
+        return 0
 
     def claim(self, installation: uuid.UUID) -> None:
         """Called at the start of relay and workers: remember the installation, and leave its mark at the server.

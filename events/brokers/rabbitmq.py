@@ -21,6 +21,7 @@ from .amqp.connection import CONNECTION_ERRORS
 from .amqp.consumer import RabbitmqConsumer
 from .amqp.consuming import ConsumingConnection
 from .amqp.examine import examine
+from .amqp.look_through import look_through
 from .amqp.marks import mark
 from .amqp.publisher import RabbitmqPublisher
 from .amqp.questions import Questions, Sizes
@@ -148,6 +149,14 @@ class RabbitmqBroker(EventBroker):
         try:
             with briefly(parameters) as calls:
                 return take_out(calls, queue, ids, owe=owe)
+        except CONNECTION_ERRORS as error:
+            raise ConnectionError(in_words(error, parameters)) from error
+
+    def look_through(self, queue: str, *, see: Callable[[ReceivedMessage, str], None]) -> int:
+        parameters = self.parameters_for("restored")
+        try:
+            with briefly(parameters) as calls:
+                return look_through(calls, queue, see=see)
         except CONNECTION_ERRORS as error:
             raise ConnectionError(in_words(error, parameters)) from error
 

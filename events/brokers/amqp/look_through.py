@@ -1,0 +1,34 @@
+"""Look through: every message that waits in a queue is seen, and stays in it.
+
+They are taken without an acknowledgement, and go back to their places when the channel closes. From then on they are
+marked as redelivered, so each runs alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pika.exceptions import ChannelClosedByBroker
+
+from ...inbox.message import ReceivedMessage
+from .calls import Calls
+from .refusals import NOT_FOUND
+from .take_out import Waiting
+
+
+def look_through(calls: Calls, queue: str, *, see: Callable[[ReceivedMessage, str], None]) -> int:
+    """As EventBroker.look_through. Raises one of CONNECTION_ERRORS."""
+    channel = calls.channel()
+    try:
+        count: int = channel.queue_declare(queue, passive=True).method.message_count
+    except ChannelClosedByBroker as error:
+        if error.reply_code != NOT_FOUND:
+            raise
+        return 0
+    seen = 0
+    while seen < count and (got := channel.basic_get(queue)) is not None:
+        message = Waiting(*got)
+        see(message.received(queue), message.method.routing_key)
+        seen += 1
+    channel.close()
+    return seen
