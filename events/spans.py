@@ -205,6 +205,14 @@ def is_fresh(message: OutboxRow | ReceivedMessage, *, attempt: int) -> bool:
     return age <= (FRESH_IN_RETRY if attempt > 1 else FRESH)
 
 
+def current_facts() -> dict[str, str]:
+    """Which span the caller is in: trace_id and span_id, as hexadecimal digits; nothing outside of a span."""
+    context = get_current_span().get_span_context()
+    if not context.is_valid:
+        return {}
+    return {"trace_id": format(context.trace_id, "032x"), "span_id": format(context.span_id, "016x")}
+
+
 def as_traceparent(context: SpanContext) -> str:
     """A span as W3C Trace Context writes it."""
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"

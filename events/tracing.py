@@ -117,3 +117,12 @@ def push(messages: Sequence[tuple[str, Mapping[str, Any]]]) -> AbstractContextMa
 def write(message: Mapping[str, Any], *, sockets: int) -> Any:
     """A span for a hint that is written to so many sockets, which the caller ends; or None."""
     return None if spans is None else spans.writing(message, sockets)
+
+
+def trace_facts() -> dict[str, str]:
+    """What a line of the log tells of the span that it belongs to: trace_id and span_id, or nothing."""
+    if spans is None:
+        return {}
+    from .spans import current_facts
+
+    return current_facts()

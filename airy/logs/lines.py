@@ -15,6 +15,7 @@ from airy.logs.records import FACTS
 from airy.logs.request import facts_of, request_facts, route_of
 from events.errors import with_traceback
 from events.log_context import delivery_facts
+from events.tracing import trace_facts
 
 #: Bytes of a line, at most: Docker cuts longer ones into pieces.
 LONGEST = 16_000
@@ -64,7 +65,7 @@ class JsonLines(logging.Formatter):
         facts = {name: value for name, value in vars(record).items() if name not in NO_FACTS}
         facts |= facts.pop(FACTS, {})
         facts = {f"fact_{name}" if name in HEAD else name: value for name, value in facts.items()}
-        context = request_facts() | get_contextvars() | delivery_facts()
+        context = request_facts() | get_contextvars() | delivery_facts() | trace_facts()
         if not context and isinstance(request := vars(record).get("request"), HttpRequest):
             context = facts_of(request)
         facts |= {name: value for name, value in context.items() if name not in facts}

@@ -205,6 +205,21 @@ def test_the_trace_of_a_request_that_is_not_recorded_is_not_recorded_further(col
 
 
 @pytest.mark.home
+def test_a_line_of_the_log_names_the_span_that_it_belongs_to(collector: Collector) -> None:
+    found: list[dict[str, str]] = []
+    with own_subscribers():
+
+        @subscriber(Rang, name="effects.logs")
+        def logs(event: Rang) -> None:
+            found.append(tracing.trace_facts())
+
+        ring()
+        deliver()
+    processed = collector.one("process effects.logs")
+    assert found == [{"trace_id": processed.trace, "span_id": processed.id}]
+    assert tracing.trace_facts() == {}
+
+
 def test_where_it_is_off_nothing_of_opentelemetry_is_imported() -> None:
     script = """
 import sys
