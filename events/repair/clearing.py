@@ -17,7 +17,7 @@ from .prune import prune
 log = get_logger("events.prune")
 
 #: Seconds of one part, and events per second: reconcile waits meanwhile, and `emit` shall not notice.
-SECONDS, RATE = 20.0, 5_000
+SECONDS, RATE = 30.0, 5_000
 
 
 @chore

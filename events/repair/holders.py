@@ -15,7 +15,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -43,7 +43,7 @@ class Holder(NamedTuple):
     name: str
     seen_at: dt.datetime
     in_code: bool
-    wants: Callable[[str, int], bool]
+    wants: EventFilter
 
 
 @dataclass(kw_only=True)
@@ -70,42 +70,49 @@ def holders(now: dt.datetime) -> list[Holder]:
     ]
 
 
-def what_holds(events: Sequence[StoredEvent], known: Iterable[Holder]) -> dict[uuid.UUID, set[str]]:
+def what_holds(events: Sequence[StoredEvent], known: Sequence[Holder]) -> dict[uuid.UUID, set[str]]:
     """For each of these events that must stay, what holds it up: names of subscriptions, and kinds of rows."""
     ids = [event.event_id for event in events]
     found: dict[uuid.UUID, set[str]] = defaultdict(set)
-    by_name = {one.name: one for one in known}
-    final: set[tuple[uuid.UUID, str]] = set()
-    for event_id, name, run, state in Delivery.objects.filter(event_id__in=ids).values_list(
-        "event_id", "subscriber", "run", "state"
-    ):
+    final: dict[uuid.UUID, set[str]] = defaultdict(set)
+    names = {one.name for one in known}
+    deliveries = Delivery.objects.filter(event_id__in=ids)
+    for event_id, name, run, state in deliveries.values_list("event_id", "subscriber", "run", "state"):
         if state == "dead":
             found[event_id].add(DEAD_LETTER)
-        elif state == "retrying" and name in by_name:
+        elif state == "retrying" and name in names:
             found[event_id].add(name)
         if run == 0 and state != "retrying":
-            final.add((event_id, name))
+            final[event_id].add(name)
+    wanted = {topic: _wanted_since(topic, known) for topic in {event.topic for event in events}}
     for event in events:
-        for one in by_name.values():
-            if (
-                (event.event_id, one.name) not in final
-                and one.wants(event.topic, event.sequence)
-                and event.suppressed in ("", only_for(one.name))
-            ):
-                found[event.event_id].add(one.name)
+        for name, since in wanted[event.topic]:
+            is_owed = event.sequence > since and name not in final[event.event_id]
+            if is_owed and event.suppressed in ("", only_for(name)):
+                found[event.event_id].add(name)
     for event_id in _in_outbox(ids):
         found[event_id].add(OUTBOX)
     for event_id, name in Straggler.objects.filter(event_id__in=ids).values_list("event_id", "subscriber"):
-        if name in by_name:
+        if name in names:
             found[event_id].add(WATCHLIST)
     return found
 
 
+def _wanted_since(topic: str, known: Iterable[Holder]) -> list[tuple[str, int]]:
+    """The subscriptions that want a topic, each with the number after which it does."""
+    return [(one.name, since) for one in known if (since := one.wants.since(topic)) is not None]
+
+
 def _in_outbox(ids: Sequence[Any]) -> set[Any]:
-    """Of these events those that the outbox has. Three questions, of which each has an index."""
+    """Of these events those that the outbox has. Each question has an index of its own; new rows and those that are
+    handed out are few, or nothing is pruned."""
     rows = OutboxMessage.objects.filter(event_id__in=ids)
+    few = {
+        *OutboxMessage.objects.new().values_list("event_id", flat=True),
+        *OutboxMessage.objects.filter(claimed=True).values_list("event_id", flat=True),
+    }
     return {
         *rows.exclude(subscriber="").values_list("event_id", flat=True),
         *rows.filter(subscriber="", due__isnull=False).values_list("event_id", flat=True),
-        *rows.filter(subscriber="", due__isnull=True).values_list("event_id", flat=True),
+        *few.intersection(ids),
     }

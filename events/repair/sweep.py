@@ -23,7 +23,7 @@ from ..inbox.message import ReceivedMessage
 from ..inbox.models import Delivery, StaleEvent
 from ..inbox.quotes import ERASED
 from ..logger import get_logger
-from ..outbox.models import OutboxMessage
+from ..outbox.models import OutboxMessage, StoredEvent
 from ..topics import matches
 from .announce import bindings_of
 from .models import Subscription
@@ -90,8 +90,11 @@ class _Owing:
         proven = [one for one in messages if one.envelope is not None and one.claim is None]
         with committed(using=router.db_for_write(OutboxMessage)):
             now = database_now(connections[router.db_for_write(OutboxMessage)])
+            ids = [one.event_id for one in proven]
+            # What was pruned meanwhile is owed to nobody.
+            logged = set(StoredEvent.objects.filter(event_id__in=ids).values_list("event_id", flat=True))
             final = set(
-                Delivery.objects.filter(subscriber=self._subscriber, event_id__in=[one.event_id for one in proven])
+                Delivery.objects.filter(subscriber=self._subscriber, event_id__in=ids)
                 .exclude(state="retrying")
                 .values_list("event_id", "run")
             )
@@ -105,7 +108,7 @@ class _Owing:
                     priority=one.priority,
                 )
                 for one in proven
-                if (one.event_id, one.run) not in final
+                if one.event_id in logged and (one.event_id, one.run) not in final
             ]
             OutboxMessage.objects.bulk_create(rows, ignore_conflicts=True)
         self.count += len(rows)

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from events.brokers.rabbitmq import RabbitmqBroker
 from events.bus import emit, redact, subscriber
-from events.models import Delivery, OutboxMessage, StaleEvent
+from events.models import Delivery, OutboxMessage, StaleEvent, StoredEvent
 from events.repair.announce import announce
 from events.repair.sweep import sweep
 from events.subscription import Subscription, subscriptions
@@ -116,6 +116,20 @@ def test_nothing_that_stays_is_marked_as_redelivered_and_no_secret_is_left(
     assert len(found) == 40
     assert not any(redelivered for _, redelivered in found)
     assert sum(SECRET.encode() in body for body, _ in found) == 10
+
+
+def test_what_was_pruned_meanwhile_is_owed_to_nobody(
+    broker: RabbitmqBroker, subscription: Subscription, eventually: Callable[..., None]
+) -> None:
+    say(1, 2)
+    publish(broker)
+    eventually(lambda: count(subscription.queue) == 2)
+    erase(1)
+    erase(2)
+    StoredEvent.objects.filter(subject="word/1").delete()
+    assert sweep(broker) == 1
+    assert OutboxMessage.objects.get().event.subject == "word/2"
+    assert count(subscription.queue) == 0
 
 
 def test_a_row_goes_once_nothing_can_be_on_its_way_any_more(broker: RabbitmqBroker, subscription: Subscription) -> None:
