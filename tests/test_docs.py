@@ -27,6 +27,8 @@ PATH = re.compile(
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)[^)]*\)")
 ANCHOR = re.compile(r"\]\((?!https?:)([^)#]*)#([^)]+)\)")
 HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
+#: A line of a block that is indented, without its comment.
+BLOCK_LINE = re.compile(r"^ {4}(.+?)(?: +# .*)?$", re.MULTILINE)
 
 
 def test_every_page_is_read() -> None:
@@ -54,10 +56,35 @@ def test_the_anchor_of_a_link_is_a_heading_of_its_page(page: Path) -> None:
     assert not missing, f"{page.name} leads to sections that do not exist: {missing}"
 
 
+def test_the_chinese_operations_say_what_the_english_ones_say() -> None:
+    english, chinese = (sections_of(ROOT / "docs" / name) for name in ("operations.md", "operations.zh.md"))
+    assert [level for _, level, _ in chinese] == [level for _, level, _ in english], "other sections"
+    differences = {
+        f"{title}, {translated}": told ^ retold
+        for (title, _, told), (translated, _, retold) in zip(english, chinese, strict=True)
+        if told != retold
+    }
+    assert not differences, f"only one language has these commands, settings, figures or numbers of rows: {differences}"
+
+
 def anchors_of(page: Path) -> set[str]:
     """The anchors that GitHub makes of a page's headings, each of which stands there once."""
     titles = [title for _, title in HEADING.findall(page.read_text())]
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def sections_of(page: Path) -> list[tuple[str, int, set[str]]]:
+    """Title, level and, in any order, the code, figures and number of table rows of each section."""
+    _, *parts = HEADING.split(re.sub(r"\]\([^)]*\)", "]", page.read_text()))
+    sections = []
+    for hashes, title, body in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+        spans = re.findall(r"`([^`]+)`", body)
+        prose = re.sub(r"`[^`]+`", "", BLOCK_LINE.sub("", body))
+        told = {" ".join(span.split()) for span in spans} | set(BLOCK_LINE.findall(body))
+        told |= set(re.findall(r"\d+(?:[.,]\d+)*", prose))
+        rows = len(re.findall(r"^\|", body, re.MULTILINE))
+        sections.append((title, len(hashes), told | {f"{rows} rows"}))
+    return sections
 
 
 def defines(path: Path, name: str) -> bool:
