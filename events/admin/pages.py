@@ -33,7 +33,7 @@ from ..relay.models import RelayTerm
 from ..repair.backlog import Backlog, backlogs
 from ..repair.dead_letters import discard, requeue
 from ..repair.models import Straggler, Subscription
-from ..worker.models import Installation, Process
+from ..worker.models import FoldedCounts, Installation, Process
 from .pool_bar import TOTALS, figures, pool_bar
 
 #: Up to 1,000 dead letters of one action get an entry of their own in the admin's log.
@@ -321,6 +321,11 @@ class InstallationAdmin(ReadOnlyAdmin):
 
     list_display = ["installation_id"]
     search_fields = ["=installation_id"]
+
+
+@admin.register(FoldedCounts)
+class FoldedCountsAdmin(ReadOnlyAdmin):
+    list_display = ("key", "__str__")
 
 
 @admin.register(Process)

@@ -88,7 +88,7 @@ def test_a_failing_subscriber_is_tried_less_often_and_what_waits_keeps_its_attem
     broken.clear()
     case.eventually(lambda: said("tried as often as before"))
     (told,) = said("tried less often")
-    assert f"failures in a row, next try in 0.3 s subscriber={listener.name}" in told.msg
+    assert f"failures in a row, next try in 0.3 s subscriber={listener.name}" in told.getMessage()
     at_once = Delivery.objects.filter(subscriber=listener.name, state="done", attempts=1)
     case.eventually(lambda: at_once.count() >= len(ids) - Attempt.objects.count())
 
