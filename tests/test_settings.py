@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -73,11 +74,24 @@ def start(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
         ("EVENTS_SIGNING_KEYS", f"{STRONG}, abc", "token_urlsafe(60)"),
     ],
 )
-def test_a_malformed_value_stops_the_start_with_its_name_and_the_cure(name: str, value: str, cure: str) -> None:
-    outcome = start(**{name: value})
+def test_a_malformed_value_is_refused_with_its_name_and_the_cure(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, cure: str
+) -> None:
+    kept = {"PATH": os.environ["PATH"], "SECRET_KEY": HOME["SECRET_KEY"]}
+    for variable in list(os.environ):
+        monkeypatch.delenv(variable)
+    for variable, text in (kept | {name: value}).items():
+        monkeypatch.setenv(variable, text)
+    with pytest.raises(ImproperlyConfigured) as refused:
+        runpy.run_path(str(Path(settings.BASE_DIR) / "airy" / "settings.py"))
+    assert name in str(refused.value)
+    assert cure in str(refused.value)
+
+
+def test_a_malformed_value_stops_the_start() -> None:
+    outcome = start(MQ_PORT="amqp")
     assert outcome.returncode != 0
-    assert name in outcome.stderr
-    assert cure in outcome.stderr
+    assert "MQ_PORT must be a whole number" in outcome.stderr
 
 
 BLOCKED = """

@@ -334,7 +334,8 @@ class ProcessAdmin(ReadOnlyAdmin):
     themselves."""
 
     list_display = ["name", "state", "relay", "busy", "pool", "beat_at"]
-    ordering = ["-beat_at"]
+    #: The same at each reload: workers, web, relays.
+    ordering = ["-kind", "host", "pid"]
     fields = ["kind", "host", "pid", "state", "relay", "busy", "runs", "pool", "totals", "started_at", "beat_at"]
     readonly_fields = ["state", "relay", "busy", "runs", "pool", "totals"]
 

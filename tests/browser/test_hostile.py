@@ -161,6 +161,7 @@ def test_what_is_harmful_or_misplaced_would_be_found(new_window: Callable[..., B
         assert any(fault in found for found in misplaced), (fault, misplaced)
 
 
+@pytest.mark.slow
 def test_a_hostile_name_or_address_is_refused_with_the_reason(
     new_window: Callable[..., BrowserContext], watched: Callable[..., None]
 ) -> None:

@@ -89,7 +89,7 @@ def secret_seen_by_a_camera(page: Page) -> str:
 
 
 @pytest.mark.parametrize("scheme", [pytest.param("light", marks=pytest.mark.slow), "dark"])
-@pytest.mark.parametrize("scripts", [True, False], ids=["script", "plain"])
+@pytest.mark.parametrize("scripts", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["script", "plain"])
 def test_the_code_that_a_camera_reads_leads_in_on_a_phone(open_page, scheme: str, scripts: bool) -> None:
     phone = {"width": 360, "height": 740}
     page = open_page("alice", java_script_enabled=scripts, color_scheme=scheme, viewport=phone)

@@ -320,7 +320,8 @@ def publish_refused(event: StoredEvent) -> None:
         connection.channel().basic_publish("", QUOTING, event.envelope().encode(), properties)
 
 
-@pytest.mark.parametrize("killed", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [False, True])
 def test_after_each_kind_of_deletion_nothing_is_found_anywhere_and_a_replay_brings_nothing_back(
     processes: Processes, eventually: Eventually, killed: bool
 ) -> None:
