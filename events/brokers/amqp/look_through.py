@@ -8,22 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pika.exceptions import ChannelClosedByBroker
-
 from ...inbox.message import ReceivedMessage
 from .calls import Calls
-from .refusals import NOT_FOUND
-from .take_out import Waiting
+from .take_out import Waiting, waiting_in
 
 
 def look_through(calls: Calls, queue: str, *, see: Callable[[ReceivedMessage, str], None]) -> int:
     """As EventBroker.look_through. Raises one of CONNECTION_ERRORS."""
     channel = calls.channel()
-    try:
-        count: int = channel.queue_declare(queue, passive=True).method.message_count
-    except ChannelClosedByBroker as error:
-        if error.reply_code != NOT_FOUND:
-            raise
+    if (count := waiting_in(channel, queue)) is None:
         return 0
     seen = 0
     while seen < count and (got := channel.basic_get(queue)) is not None:

@@ -69,16 +69,22 @@ class Waiting(NamedTuple):
         return {**self.headers, **signed_headers(self.body, route=queue, **parts)}
 
 
+def waiting_in(channel: CallChannel, queue: str) -> int | None:
+    """The number of messages that wait in a queue; None if it does not exist, and then the channel is closed."""
+    try:
+        return int(channel.queue_declare(queue, passive=True).method.message_count)
+    except ChannelClosedByBroker as error:
+        if error.reply_code != NOT_FOUND:
+            raise
+        return None
+
+
 def take_out(
     calls: Calls, queue: str, ids: Collection[uuid.UUID], *, owe: Callable[[list[ReceivedMessage]], None]
 ) -> bool:
     """As EventBroker.take_out. Raises one of CONNECTION_ERRORS."""
     channel = calls.channel()
-    try:
-        count: int = channel.queue_declare(queue, passive=True).method.message_count
-    except ChannelClosedByBroker as error:
-        if error.reply_code != NOT_FOUND:
-            raise
+    if (count := waiting_in(channel, queue)) is None:
         return True
     wanted, waiting = {str(one) for one in ids}, _get(channel, queue, count)
     stale = [one for one in waiting if one.is_of(wanted)]
