@@ -54,7 +54,7 @@ def _password(parameters: Any) -> Iterator[Finding]:
     if why := why_weak(password, user=user):
         yield Finding(
             problem=f"The password of {user} at {where(parameters)} {why}.",
-            cure=f"Set another one (rabbitmqctl change_password {user}), then MQ_PASSWORD.",
+            cure=f"Set another one (rabbitmqctl change_password {user}), then MQ_PASSWORD or MQ_URL.",
             severity=Severity.WARNING,
         )
 

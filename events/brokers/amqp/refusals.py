@@ -38,18 +38,18 @@ _SENTENCES = (
     ),
     (
         r"vhost .* not found",
-        "there is no vhost {vhost}. Set MQ_VHOST, or make it: rabbitmqctl add_vhost {vhost}",
+        "there is no vhost {vhost}. Set MQ_VHOST (or MQ_URL), or make it: rabbitmqctl add_vhost {vhost}",
     ),
     (r"vhost .* is down", "the vhost {vhost} is down. Start it: rabbitmqctl restart_vhost -p {vhost}"),
     (
         r"access to vhost .* refused",
-        "user {user} may not use the vhost {vhost}. Set MQ_USER and MQ_VHOST, or allow it: rabbitmqctl "
+        "user {user} may not use the vhost {vhost}. Set MQ_USER and MQ_VHOST (or MQ_URL), or allow it: rabbitmqctl "
         "set_permissions -p {vhost} {user} '.*' '.*' '.*'",
     ),
     (
         r"Login was refused|ProbableAuthenticationError",
-        "the server refuses the login of user {user}. Set MQ_USER and MQ_PASSWORD; the server lets guest in from its "
-        "own host only",
+        "the server refuses the login of user {user}. Set MQ_USER and MQ_PASSWORD (or MQ_URL); the server lets "
+        "guest in from its own host only",
     ),
     (
         r"access to (queue|exchange|topic) '([^']*)' (?:in exchange '[^']*' )?in vhost '[^']*' refused",
@@ -75,20 +75,20 @@ _SENTENCES = (
     ),
     (
         r"gaierror",
-        "the name {host} is not known here. Set MQ_HOST",
+        "the name {host} is not known here. Set MQ_HOST (or MQ_URL)",
     ),
     (
         r"ConnectionRefusedError",
-        "nothing listens there. Start RabbitMQ, or set MQ_HOST and MQ_PORT",
+        "nothing listens there. Start RabbitMQ, or set MQ_HOST and MQ_PORT (or MQ_URL)",
     ),
     (
         r"IncompatibleProtocolError|AMQPConnectorStackTimeout|Timeout while setting up AMQP|Timeout during AMQP",
-        "what answers there does not speak AMQP without TLS. Set MQ_PORT to RabbitMQ's plain AMQP port (5672 by "
-        "default; 5671 is for TLS, 15672 for its pages)",
+        "what answers there does not speak AMQP without TLS. Set MQ_PORT (or MQ_URL) to RabbitMQ's plain AMQP port "
+        "(5672 by default; 5671 is for TLS, 15672 for its pages)",
     ),
     (
         r"TimeoutError|timed out|ConnectTimeout",
-        "no answer in time. Is RabbitMQ, or a firewall before it, at MQ_HOST and MQ_PORT?",
+        "no answer in time. Is RabbitMQ, or a firewall before it, at MQ_HOST and MQ_PORT (or in MQ_URL)?",
     ),
 )
 
