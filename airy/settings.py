@@ -24,7 +24,7 @@ from airy.environment import (
 )
 from airy.logs.records import configure_structlog
 from airy.logs.set_up import logging_settings
-from events.keep import as_keep_time, as_keep_times
+from events.keep import PARTITION, as_keep_time, as_keep_times
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -71,6 +71,7 @@ EVENTS_KEEP_ATTEMPTS = as_keep_time("EVENTS_KEEP_ATTEMPTS", str(read("EVENTS_KEE
 EVENTS_KEEP_DEAD_LETTERS = as_keep_time(
     "EVENTS_KEEP_DEAD_LETTERS", str(read("EVENTS_KEEP_DEAD_LETTERS", str, "forever"))
 )
+EVENTS_PARTITION = str(read("EVENTS_PARTITION", str, PARTITION))
 EVENTS_MAX_FOREIGN_BYTES = read("EVENTS_MAX_FOREIGN_BYTES", int, 1_000_000, minimum=1_000)
 
 # Limits: docs/operations.md has the table --------------------------------------------------------------------------

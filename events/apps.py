@@ -28,7 +28,7 @@ class EventsConfig(AppConfig):
         from .inbox.retry import RetryOrDeadLetter
         from .inbox.time_limit import DeliveryTimeLimit
         from .loading import load_without_events
-        from .repair import clearing  # noqa: F401
+        from .repair import clearing, partitions  # noqa: F401
         from .subscription import listeners, subscriptions
         from .tracing import bind
         from .worker.actors import declare_actor

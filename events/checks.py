@@ -16,7 +16,7 @@ from django.db import connections, router
 from .brokers.contract import GROUPS_AHEAD, EventBroker
 from .envelope import source
 from .event_source import EventSource
-from .keep import as_keep_time, keep_times
+from .keep import as_keep_time, keep_times, partition_days
 from .outbox.models import OutboxMessage, StoredEvent
 from .signature import signing_keys
 from .subscription import Subscription, subscriptions
@@ -97,11 +97,12 @@ def _held(subscription: Subscription) -> int:
 
 
 def check_keep_times(**kwargs: Any) -> list[CheckMessage]:
-    """The keep times can be read."""
+    """The keep times, and the length of a partition, can be read."""
     try:
         keep_times()
         as_keep_time("EVENTS_KEEP_ATTEMPTS", getattr(settings, "EVENTS_KEEP_ATTEMPTS", None))
         as_keep_time("EVENTS_KEEP_DEAD_LETTERS", getattr(settings, "EVENTS_KEEP_DEAD_LETTERS", None))
+        partition_days()
     except ImproperlyConfigured as error:
         return [Error(str(error), id="events.E014")]
     return []

@@ -22,6 +22,8 @@ KeepTime = dt.timedelta | None
 #: No keep time is shorter: a message that is younger than half of it need not be compared with the floor.
 SHORTEST = dt.timedelta(hours=1)
 FOREVER = "forever"
+#: How long the time of a partition is, unless EVENTS_PARTITION says otherwise.
+PARTITION = "30d"
 _TIME = re.compile(r"(\d{1,6})([hd])")
 _UNITS = {"h": dt.timedelta(hours=1), "d": dt.timedelta(days=1)}
 
@@ -91,6 +93,18 @@ def as_keep_time(name: str, given: Any) -> KeepTime:
     if given < SHORTEST:
         raise ImproperlyConfigured(f"{name} must not be shorter than 1h; it is {given}. Leave it out to keep for ever")
     return given
+
+
+def partition_days() -> int:
+    """How many days a partition of log and inbox has: EVENTS_PARTITION. Raises ImproperlyConfigured with the form that
+    it takes."""
+    given = getattr(settings, "EVENTS_PARTITION", PARTITION)
+    time = as_keep_time("EVENTS_PARTITION", given)
+    if time is None or time % dt.timedelta(days=1):
+        raise ImproperlyConfigured(
+            f"EVENTS_PARTITION must be a number of whole days, for example EVENTS_PARTITION=30d; it is {given!r}"
+        )
+    return time.days
 
 
 def _cure(name: str, given: Any) -> str:

@@ -62,7 +62,9 @@ class DeadLetter(Delivery):
 class Attempt(PrimaryModel):
     """A failed attempt of a delivery."""
 
-    delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="failures", verbose_name=_("delivery"))
+    delivery = models.ForeignKey(
+        Delivery, models.CASCADE, related_name="failures", db_constraint=False, verbose_name=_("delivery")
+    )
     number = models.PositiveSmallIntegerField(_("number"))
     at = models.DateTimeField(_("at"), default=timezone.now)
     duration = models.FloatField(_("seconds"), default=0.0)

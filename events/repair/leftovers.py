@@ -29,7 +29,7 @@ from ..db.commit import committed
 from ..db.dialect import database_now
 from ..inbox.models import Attempt, Delivery
 from ..keep import as_keep_time, keep_times
-from ..outbox.event_id import AHEAD, lowest_id
+from ..outbox.event_id import AHEAD, FIRST, lowest_id
 from ..outbox.models import StoredEvent
 from .with_inbox import delete_attempts, delete_deliveries
 
@@ -39,8 +39,6 @@ KEEP_ATTEMPTS = "30d"
 ROWS_PER_CHUNK = 1_000
 #: States of a delivery whose attempts nobody needs.
 SETTLED = ("done", "discarded")
-#: No UUIDv7 is older.
-FIRST_UUID7 = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 
 
 @dataclass(kw_only=True)
@@ -108,7 +106,7 @@ def _clear_without_event(now: dt.datetime, before: dt.datetime, may_go_on: Calla
     lowest, beyond = lowest_id(now + AHEAD).int, 1 << 128
     start = lowest + getrandbits(128) % (beyond - lowest)
     count = 0
-    for first, end in ((start, beyond), (lowest, start), (0, lowest_id(FIRST_UUID7).int)):
+    for first, end in ((start, beyond), (lowest, start), (0, lowest_id(FIRST).int)):
         at = first
         while may_go_on():
             rows = Delivery.objects.filter(event_id__gte=uuid.UUID(int=at)).order_by("event_id", "pk")

@@ -8,7 +8,9 @@ from django.db import connection
 _POSTGRESQL = """
     SELECT table_name, column_name, data_type FROM information_schema.columns
     JOIN information_schema.tables USING (table_schema, table_name)
-    WHERE table_schema = current_schema() AND table_type = 'BASE TABLE' ORDER BY 1, 2
+    WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'
+        AND NOT (SELECT relispartition FROM pg_class WHERE oid = format('%I.%I', table_schema, table_name)::regclass)
+    ORDER BY 1, 2
 """
 
 
