@@ -91,9 +91,9 @@ class StoredEventQuerySet(PrimaryQuerySet["StoredEvent"]):
         """Every topic in the log. The index is read once per topic, not once per event."""
         return list(self.newest_of_topics())
 
-    def newest_of_topics(self) -> dict[str, int]:
-        """Every topic in the log, each with the highest sequence number of its events."""
-        log = table(self.model)
+    def newest_of_topics(self, partition: str = "") -> dict[str, int]:
+        """Every topic in the log, or in one of its partitions, each with the highest sequence number of its events."""
+        log = partition or table(self.model)
         with connections[self.db].cursor() as cursor:
             cursor.execute(
                 f"WITH RECURSIVE found(topic) AS (SELECT min(topic) FROM {log} UNION ALL"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
+
+#: Seconds between two looks at writers that are waited for.
+PAUSE = 0.02
 
 _WRITERS = """
     SELECT virtualtransaction FROM pg_locks
@@ -18,3 +22,16 @@ def open_writers(connection: Any, table: str) -> set[str]:
     with connection.cursor() as cursor:
         cursor.execute(_WRITERS, [table])
         return {transaction for (transaction,) in cursor.fetchall()}
+
+
+def outlast_writers(connection: Any, *tables: str, seconds: float) -> bool:
+    """Wait until the transactions that have written to these tables by now are over; False if they are not within so
+    many seconds. tables: quoted names."""
+    until = time.monotonic() + seconds
+    left = {(name, writer) for name in tables for writer in open_writers(connection, name)}
+    while left:
+        if time.monotonic() >= until:
+            return False
+        time.sleep(PAUSE)
+        left &= {(name, writer) for name in tables for writer in open_writers(connection, name)}
+    return True

@@ -12,12 +12,16 @@ from ..logger import get_logger
 from ..subscription import subscriptions
 from .leftovers import clear_leftovers
 from .models import Subscription
-from .prune import prune
+from .prune import Walks, prune
 
 log = get_logger("events.prune")
 
 #: Seconds of one part, and events per second: reconcile waits meanwhile, and `emit` shall not notice.
 SECONDS, RATE = 30.0, 5_000
+
+
+#: How far partitions were looked at: one of millions of events takes several times.
+_walks: Walks = {}
 
 
 @chore
@@ -29,7 +33,7 @@ def note_seen() -> None:
 @chore
 def prune_in_parts() -> None:
     """Prune what has a keep time, for SECONDS at most."""
-    for one in prune(rate=RATE, seconds=SECONDS):
+    for one in prune(rate=RATE, seconds=SECONDS, walks=_walks):
         for held in one.held.values():
             log.info("held up", topic=one.topic, holder=held.holder, events=held.count, first=held.first)
 

@@ -1,7 +1,8 @@
 """Prune: delete events whose keep time is over, each with its rows of the inbox and their failed attempts.
 
-An event goes when it is older than the keep time of its topic and nothing holds it up (`holders.py`). Topic after
-topic is read in the order of the log; of each chunk:
+An event goes when it is older than the keep time of its topic and nothing holds it up (`holders.py`). Where log and
+inbox are partitioned, whole partitions are dropped first (`dropping.py`). What has no partition, or one that waits much
+longer for its other topics, goes row by row: topic after topic is read in the order of the log; of each chunk:
 
 1. The events that nothing holds up are found, without a lock.
 2. The floor of their topic is raised above them, and that is committed.
@@ -17,20 +18,24 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from django.db import OperationalError, connections, router
+from django.db.models import Q
 
 from ..db.commit import committed
 from ..db.deadlocks import retry_deadlocks, sqlstate
 from ..db.dialect import database_now
-from ..keep import keep_times
+from ..keep import KeepTimes, keep_times, partition_days
 from ..logger import get_logger
-from ..outbox.event_id import AHEAD, is_made_since, lowest_id, tells_time
+from ..outbox.event_id import AHEAD, lowest_id, was_made_before
 from ..outbox.floor import Gone
 from ..outbox.models import LogFloor, OutboxMessage, StoredEvent
+from .dropping import Period, Walk, periods
 from .holders import DEAD_LETTER, Held, Holder, holders, what_holds
+from .partitions import log_and_inbox
 from .with_inbox import delete_with_inbox
 
 log = get_logger("events.prune")
@@ -40,6 +45,7 @@ EVENTS_PER_CHUNK = 500
 HELD_CHUNKS = 10
 #: With more new rows in the outbox the relay is late, and nothing is pruned.
 MAX_NEW_ROWS = 10_000
+FIRST_ID = uuid.UUID(int=0)
 #: How long a chunk waits for a lock that another transaction holds, and PostgreSQL's code of the error then.
 LOCK_TIMEOUT, LOCKED = "500ms", "55P03"
 
@@ -62,23 +68,31 @@ class PrunedTopic:
     held: dict[str, Held] = field(default_factory=dict)
     stopped: bool = False
 
-    def hold(self, holder: str, sequence: int) -> None:
-        """Count an event that this holder holds up."""
-        held = self.held.setdefault(holder, Held(holder=holder, count=0, first=sequence))
-        held.count += 1
+    def hold(self, found: Held) -> None:
+        """Count events that a holder holds up."""
+        held = self.held.setdefault(found.holder, Held(holder=found.holder, count=0, first=found.first))
+        held.count, held.first = held.count + found.count, min(held.first, found.first)
 
 
 #: Progress callback: the number of events that were looked at since the last call.
 Advance = Callable[[int], None]
+#: How far the partitions that are over were looked at, by the name of that of the log.
+Walks = dict[str, Walk]
 
 
 def prune(
-    *, rate: int | None = None, seconds: float | None = None, dry_run: bool = False, advance: Advance | None = None
+    *,
+    rate: int | None = None,
+    seconds: float | None = None,
+    dry_run: bool = False,
+    advance: Advance | None = None,
+    walks: Walks | None = None,
 ) -> list[PrunedTopic]:
     """Prune every topic that has a keep time (EVENTS_KEEP); returns what became of each that has old events.
 
-    rate: events per second that go, at most. seconds: after which it ends, though not all is done. dry_run: count, and
-    change nothing.
+    rate: events per second that are deleted by rows, at most. seconds: after which it ends, though not all is done.
+    dry_run: count, and change nothing. walks: what a call before has left undone, and what this one leaves: a caller
+    with little time keeps it.
 
     Raises PruneRefusedError if the relay is behind, ImproperlyConfigured, and whatever the database raises.
     """
@@ -91,13 +105,12 @@ def prune(
             " they are sent."
         )
     now = database_now(connections[router.db_for_write(StoredEvent)])
-    work = _Pruning(now, holders(now), rate=rate, seconds=seconds, dry_run=dry_run, advance=advance)
-    found: list[PrunedTopic] = []
+    work = _Pruning(now, holders(now), keep=keep, rate=rate, seconds=seconds, dry_run=dry_run, advance=advance)
+    work.drop({} if walks is None else walks)
     for topic in StoredEvent.objects.topics():
-        time_kept = keep.of(topic)
-        if time_kept is not None:
-            found.append(work.prune(topic, time_kept))
-    return [one for one in found if one.gone or one.held or one.stopped]
+        if keep.of(topic) is not None:
+            work.prune(topic)
+    return [one for one in work.topics.values() if one.gone or one.held or one.stopped]
 
 
 class _Pruning:
@@ -108,13 +121,17 @@ class _Pruning:
         now: dt.datetime,
         known: Sequence[Holder],
         *,
+        keep: KeepTimes,
         rate: int | None,
         seconds: float | None,
         dry_run: bool,
         advance: Advance | None,
     ) -> None:
+        #: What became of each topic.
+        self.topics: dict[str, PrunedTopic] = {}
         self._now = now
         self._holders = known
+        self._keep = keep
         self._rate = rate
         self._began = time.monotonic()
         self._end = None if seconds is None else self._began + seconds
@@ -122,17 +139,59 @@ class _Pruning:
         self._advance = advance
         self._gone = 0
 
-    def prune(self, topic: str, keep: dt.timedelta) -> PrunedTopic:
-        """Prune one topic."""
-        result = PrunedTopic(topic=topic, keep=keep)
-        before = self._now - keep
-        events = StoredEvent.objects.filter(topic=topic, sequence__lt=self._limit(before)).order_by("sequence")
+    def drop(self, walks: Walks) -> None:
+        """Drop the partitions that are over, and note which ones need not be looked at row by row."""
+        both = log_and_inbox()
+        self._left_to_drop = periods(both)
+        names = {one.name for one in self._holders}
+        over = [one for one in self._left_to_drop if one.is_over(self._keep, self._now)]
+        for name in walks.keys() - {one.log for one in over}:
+            del walks[name]
+        for period in over:
+            walk = walks.get(period.log)
+            if walk is None or walk.names != names:
+                walk = walks[period.log] = Walk(both, period, self._holders, keep=self._keep, now=self._now)
+            if not walk.go_on(self._may_go_on, self._advance):
+                self._stop(period)
+            elif walk.has_too_many or not (self._dry_run or walk.drop()):
+                self._left_to_drop.remove(period)
+                del walks[period.log]
+            else:
+                del walks[period.log]
+                self._count(walk)
+
+    def _stop(self, period: Period) -> None:
+        for topic in period.topics:
+            self._result(topic).stopped = True
+
+    def _count(self, walk: Walk) -> None:
+        """Count what has gone with a partition, or would go."""
+        for topic, number in walk.gone.items():
+            self._result(topic).gone += number
+        for (topic, _), held in walk.held.items():
+            self._result(topic).hold(held)
+        if not self._dry_run:
+            log.info("partition dropped", partition=walk.period.log, events=walk.gone.total(), kept=len(walk.staying))
+
+    def _result(self, topic: str) -> PrunedTopic:
+        return self.topics.setdefault(topic, PrunedTopic(topic=topic, keep=self._keep.of(topic) or dt.timedelta()))
+
+    def _may_go_on(self) -> bool:
+        return self._end is None or time.monotonic() < self._end
+
+    def prune(self, topic: str) -> None:
+        """Prune one topic, row by row."""
+        result = self._result(topic)
+        before = self._now - result.keep
+        events = StoredEvent.objects.filter(self._by_rows(result), topic=topic, sequence__lt=self._limit(before))
+        events = events.order_by("sequence")
         last = held_chunks = 0
         while chunk := list(events.filter(sequence__gt=last).defer("data")[:EVENTS_PER_CHUNK]):
-            if self._end is not None and time.monotonic() >= self._end:
+            if not self._may_go_on():
                 result.stopped = True
                 break
-            going = self._chunk([event for event in chunk if _is_old(event, before)], result)
+            old = [one for one in chunk if was_made_before(before, one.event_id, written=one.time)]
+            going = self._chunk(old, result)
             last = chunk[-1].sequence
             held_chunks = 0 if going or not result.held.keys() - {DEAD_LETTER} else held_chunks + 1
             if self._advance:
@@ -144,7 +203,19 @@ class _Pruning:
                 time.sleep(max(0.0, self._gone / self._rate - (time.monotonic() - self._began)))
         if result.gone and not self._dry_run:
             log.info("pruned", topic=topic, events=result.gone)
-        return result
+
+    def _by_rows(self, result: PrunedTopic) -> Q:
+        """The events of a topic that do not go with their partition soon: all but those of partitions that are dropped
+        within one period after they are over themselves."""
+        latest = result.keep + dt.timedelta(days=partition_days())
+        ranges, low = Q(), FIRST_ID
+        for period in self._left_to_drop:
+            kept = period.keep(self._keep)
+            if kept is not None and kept <= latest:
+                if period.low > low:
+                    ranges |= Q(event_id__gte=low, event_id__lt=period.low)
+                low = period.high
+        return ranges | Q(event_id__gte=low)
 
     def _limit(self, before: dt.datetime) -> int:
         """The number of the first event of the log that was emitted since then; or of the last one."""
@@ -159,7 +230,7 @@ class _Pruning:
         held = what_holds(old, self._holders)
         for event in old:
             for holder in held.get(event.event_id, ()):
-                result.hold(holder, event.sequence)
+                result.hold(Held(holder=holder, count=1, first=event.sequence))
         going = [event for event in old if event.event_id not in held]
         if going and not self._dry_run:
             LogFloor.objects.raise_above(
@@ -171,13 +242,6 @@ class _Pruning:
         result.gone += gone
         self._gone += gone
         return gone
-
-
-def _is_old(event: StoredEvent, before: dt.datetime) -> bool:
-    """Whether an event was emitted before then: by its id or, if that does not tell, by its time."""
-    if tells_time(event.event_id):
-        return not is_made_since(lowest_id(before), event.event_id)
-    return event.time < before
 
 
 def _delete(events: Sequence[StoredEvent], known: Sequence[Holder]) -> int:
