@@ -1,6 +1,8 @@
-"""How long it takes to say how far a subscription is behind, beside a log of 10 million events and an inbox of as many
-rows. Prints, for each of several subscriptions, what `backlogs()` says of it and the median time in milliseconds, which
-is to be at most 100; and the time of one statement that counts the log and the inbox.
+"""How long it takes to say how far a subscription is behind, beside a log of 10 million events of 400 days and an inbox
+of as many rows: in plain tables, then in partitions of 30 days. Prints, for each of several subscriptions, what
+`backlogs()` says of it and the median time in milliseconds, which is to be at most 100; the time of one statement that
+counts the log and the inbox; and how long `manage.py partition` took, with the slowest hundredth of emits before it and
+beside it.
 
     python -m benchmarks.behind [--events 10000000] [--rounds 5] [--plans]
 """
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import threading
 import time
 from typing import Any
 
@@ -43,7 +46,11 @@ def main() -> None:
     arguments.add_argument("--plans", action="store_true", help="print each statement with its plan, too")
     options = arguments.parse_args()
     with temporary_services("airy_bench_behind", DJANGO_SETTINGS_MODULE="benchmarks.settings"):
+        make_plain()
         fill(options.events)
+        measure(options.rounds)
+        count_all()
+        partition()
         measure(options.rounds)
         count_all()
         if options.plans:
@@ -59,6 +66,60 @@ def execute(sql: str) -> Any:
         return cursor.fetchall() if cursor.description else None
 
 
+def make_plain() -> None:
+    from events.repair.partitions import log_and_inbox
+
+    log_and_inbox().reshape_few(partitioned=False)
+
+
+def partition() -> None:
+    """Partition log and inbox while somebody emits."""
+    from events.repair.partitions import log_and_inbox
+
+    execute(
+        "SELECT setval(pg_get_serial_sequence('events_storedevent', 'sequence'), max(sequence)) FROM events_storedevent"
+    )
+    execute("SET session_replication_role = origin")
+    stop, before, beside = threading.Event(), list[float](), list[float]()
+    stop_before = threading.Timer(10.0, stop.set)
+    stop_before.start()
+    emit_until(stop, before)
+    stop.clear()
+    emitting = threading.Thread(target=emit_until, args=(stop, beside))
+    emitting.start()
+    started = time.perf_counter()
+    try:
+        log_and_inbox().reshape(partitioned=True)
+    finally:
+        took = time.perf_counter() - started
+        stop.set()
+        emitting.join()
+    execute("DELETE FROM events_storedevent WHERE topic = 'bench.measured'")
+    execute("DELETE FROM events_outboxmessage")
+    execute("VACUUM ANALYZE events_storedevent, events_delivery, events_outboxmessage")
+    p99, p99_beside = (sorted(one)[int(len(one) * 0.99)] * 1e3 for one in (before, beside))
+    print(
+        f"partitioned in {took:,.0f} s; the slowest hundredth of {len(beside):,} emits took {p99_beside:.1f} ms beside"
+        f" it and {p99:.1f} ms before: {p99_beside / p99:.1f} times; the slowest {max(beside) * 1e3:.0f} ms",
+        flush=True,
+    )
+
+
+def emit_until(stop: threading.Event, taken: list[float]) -> None:
+    """Emit 100 events a second, and note the seconds that each took."""
+    from django.db import connection, transaction
+
+    from benchmarks.start_time.events import Measured
+    from events.bus import emit
+
+    while not stop.wait(0.01):
+        started = time.perf_counter()
+        with transaction.atomic():
+            emit(Measured(number=len(taken)))
+        taken.append(time.perf_counter() - started)
+    connection.close()
+
+
 def fill(events: int) -> None:
     """Write log, inbox and watchlist without indexes, and make these afterwards."""
     tables = ("events_storedevent", "events_delivery")
@@ -66,24 +127,27 @@ def fill(events: int) -> None:
     indexes = [sql for (sql,) in execute(f"SELECT indexdef FROM pg_indexes WHERE tablename IN ({quoted})")]
     names = execute(f"SELECT indexrelid::regclass FROM pg_index WHERE indrelid::regclass::text IN ({quoted})")
     owned = execute(
-        "SELECT conrelid::regclass, conname FROM pg_constraint WHERE contype IN ('p', 'u')"
+        "SELECT conrelid::regclass, conname, CASE contype WHEN 'p' THEN 'PRIMARY KEY' ELSE 'UNIQUE' END"
+        " FROM pg_constraint WHERE contype IN ('p', 'u')"
         f" AND conrelid::regclass::text IN ({quoted})"
     )
     execute("SET session_replication_role = replica")  # without triggers
     execute("SET maintenance_work_mem = '512MB'")
-    for table, constraint in owned:
+    for table, constraint, _ in owned:
         execute(f'ALTER TABLE {table} DROP CONSTRAINT "{constraint}" CASCADE')
     for (name,) in names:
         execute(f"DROP INDEX IF EXISTS {name}")
     for table in tables:
         execute(f"ALTER TABLE {table} SET UNLOGGED")
-    # Ids grow with time, as UUIDv7 do: ten events in a millisecond.
-    event_id = "(lpad(to_hex(1700000000000 + n / 10), 12, '0') || '70008' || lpad(to_hex(n), 15, '0'))::uuid"
+    # Ids grow with time, as UUIDv7 do.
+    now, apart = int(time.time() * 1000), 400 * 86_400_000 // events
+    made = f"{now} - ({events} - n) * {apart}::bigint"
+    event_id = f"(lpad(to_hex({made}), 12, '0') || '70008' || lpad(to_hex(n), 15, '0'))::uuid"
     execute(
         "INSERT INTO events_storedevent (sequence, event_id, topic, version, source, subject, time, data,"
         " correlation_id, traceparent, suppressed)"
         f" SELECT n, {event_id}, CASE WHEN n % 2000 = 0 THEN 'bench.rare' ELSE 'bench.topic_' || n % 8 END, 1, '/airy',"
-        f" 'bench/' || n, now() - ({events} - n) * interval '1 ms',"
+        f" 'bench/' || n, now() - ({events} - n) * interval '{apart} ms',"
         f" jsonb_build_object('number', n, 'title', repeat('x', 100)), {event_id}, '', ''"
         f" FROM generate_series(1, {events}) n"
     )
@@ -108,6 +172,8 @@ def fill(events: int) -> None:
         )
     for sql in indexes:
         execute(sql)
+    for table, constraint, kind in owned:
+        execute(f'ALTER TABLE {table} ADD CONSTRAINT "{constraint}" {kind} USING INDEX "{constraint}"')
     for table in (*tables, "events_straggler", "events_subscription"):
         execute(f"VACUUM ANALYZE {table}")
 

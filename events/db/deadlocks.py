@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from django.db import OperationalError
+from django.db import DatabaseError, OperationalError
 
 T = TypeVar("T")
 
@@ -43,6 +43,6 @@ def is_deadlock(error: BaseException) -> bool:
     return isinstance(error, OperationalError) and sqlstate(error) in SQLSTATES
 
 
-def sqlstate(error: OperationalError) -> str | None:
+def sqlstate(error: DatabaseError) -> str | None:
     """PostgreSQL's code of an error; None on other databases."""
     return getattr(error.__cause__, "sqlstate", None)

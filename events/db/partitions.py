@@ -18,6 +18,7 @@ BEYOND = uuid.UUID(int=4_102_444_800_000 << 80)
 LOCK_TIMEOUT = "200ms"
 
 _BOUNDS = re.compile(r"FOR VALUES FROM \('([0-9a-f-]{36})'\) TO \('([0-9a-f-]{36})'\)")
+_NAMES = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = to_regclass(%s)"
 _PARTITIONS = """
     SELECT c.oid::regclass::text, pg_get_expr(c.relpartbound, c.oid), greatest(c.reltuples, 0)::bigint,
         pg_total_relation_size(c.oid)
@@ -43,6 +44,15 @@ def is_partitioned(connection: Any, table: str) -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT relkind = 'p' FROM pg_class WHERE oid = to_regclass(%s)", [table])
         return bool(cursor.fetchone() == (True,))
+
+
+def partition_names(connection: Any, table: str) -> list[str]:
+    """The names of all partitions of a table, quoted where SQL needs it; none if it is not partitioned."""
+    if connection.vendor != "postgresql":
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(_NAMES, [table])
+        return [name for (name,) in cursor.fetchall()]
 
 
 def all_partitions(connection: Any, table: str) -> list[Partition]:

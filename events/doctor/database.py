@@ -14,6 +14,7 @@ from ..finding import Finding, Severity
 from ..outbox.models import OutboxMessage
 from ..passwords import why_weak
 from ..relay.own_session import SessionRefusedError, direct_url, require_session
+from ..repair.partitions import log_and_inbox
 from .examination import examination
 
 #: Seconds that the server gets to answer.
@@ -24,6 +25,8 @@ CLOCKS_DIFFER = 1.0
 LONG_TRANSACTION = 300
 #: The part of the allowed sessions that may be in use.
 SESSIONS_IN_USE = 0.8
+#: Rows of log and inbox that plain tables may have.
+PLAIN_ROWS = 1_000_000
 
 #: What keeps rows of the past: its name, its age in seconds, and the cure.
 _HELD = """
@@ -150,6 +153,33 @@ def long_transactions() -> Iterator[Finding]:
         yield Finding(
             problem="autovacuum is off: tables only grow, and every statement becomes slower.",
             cure="ALTER SYSTEM SET autovacuum = on; SELECT pg_reload_conf()",
+        )
+
+
+@examination("Partitions", needs_database=True)
+def partitions() -> Iterator[Finding]:
+    """Log and inbox are partitioned, with partitions for the next day."""
+    both = log_and_inbox()
+    if both.connection.vendor != "postgresql":
+        return
+    if both.is_begun():
+        yield Finding(
+            problem="`manage.py partition` has begun and not ended: until then each event is written twice.",
+            cure="Run it again: it goes on where it was.",
+            severity=Severity.WARNING,
+        )
+    elif not both.is_partitioned() and (rows := both.rows()) > PLAIN_ROWS:
+        yield Finding(
+            problem=f"Log and inbox are plain tables with about {rows:,} rows: what is pruned goes row by row.",
+            cure="Run `manage.py partition` beside the site (docs/operations.md, Keeping and pruning).",
+            severity=Severity.WARNING,
+        )
+    elif both.is_partitioned() and both.days_ahead() < 1:
+        yield Finding(
+            problem="There is no partition for tomorrow: new events go to the default one, and leave it row by row.",
+            cure="Start a relay, which makes partitions every hour, and look for `chore put off` in its log; or run"
+            " `manage.py partition` as the owner of the tables.",
+            severity=Severity.WARNING,
         )
 
 

@@ -15,6 +15,7 @@ from pydantic_core import to_json
 
 from ..db.dialect import ROWS_PER_STATEMENT, database_now, parts
 from ..db.names import table
+from ..db.partitions import partition_names
 from ..db.prepared import prepared_cursor
 from ..db.primary import PrimaryQuerySet
 from .notify import local_notification, notify_sleeping_relay
@@ -38,6 +39,18 @@ def only_for(subscriber: str) -> str:
     if len(mark) <= MARK_LENGTH:
         return mark
     return f"{mark[: MARK_LENGTH - 33]}~{hashlib.sha256(subscriber.encode()).hexdigest()[:32]}"
+
+
+#: The index is read once per topic, not once per event.
+_NEWEST_OF_TOPICS = """
+    WITH RECURSIVE found(topic) AS (
+        SELECT min(topic) FROM {log}
+        UNION ALL SELECT (SELECT min(topic) FROM {log} WHERE topic > found.topic) FROM found
+        WHERE found.topic IS NOT NULL
+    )
+    SELECT topic, (SELECT max(sequence) FROM {log} AS line WHERE line.topic = found.topic) AS newest
+    FROM found WHERE topic IS NOT NULL
+"""
 
 
 class LogLine(NamedTuple):
@@ -88,19 +101,22 @@ class StoredEventQuerySet(PrimaryQuerySet["StoredEvent"]):
         return self.aggregate(newest=models.Max("sequence"))["newest"] or 0
 
     def topics(self) -> list[str]:
-        """Every topic in the log. The index is read once per topic, not once per event."""
+        """Every topic in the log."""
         return list(self.newest_of_topics())
 
     def newest_of_topics(self, partition: str = "") -> dict[str, int]:
         """Every topic in the log, or in one of its partitions, each with the highest sequence number of its events."""
-        log = partition or table(self.model)
-        with connections[self.db].cursor() as cursor:
+        connection = connections[self.db]
+        log = table(self.model)
+        parts_of_log = [partition] if partition else partition_names(connection, log) or [log]
+        with connection.cursor() as cursor:
+            # Each partition by itself: a statement for all would begin a scan of each once per topic.
             cursor.execute(
-                f"WITH RECURSIVE found(topic) AS (SELECT min(topic) FROM {log} UNION ALL"
-                f" SELECT (SELECT min(topic) FROM {log} WHERE topic > found.topic) FROM found"
-                " WHERE found.topic IS NOT NULL)"
-                f" SELECT topic, (SELECT max(sequence) FROM {log} AS newest WHERE newest.topic = found.topic)"
-                " FROM found WHERE topic IS NOT NULL"
+                "SELECT topic, max(newest) FROM ("
+                + " UNION ALL ".join(f"({_NEWEST_OF_TOPICS.format(log=one)})" for one in parts_of_log)
+                + ") AS found GROUP BY topic ORDER BY topic"
+                if connection.vendor == "postgresql"
+                else _NEWEST_OF_TOPICS.format(log=log)
             )
             return dict(cursor.fetchall())
 

@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from django.db import OperationalError
+from django.db import OperationalError, ProgrammingError
 from django.db.models import Exists, Max, OuterRef, QuerySet
 
 from ..db.commit import committed
@@ -29,6 +29,7 @@ from ..db.deadlocks import LOCKED, is_deadlock, sqlstate
 from ..db.partitions import detach, lock, partitions_of_time
 from ..inbox.models import Attempt, Delivery
 from ..keep import KeepTimes
+from ..logger import get_logger
 from ..outbox.event_id import made_at, was_made_before
 from ..outbox.floor import Gone
 from ..outbox.models import LogFloor, StoredEvent
@@ -38,12 +39,16 @@ from .models import Straggler
 from .partitions import Pair
 from .with_inbox import delete_attempts
 
+log = get_logger("events.prune")
+
 #: Events that are looked at in one step, and failed attempts that go in one transaction.
 EVENTS_PER_STEP, ATTEMPTS_PER_CHUNK = 1_000, 500
 #: With more events to move, the partition remains.
 MOVED_AT_MOST = 5_000
 #: How often it is tried to drop a partition, and the seconds before each further time, at least and at most.
 TRIES, PAUSE = 20, (0.2, 1.0)
+#: PostgreSQL's code of what a role may not do.
+NOT_ALLOWED = "42501"
 #: Seconds that transactions get to end which write to log or inbox.
 WRITERS_END_WITHIN = 10.0
 
@@ -123,7 +128,8 @@ class Walk:
         return True
 
     def drop(self) -> bool:
-        """Drop the partitions; False if others were in the way each of TRIES times, or too much is to stay by now.
+        """Drop the partitions; False if others were in the way each of TRIES times, if too much is to stay by now, or if
+        this role does not own the tables.
 
         Raises whatever the database raises.
         """
@@ -138,6 +144,11 @@ class Walk:
                 return True
             except _ChangedError:
                 continue
+            except ProgrammingError as error:
+                if sqlstate(error) != NOT_ALLOWED:
+                    raise
+                log.warning("the role of this process does not own the tables: events go row by row", error=str(error))
+                return False
             except OperationalError as error:
                 if sqlstate(error) != LOCKED and not is_deadlock(error):
                     raise
@@ -227,9 +238,11 @@ class Walk:
         """Failed attempts go first: nobody needs those of what is over, and the lock need not wait for them."""
         rows = _within(Delivery.objects, self.period.low, self.period.high).exclude(event_id__in=self.staying)
         attempts = Attempt.objects.filter(delivery__in=rows.filter(state__in=("done", "discarded"))).order_by("pk")
-        while keys := list(attempts.values_list("pk", flat=True)[:ATTEMPTS_PER_CHUNK]):
+        last = 0
+        while keys := list(attempts.filter(pk__gt=last).values_list("pk", flat=True)[:ATTEMPTS_PER_CHUNK]):
             with committed(using=attempts.db):
                 delete_attempts(keys)
+            last = keys[-1]
 
     def _drop(self) -> None:
         both = self._both

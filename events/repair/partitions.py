@@ -77,14 +77,17 @@ class Pair:
         if not self.is_partitioned():
             return 0
         now = database_now(self.connection)
-        ends = [made_at(one.high) for one in partitions_of_time(self.connection, self.log) if one.high]
-        begin = max(ends, default=EPOCH)
+        begin = self._end()
         if begin <= now + AHEAD:
             begin = _midnight(now + AHEAD) + DAY
         made = _periods(begin, now)
         for period in made:
             patiently(partial(self._add_period, period, parents=(self.log, self.inbox)))
         return len(made)
+
+    def days_ahead(self) -> float:
+        """For how many days from now on there are partitions; below 0: since when there are none."""
+        return (self._end() - database_now(self.connection)) / DAY
 
     def shown(self) -> list[Shown]:
         """All partitions of both; none of plain tables."""
@@ -170,6 +173,11 @@ class Pair:
                 add_partition(
                     self.connection, parent, table=meta.db_table, key='"event_id"', low=period[0], high=period[1]
                 )
+
+    def _end(self) -> dt.datetime:
+        """Up to when there are partitions."""
+        ends = [made_at(one.high) for one in partitions_of_time(self.connection, self.log) if one.high]
+        return max(ends, default=EPOCH)
 
     def _oldest(self, now: dt.datetime) -> dt.datetime:
         """When the first event of the log was made, of those whose ids say so."""

@@ -45,10 +45,11 @@ REFUSALS = {403, 404, 409, 422}
 #: A table that a migration changes.
 READ_FOR_LONG = "feeds_comment"
 MIGRATED = "SELECT app, name, extract(epoch FROM applied)::float FROM django_migrations ORDER BY id"
+PARTITIONS = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'events_storedevent'::regclass"
 
 
 class Step(NamedTuple):
-    """A migration, and when it ran, in seconds since 1970."""
+    """A migration or a command, and when it ran, in seconds since 1970."""
 
     app: str
     name: str
@@ -221,7 +222,11 @@ def test_the_site_is_upgraded_under_load_and_its_migrations_are_reversible(
         go_on(system, load, requests=200)
         with LockWatch(system.cluster) as watch:
             steps = migrate_beside_a_long_reader(system, load)
-        longest = report(system, load, steps, watch)
+            began = time.time()
+            system.run("partition", "manage.py", "partition", within=900)
+            partitioning = Step("events", "manage.py partition", began, time.time())
+        longest = report(system, load, [*steps, partitioning], watch)
+        assert system.cluster.value(PARTITIONS) > 2
         go_on(system, load, requests=300)  # the previous release on this code's tables
 
         system.run("declare", "manage.py", "topology", "declare")
@@ -247,6 +252,7 @@ def test_the_site_is_upgraded_under_load_and_its_migrations_are_reversible(
 
     balancer.drain(new_port)
     system.release("new_web", "new_worker", "new_relay")
+    system.run("plain_again", "manage.py", "partition", "--undo", within=900)
     schema = schema_of(system.cluster)
     for step in reversed(steps):
         before = {

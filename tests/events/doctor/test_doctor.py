@@ -17,10 +17,12 @@ import dramatiq
 import pika
 import pytest
 from django.core.management import CommandError
+from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 from django.utils.module_loading import autodiscover_modules
 
+from events.db.reshape import Reshaping
 from events.doctor import broker, configuration, database, drivers, relay, subscribers
 from events.doctor.diagnose import diagnose
 from events.doctor.examination import examination, examinations
@@ -28,6 +30,7 @@ from events.finding import Finding, Severity
 from events.models import Delivery, OutboxMessage, Process, RelayTerm, StoredEvent, Subscription
 from events.passwords import why_weak
 from events.repair.announce import announce
+from events.repair.partitions import log_and_inbox
 from events.subscription import subscriptions
 from tests.conformance.processes import database_url
 from tests.support.command_output import command_output
@@ -109,6 +112,23 @@ def test_a_transaction_that_is_open_for_long_is_named_with_its_session(monkeypat
     assert f"pg_terminate_backend({process})" in text
     monkeypatch.setattr(database, "SESSIONS_IN_USE", 0)
     assert "max_connections" in words(database.long_transactions())
+
+
+@pytest.mark.postgres
+def test_plain_tables_with_many_rows_and_partitions_that_end_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = log_and_inbox()
+    assert not list(database.partitions())
+    monkeypatch.setattr(database, "PLAIN_ROWS", -1)
+    with connection.cursor() as cursor:
+        for one in both.shown():
+            if one.end and one.end > timezone.now() + dt.timedelta(days=1):
+                cursor.execute(f"DROP TABLE {one.name}")
+    assert "no partition for tomorrow" in words(database.partitions())
+    both.reshape_few(partitioned=False)
+    assert "plain tables with about 0 rows" in words(database.partitions())
+    assert "`manage.py partition` beside the site" in words(database.partitions())
+    Reshaping(connection, "events_delivery", column="id", by="event_id").begin(partitioned=True)
+    assert "has begun and not ended" in words(database.partitions())
 
 
 @pytest.mark.parametrize(

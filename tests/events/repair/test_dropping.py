@@ -289,6 +289,23 @@ def test_a_copy_of_a_message_of_a_dropped_partition_takes_no_effect(old_partitio
     assert not Delivery.objects.filter(event_id=gone).exists()
 
 
+def test_a_role_that_does_not_own_the_tables_prunes_by_rows(old_partition: str) -> None:
+    ring_ago(OLD, 2)
+    ring(1, start=2)
+    deliver()
+    connection.check_constraints()
+    role = f"airy_web_{uuid.uuid4().hex[:8]}"
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE ROLE {role}")
+        cursor.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+        cursor.execute(f"SET LOCAL ROLE {role}")
+        result = pruned()["bell.rang"]
+        cursor.execute("RESET ROLE")
+    assert result.gone == 2
+    assert old_partition in names()
+    assert StoredEvent.objects.count() == 1
+
+
 def test_the_command_shows_the_partitions(old_partition: str) -> None:
     said = command_output("partition")
     assert old_partition in said

@@ -7,23 +7,27 @@ from datetime import timedelta
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 
 from events.bus import emit
 from events.models import Delivery, StoredEvent
+from events.outbox.event_id import lowest_id
 from events.outbox.models import OutboxMessage
 from events.repair.announce import announce
 from tests.conformance.processes import Manage
 from tests.effects.events import Rang
 from tests.support.old_events import ring_ago
+from tests.support.partitions import partition_past
 
 #: Old events, and events that are emitted in one stretch.
 OLD, EMITTED = 30_000, 1_000
+PARTITIONS = 6
 #: How many times longer the slowest hundredth may take beside prune.
 SLOWER = 1.5
 
 
-def p99_of_emit(number: int = EMITTED) -> float:
-    """The seconds of the slowest hundredth of transactions that emit one event each, 200 a second."""
+def times_of_emit(number: int) -> list[float]:
+    """The seconds that each of so many transactions took which emit one event, 200 a second."""
     took = []
     for one in range(number):
         began = time.perf_counter()
@@ -31,7 +35,12 @@ def p99_of_emit(number: int = EMITTED) -> float:
             emit(Rang(number=one))
         took.append(time.perf_counter() - began)
         time.sleep(0.005)  # the pace of a site
-    return sorted(took)[int(number * 0.99)]
+    return took
+
+
+def p99_of_emit(number: int = EMITTED) -> float:
+    """The seconds of the slowest hundredth of them."""
+    return sorted(times_of_emit(number))[int(number * 0.99)]
 
 
 def done_everywhere() -> None:
@@ -65,3 +74,36 @@ def test_emit_takes_hardly_longer_while_events_are_pruned(manage: Manage, capsys
         print(f"p99 of emit: {alone * 1000:.2f} ms alone, {beside * 1000:.2f} ms beside prune ({gone:,} events)")  # noqa: T201 - the figure
     assert beside <= SLOWER * alone
     Manage.kill(pruner)
+
+
+@pytest.mark.postgres
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.django_db(transaction=True)
+def test_emit_takes_hardly_longer_while_partitions_are_dropped(
+    manage: Manage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    announce()
+    for number in range(PARTITIONS):
+        partition_past(days_ago=60 - number)
+        for start in range(0, OLD // PARTITIONS, 1_000):
+            ring_ago(timedelta(days=59, hours=12) - timedelta(days=number), 1_000, start=start)
+    OutboxMessage.objects.all().delete()
+    done_everywhere()
+    StoredEvent.objects.filter(data__number__lt=5).delete()  # the inbox has these alone: they are moved
+    alone = min(p99_of_emit() for _ in range(2))
+    before = StoredEvent.objects.filter(event_id__lt=lowest_id(timezone.now() - timedelta(days=30))).count()
+    pruner = manage("prune", EVENTS_KEEP="*=30d")
+    took: list[float] = []
+    while pruner.poll() is None or len(took) < EMITTED:
+        took += times_of_emit(100)
+    assert pruner.returncode == 0, manage.log()
+    beside = sorted(took)[int(len(took) * 0.99)]
+    left = StoredEvent.objects.filter(event_id__lt=lowest_id(timezone.now() - timedelta(days=30))).count()
+    with capsys.disabled():
+        print(  # noqa: T201 - the figure
+            f"p99 of emit: {alone * 1000:.2f} ms alone, {beside * 1000:.2f} ms while {before - left:,} events went with"
+            f" {PARTITIONS} partitions; the slowest of {len(took):,} took {max(took) * 1000:.0f} ms"
+        )
+    assert left == 0
+    assert beside <= SLOWER * alone
