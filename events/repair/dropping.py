@@ -128,8 +128,8 @@ class Walk:
         return True
 
     def drop(self) -> bool:
-        """Drop the partitions; False if others were in the way each of TRIES times, if too much is to stay by now, or if
-        this role does not own the tables.
+        """Drop the partitions; False if others were in the way each of TRIES times, if too much is to stay by now, or
+        if this role does not own the tables.
 
         Raises whatever the database raises.
         """
