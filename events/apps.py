@@ -32,11 +32,18 @@ class EventsConfig(AppConfig):
         from .subscription import listeners, subscriptions
         from .tracing import bind
         from .worker.actors import declare_actor
+        from .worker.controls import ControlsWatch
         from .worker.services import HostServices
         from .worker.shutdown import OrderlyShutdown
 
         broker = dramatiq.get_broker()
-        for middleware in (DeliveryTimeLimit(), RetryOrDeadLetter(), OrderlyShutdown(), HostServices()):
+        for middleware in (
+            DeliveryTimeLimit(),
+            RetryOrDeadLetter(),
+            OrderlyShutdown(),
+            ControlsWatch(),
+            HostServices(),
+        ):
             broker.add_middleware(middleware)
         listeners.append(lambda subscription: declare_actor(dramatiq.get_broker(), subscription))
         for subscription in list(subscriptions.values()):

@@ -27,6 +27,7 @@ from .inbox.models import Delivery
 from .outbox.models import OutboxMessage
 from .relay.models import RelayTerm
 from .repair.backlog import Backlog, backlogs
+from .repair.controls import controls
 from .subscription import subscriptions
 from .worker.folding import told_figures
 from .worker.heartbeat import beat_now
@@ -46,6 +47,7 @@ ASKED = {
     "airy_relay_active": "Relays that hold the lease: one, or none while no relay carries",
     "airy_dead_letters": "Deliveries given up, waiting for a person",
     "airy_retrying_deliveries": "Deliveries that failed and will be tried again",
+    "airy_subscription_paused": "1 while an operator has paused the subscriber",
     "airy_backlog_events": "Events that a subscriber has not dealt with, dead letters aside; beyond 10,000 an estimate",
     "airy_backlog_oldest_age_seconds": "Age of the oldest event that a subscriber has not dealt with",
     "airy_processes": "Processes with a fresh heartbeat, by kind",
@@ -75,7 +77,7 @@ class EventFigures:
         with suppress(Error):  # a database that is only read from: then the counts are those of the last beat
             beat_now(self._kind)
         try:
-            found, up = [*self._told(), *_outbox(), *_deliveries(), *_backlogs()], 1
+            found, up = [*self._told(), *_outbox(), *_deliveries(), *_backlogs(), *_paused()], 1
         except Error:
             gauges = {name: family for name, family in families.items() if isinstance(family, Gauge)}
             found, up = [_metric(family, gauged()) for family in gauges.values()], 0
@@ -194,6 +196,12 @@ class _RememberedBacklogs:
 
 
 remembered_backlogs = _RememberedBacklogs()
+
+
+def _paused() -> Iterator[Metric]:
+    said = controls()
+    paused = {name for name, control in said.items() if control.paused}
+    yield _gauge("airy_subscription_paused", {(name,): float(name in paused) for name in subscriptions}, ["subscriber"])
 
 
 def _backlogs() -> Iterator[Metric]:

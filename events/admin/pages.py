@@ -3,7 +3,6 @@ the relay and the installation."""
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from contextlib import suppress
 from typing import Any
@@ -12,16 +11,13 @@ from django.contrib import admin, messages
 from django.contrib.admin.exceptions import NotRegistered
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.templatetags.admin_urls import admin_urlname
-from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth import get_permission_codename
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.timesince import timesince
 from django.utils.timezone import localtime
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -30,9 +26,8 @@ from django_dramatiq.admin import Task
 from ..inbox.models import Attempt, AttemptSubject, DeadLetter, Delivery, StaleEvent
 from ..outbox.models import LogFloor, OutboxMessage, StoredEvent
 from ..relay.models import RelayTerm
-from ..repair.backlog import Backlog, backlogs
 from ..repair.dead_letters import discard, requeue
-from ..repair.models import Straggler, Subscription
+from ..repair.models import Straggler
 from ..worker.models import FoldedCounts, Installation, Process
 from .pool_bar import TOTALS, figures, pool_bar
 
@@ -242,50 +237,6 @@ class AttemptSubjectAdmin(ReadOnlyAdmin):
     list_display = ["subject", "attempt"]
     list_select_related = ["attempt__delivery"]
     search_fields = ["=subject"]
-
-
-@admin.register(Subscription)
-class SubscriptionAdmin(ReadOnlyAdmin):
-    """Who listens to what, and how far each is behind."""
-
-    list_display = ["name", "patterns", "behind", "oldest", "retrying", "dead", "seen_at"]
-    ordering = ["name"]
-
-    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
-        changelist = super().get_changelist_instance(request)
-        found = {one.name: one for one in backlogs()}
-        changelist.result_list = [row for row in changelist.result_list if row.name in found]
-        for subscription in changelist.result_list:
-            subscription.backlog = found[subscription.name]
-        return changelist
-
-    @admin.display(description=_("events behind"))
-    def behind(self, subscription: Any) -> str:
-        backlog: Backlog = subscription.backlog
-        if backlog.is_exact:
-            return f"{backlog.behind:,}"
-        return gettext("> %(behind)s (about %(estimate)s)") % {
-            "behind": f"{backlog.behind:,}",
-            "estimate": f"{backlog.estimate:,}",
-        }
-
-    @admin.display(description=_("age of the oldest"))
-    def oldest(self, subscription: Any) -> str | None:
-        """How long the oldest of these events has been waiting."""
-        age: float | None = subscription.backlog.oldest_age
-        if age is None:
-            return None
-        if age < 60:
-            return ngettext("%d second", "%d seconds", int(age)) % int(age)
-        return timesince(timezone.now() - dt.timedelta(seconds=age))
-
-    @admin.display(description=_("retrying"))
-    def retrying(self, subscription: Any) -> int:
-        return int(subscription.backlog.retrying)
-
-    @admin.display(description=_("dead letters"))
-    def dead(self, subscription: Any) -> int:
-        return int(subscription.backlog.dead)
 
 
 @admin.register(Straggler)

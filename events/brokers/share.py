@@ -7,6 +7,7 @@ thread free.
 
 | a subscriber is  | if                                       | then it has in hand, at most                      |
 |------------------|------------------------------------------|---------------------------------------------------|
+| paused           | an operator says so                      | nothing: what runs ends, the rest goes back       |
 | new              | none of its groups has ended here        | one message; the last free thread if no other new |
 |                  |                                          | one is in hand: else it could never become fast   |
 | slow             | its groups take longer than SLOW on      | its groups, while one thread is free of slow and  |
@@ -21,13 +22,14 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dramatiq.broker import Broker, MessageProxy
 from dramatiq.middleware import Middleware
 from dramatiq.worker import Worker
 
+from ..control import Control
 from ..logger import get_logger
 from ..subscription import Subscription
 from .breaker import Breaker
@@ -49,6 +51,12 @@ WEIGHT = 0.3
 REFUSAL_KEPT = 2.0
 
 
+#: An operator says nothing.
+NO_CONTROL = Control()
+#: Until it is known what operators say.
+UNKNOWN = Control(paused=True)
+
+
 class ThreadShare(Middleware):
     """The threads of this process's worker, and who may occupy them. Every EventBroker has one."""
 
@@ -60,6 +68,8 @@ class ThreadShare(Middleware):
         self._worker: Worker | None = None
         #: Those that were refused since a group ended: each is called when that may have changed.
         self._refused: dict[SubscriberShare, None] = {}
+        #: By subscriber; None: not known yet, and nothing is handed out.
+        self._controls: Mapping[str, Control] | None = {}
 
     def of(self, subscription: Subscription) -> SubscriberShare:
         """The share of one subscriber."""
@@ -68,6 +78,19 @@ class ThreadShare(Middleware):
             if share is None or share.subscription is not subscription:
                 share = self._by_name[subscription.name] = SubscriberShare(self, subscription)
             return share
+
+    def control(self, controls: Mapping[str, Control] | None) -> None:
+        """Do what operators say of subscribers, by name; None: nothing is handed out until it is known."""
+        with self.lock:
+            self._controls = controls
+            shares = list(self._by_name.values())
+        for share in shares:
+            share.wake()
+
+    def control_of(self, name: str) -> Control:
+        """What operators say of a subscriber."""
+        controls = self._controls
+        return UNKNOWN if controls is None else controls.get(name, NO_CONTROL)
 
     def slow_in_hand(self) -> int:
         """Groups of slow subscribers that are in hand. The lock must be held."""
@@ -236,11 +259,18 @@ class SubscriberShare:
         """Call the consumer."""
         self._wake()
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether an operator has paused it."""
+        return self._control.paused
+
     # For a delivery.
 
     def may_start(self) -> bool:
         """Whether a group that was handed out may start, or goes back."""
         with self._lock:
+            if self.is_paused:
+                return False
             if self._breaker.is_open and not self._breaker.is_trying:
                 return False
             # A subscriber may have become slow since its groups were handed out.
@@ -250,7 +280,7 @@ class SubscriberShare:
     def may_go_on(self, seconds: float) -> bool:
         """Whether a thread that works on a group since so many seconds may go on with the rest of it."""
         with self._lock:
-            return seconds < LONGEST_GROUP and not self._breaker.is_open
+            return seconds < LONGEST_GROUP and not self._breaker.is_open and not self.is_paused
 
     def succeeded(self) -> None:
         """A message or group is done."""
@@ -298,7 +328,13 @@ class SubscriberShare:
         self.in_hand = max(0, self.in_hand - 1)
         self._breaker.end_try()
 
+    @property
+    def _control(self) -> Control:
+        return self._whole.control_of(self.subscription.name)
+
     def _may_enter(self) -> bool:
+        if self.is_paused:
+            return False
         if not self._whole.threads:
             return True
         if self.in_hand >= self._limit() or time.monotonic() < self._not_before:
@@ -316,7 +352,7 @@ class SubscriberShare:
         """Groups that may be in hand in this process."""
         if self.is_new():
             return 1
-        own = self.subscription.concurrency or max(1, self._whole.threads // 2)
+        own = self._control.concurrency or self.subscription.concurrency or max(1, self._whole.threads // 2)
         return min(own, self.subscription.concurrency_total or own)
 
     def _group_size(self) -> int:

@@ -13,7 +13,7 @@ class Subscription(PrimaryModel):
 
     since: the end of the log when it was first announced. bindings: each pattern that was announced and not unbound
     since, with the end of the log at that time. accounted: each event up to this sequence number has its outcome, or is
-    on the watchlist.
+    on the watchlist. paused_at, paused_by, pause_reason, concurrency: what an operator says of it (`controls.py`).
     """
 
     name = models.CharField(_("name"), max_length=200, primary_key=True)
@@ -23,6 +23,10 @@ class Subscription(PrimaryModel):
     seen_at = models.DateTimeField(_("seen"), default=timezone.now)
     bindings = models.JSONField(_("bindings"), default=dict)
     accounted = models.BigIntegerField(_("accounted up to event"), default=0, db_default=0)
+    paused_at = models.DateTimeField(_("paused"), null=True, blank=True)
+    paused_by = models.CharField(_("paused by"), max_length=200, blank=True, default="", db_default="")
+    pause_reason = models.CharField(_("why paused"), max_length=500, blank=True, default="", db_default="")
+    concurrency = models.PositiveSmallIntegerField(_("concurrency"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("subscription")

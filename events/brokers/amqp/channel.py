@@ -87,6 +87,11 @@ class ConsumerChannel:
         return self._consuming
 
     @property
+    def holds(self) -> int:
+        """The number of messages that are not settled."""
+        return len(self._sizes)
+
+    @property
     def is_stopping(self) -> bool:
         """Whether messages still arrive, or are still to be handed back, after consuming was stopped."""
         return self.is_open and (self._cancelling > 0 or self.handing_back > 0)

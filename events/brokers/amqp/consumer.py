@@ -29,6 +29,7 @@ class RabbitmqConsumer(EventConsumer):
         if not self._may_take():
             self._link.stop()
             limit = 0
+        self._link.pause(self.share.is_paused)
         put = self._broker.share.worker_queue(self._subscription.queue, self)
         taken = self._link.intake.take(
             limit, timeout=self._timeout, share=self.share, hand_out=put and (lambda taken: put(self._group(taken)))
@@ -40,7 +41,7 @@ class RabbitmqConsumer(EventConsumer):
 
     def is_ready(self) -> bool:
         channel = self._link.channel
-        return channel is not None and channel.has_consumer
+        return self.share.is_paused or (channel is not None and channel.has_consumer)
 
     def ack(self, message: MessageGroup) -> None:  # type: ignore[override]
         message.origin.settle(message, done=True)
@@ -53,7 +54,7 @@ class RabbitmqConsumer(EventConsumer):
             message.origin.hand_back(message)
 
     def put_back(self, group: MessageGroup) -> None:
-        if self._broker.stopping.is_set():
+        if self._broker.stopping.is_set() or self.share.is_paused:
             group.origin.hand_back(group)
         else:
             RedeliveredQueue.settled(group.messages)

@@ -31,6 +31,8 @@ log = get_logger("events.rabbitmq")
 
 #: Seconds of the longest sleep of the connection's thread.
 IDLE = 1.0
+#: Seconds between two looks whether a channel that consumes no more is settled.
+RESUME_POLL = 0.05
 #: Seconds of a step while a task waits for the next one.
 TASK_POLL = 0.005
 #: Seconds after which a loss is no longer counted as one more failure in a row.
@@ -76,12 +78,20 @@ class QueueLink:
         self.channel: ConsumerChannel | None = None
         self.backoff = Backoff()
         self.stopped = False
+        self.paused = False
 
     def stop(self) -> None:
         """Take no more, and hand back what nobody took. For any thread."""
         if not self.stopped:
             self.stopped = True
             self._connection.post(self._stop)
+
+    def pause(self, paused: bool) -> None:
+        """Take no more, and hand back what nobody took; or take again. The others of the process go on. For any
+        thread."""
+        if paused != self.paused:
+            self.paused = paused
+            self._connection.post(self._stop if paused else self._begin_again)
 
     def close(self) -> None:
         """Settle what has its outcome, and let go of the queue. For any thread; returns when it is done."""
@@ -90,6 +100,17 @@ class QueueLink:
     def _stop(self) -> None:
         if self.channel is not None:
             self.channel.stop_consuming()
+
+    def _begin_again(self) -> None:
+        """Let go of a channel that consumes no more, once all that it delivered is settled; the next one consumes."""
+        channel = self.channel
+        if self.paused or self.stopped or channel is None or channel.is_consuming:
+            return
+        if self._connection.has_unsettled(channel):
+            self._connection.later(RESUME_POLL, self._begin_again)
+            return
+        channel.close()
+        self.channel = None
 
 
 class ConsumingConnection:
@@ -153,6 +174,10 @@ class ConsumingConnection:
         done.wait(HAND_BACK_TIMEOUT + CLOSE_TIMEOUT)
         if self._thread is not None and not self._links:
             self._thread.join(2 * CLOSE_TIMEOUT)
+
+    def has_unsettled(self, channel: ConsumerChannel) -> bool:
+        """Whether a channel holds messages, or copies of them are not confirmed yet."""
+        return channel.is_stopping or channel.holds > 0 or self._hand_back.is_open_for(channel)
 
     def post(self, task: Callable[[], None]) -> None:
         """Have the connection's thread do something. For any thread."""
@@ -262,7 +287,7 @@ class ConsumingConnection:
         """Open the channels whose time has come; returns the seconds until the next one's."""
         pause = IDLE
         for link in list(self._links):
-            if link.channel is not None or link.stopped:
+            if link.channel is not None or link.stopped or link.paused:
                 continue
             if (wait := link.backoff.at - time.monotonic()) > 0:
                 pause = min(pause, wait)

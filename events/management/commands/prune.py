@@ -73,16 +73,11 @@ class Command(BaseCommand):
     def _tell_held(self, found: list[PrunedTopic]) -> None:
         if not any(one.held for one in found):
             return
-        seen = dict(Subscription.objects.values_list("name", "seen_at"))
+        known = {row.name: row for row in Subscription.objects.all()}
         table = Table("held up by", "topic", "events", "first number", "what to do")
         for one in found:
             for held in sorted(one.held.values(), key=lambda held: held.holder):
-                cure = KINDS.get(held.holder)
-                if cure is None and held.holder in subscriptions:
-                    cure = "it is behind: look at its queue and its errors"
-                elif cure is None:
-                    cure = f"not in this code; it holds up until {seen[held.holder] + SEEN_WITHIN:%Y-%m-%d}, or until"
-                    cure += " manage.py topology unbind --delete-queue"
+                cure = KINDS.get(held.holder) or _cure(known[held.holder])
                 table.add_row(held.holder, one.topic, f"{held.count:,}", str(held.first), cure)
         show(self.stdout, table)
 
@@ -95,6 +90,18 @@ class Command(BaseCommand):
         ):
             if number:
                 self.stdout.write(f"{number:>12,} {what}")
+
+
+def _cure(holder: Subscription) -> str:
+    """What to do about a subscription that holds events up."""
+    if holder.paused_at is not None:
+        return f"paused since {holder.paused_at:%Y-%m-%d} by {holder.paused_by}: manage.py subscriptions resume"
+    if holder.name in subscriptions:
+        return "it is behind: look at its queue and its errors"
+    return (
+        f"not in this code; it holds up until {holder.seen_at + SEEN_WITHIN:%Y-%m-%d}, or until"
+        " manage.py topology unbind --delete-queue"
+    )
 
 
 def _written(keep: dt.timedelta) -> str:
