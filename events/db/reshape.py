@@ -170,6 +170,16 @@ class Reshaping:
         for trigger in triggers:
             self._execute(trigger)
 
+    def abandon(self) -> None:
+        """Take the new table and the trigger away, in the caller's transaction, if they are there.
+
+        Raises OperationalError if the lock of the table is not to be had within LOCK_TIMEOUT.
+        """
+        self._limit_waiting()
+        self._execute(f"DROP TRIGGER IF EXISTS {self._mirror} ON {self._table}")
+        self._execute(f"DROP FUNCTION IF EXISTS {self._mirror}()")
+        self._execute(f"DROP TABLE IF EXISTS {self._new}")
+
     @property
     def _index_of_column(self) -> str:
         """The index that stands for the primary key: a partitioned table cannot have it as such."""

@@ -165,7 +165,7 @@ def partitions() -> Iterator[Finding]:
     if both.is_begun():
         yield Finding(
             problem="`manage.py partition` has begun and not ended: until then each event is written twice.",
-            cure="Run it again: it goes on where it was.",
+            cure="Run it again: it goes on where it was. Or give it up: `manage.py partition --undo`.",
             severity=Severity.WARNING,
         )
     elif not both.is_partitioned() and (rows := both.rows()) > PLAIN_ROWS:

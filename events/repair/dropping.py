@@ -109,17 +109,18 @@ class Walk:
         self._marks: tuple[int, int] | None = None
         #: Events with an open row that holds nothing up.
         self._cleared: set[uuid.UUID] = set()
+        self._may_not = False
 
     @property
-    def has_too_many(self) -> bool:
-        """Whether so much stays that the partition does, too."""
-        return len(self.staying) > MOVED_AT_MOST
+    def goes_by_rows(self) -> bool:
+        """Whether the partition remains: too much of it is to stay, or this role does not own the tables."""
+        return self._may_not or len(self.staying) > MOVED_AT_MOST
 
     def go_on(self, may_go_on: Callable[[], bool], advance: Callable[[int], None] | None = None) -> bool:
         """Look at further events; whether there is nothing more to look at. advance: called with their number."""
         if self._marks is None and not self._mark():
             return False
-        while self._next < self.period.high and not self.has_too_many:
+        while self._next < self.period.high and not self.goes_by_rows:
             if not may_go_on():
                 return False
             number = self._step()
@@ -128,15 +129,14 @@ class Walk:
         return True
 
     def drop(self) -> bool:
-        """Drop the partitions; False if others were in the way each of TRIES times, if too much is to stay by now, or
-        if this role does not own the tables.
+        """Drop the partitions; False if others were in the way each of TRIES times, or if it `goes_by_rows` by now.
 
         Raises whatever the database raises.
         """
         LogFloor.objects.raise_above(list(self._above.values()))
         self._delete_attempts()
         for _ in range(TRIES):
-            if not self._look_again() or self.has_too_many:
+            if not self._look_again() or self.goes_by_rows:
                 return False
             try:
                 with committed(using=self._both.connection.alias):
@@ -148,6 +148,7 @@ class Walk:
                 if sqlstate(error) != NOT_ALLOWED:
                     raise
                 log.warning("the role of this process does not own the tables: events go row by row", error=str(error))
+                self._may_not = True
                 return False
             except OperationalError as error:
                 if sqlstate(error) != LOCKED and not is_deadlock(error):

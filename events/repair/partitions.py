@@ -117,12 +117,15 @@ class Pair:
         self, *, partitioned: bool, rate: int | None = None, advance: Callable[[int], None] | None = None
     ) -> None:
         """Partition both beside a running site, or make plain tables of them again. It may end at any point, and goes
-        on when it is called again.
+        on when it is called again; called for the opposite, it is given up.
 
         rate: rows that are copied per second, at most. advance: called with the rows since the last call.
 
         Raises OperationalError if somebody keeps a table for PATIENCE seconds, and whatever the database raises.
         """
+        if self.is_partitioned() == partitioned:
+            patiently(self._abandon)
+            return
         if not self.is_begun():
             patiently(partial(self._begin, partitioned))
         for one in self._reshapings:
@@ -161,6 +164,11 @@ class Pair:
                 parents = [self.connection.ops.quote_name(one.new_name) for one in self._reshapings]
                 for period in _periods(first, now):
                     self._add_period(period, parents=parents)
+
+    def _abandon(self) -> None:
+        with committed(using=self.connection.alias):
+            for one in self._reshapings:
+                one.abandon()
 
     def _swap(self) -> None:
         with committed(using=self.connection.alias):

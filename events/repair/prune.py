@@ -153,12 +153,14 @@ class _Pruning:
                 walk = walks[period.log] = Walk(both, period, self._holders, keep=self._keep, now=self._now)
             if not walk.go_on(self._may_go_on, self._advance):
                 self._stop(period)
-            elif walk.has_too_many or not (self._dry_run or walk.drop()):
-                self._left_to_drop.remove(period)
-                del walks[period.log]
-            else:
-                del walks[period.log]
+                continue
+            del walks[period.log]
+            if not walk.goes_by_rows and (self._dry_run or walk.drop()):
                 self._count(walk)
+            elif walk.goes_by_rows:
+                self._left_to_drop.remove(period)
+            else:  # others were in the way: the next time
+                self._stop(period)
 
     def _stop(self, period: Period) -> None:
         for topic in period.topics:

@@ -204,6 +204,7 @@ def test_an_open_page_goes_on_after_the_server_was_restarted(alice: Page, bob: P
     site.stop()
     site.start()
     follow(bob, alice.name)
+    expect(alice.locator(BELL)).to_have_text("1")
     comment(bob, write(alice, "Back again"), "So am I")
     expect(alice.locator(BELL)).to_have_text("2")
     assert alice.evaluate("told") == ["follow", "comment"]

@@ -23,7 +23,9 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--undo", action="store_true", help="make plain tables of them again, in the same way")
+        parser.add_argument(
+            "--undo", action="store_true", help="make plain tables of them again; or give up what has begun"
+        )
         parser.add_argument("--rate", type=rate, metavar="N/s", help="maximum number of rows per second")
 
     def handle(self, *args: Any, undo: bool, rate: int | None, **options: Any) -> None:

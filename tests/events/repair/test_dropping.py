@@ -8,6 +8,7 @@ from functools import partial
 from itertools import chain, repeat
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import connection
 from django.utils import timezone
@@ -23,6 +24,7 @@ from events.repair.prune import PrunedTopic, Walks, prune
 from events.repair.replay import ReplayRefusedError, events_for
 from events.subscription import subscriptions
 from events.testing import deliver
+from tests.conformance.processes import database_url
 from tests.effects.events import Knocked
 from tests.effects.models import Effect
 from tests.support.command_output import command_output
@@ -287,6 +289,26 @@ def test_a_copy_of_a_message_of_a_dropped_partition_takes_no_effect(old_partitio
     process(subscriptions["effects.alone"], [message._replace(redelivered=True)])
     assert effects("alone") == [0, 1]
     assert not Delivery.objects.filter(event_id=gone).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_keeps_the_table_busy_puts_a_drop_off_and_nothing_goes_by_rows(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.EVENTS_KEEP = {"*": 30 * DAY}
+    announce()
+    old_partition = partition_past(days_ago=50, days=10)
+    ring_ago(OLD, 2)
+    ring(1, start=2)
+    deliver()
+    monkeypatch.setattr(dropping, "TRIES", 2)
+    with psycopg.connect(database_url()) as dump:
+        dump.execute("SELECT count(*) FROM events_delivery")
+        result = pruned()["bell.rang"]
+        assert (result.gone, result.stopped) == (0, True)
+        assert StoredEvent.objects.count() == 3
+    assert pruned()["bell.rang"].gone == 2
+    assert old_partition not in names()
 
 
 def test_a_role_that_does_not_own_the_tables_prunes_by_rows(old_partition: str) -> None:

@@ -233,6 +233,21 @@ def test_partitions_can_be_undone_and_nothing_is_left_of_them(plain: None, schem
     assert rows() == before
 
 
+@pytest.mark.django_db(transaction=True)
+def test_what_has_begun_can_be_given_up_and_begun_anew(plain: None, schema: Callable[[], set[str]]) -> None:
+    ring(3)
+    before, shape = rows(), schema()
+    both = log_and_inbox()
+    both._begin(True)
+    ring(2, start=3)
+    assert both.is_begun()
+    assert "plain tables" in command_output("partition", "--undo")
+    assert schema() == shape
+    command_output("partition")
+    assert both.is_partitioned()
+    assert len(rows()[0]) == len(before[0]) + 2
+
+
 def test_with_many_rows_the_migration_leaves_plain_tables(plain: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(partitions, "FEW_ROWS", 2)
     ring(3)
