@@ -61,7 +61,8 @@ def all_partitions(connection: Any, table: str) -> list[Partition]:
         return []
     with connection.cursor() as cursor:
         cursor.execute(_PARTITIONS, [table])
-        found = [Partition(name, *_bounds(bound), rows, size) for name, bound, rows, size in cursor.fetchall()]
+        # One that is dropped meanwhile has no bound any more.
+        found = [Partition(name, *_bounds(bound), rows, size) for name, bound, rows, size in cursor.fetchall() if bound]
     return sorted(found, key=lambda one: (one.low is None, one.low))
 
 

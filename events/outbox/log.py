@@ -107,18 +107,16 @@ class StoredEventQuerySet(PrimaryQuerySet["StoredEvent"]):
     def newest_of_topics(self, partition: str = "") -> dict[str, int]:
         """Every topic in the log, or in one of its partitions, each with the highest sequence number of its events."""
         connection = connections[self.db]
+        if connection.vendor != "postgresql":
+            return _newest_of_topics(connection, [table(self.model)])
         log = table(self.model)
-        parts_of_log = [partition] if partition else partition_names(connection, log) or [log]
-        with connection.cursor() as cursor:
-            # Each partition by itself: a statement for all would begin a scan of each once per topic.
-            cursor.execute(
-                "SELECT topic, max(newest) FROM ("
-                + " UNION ALL ".join(f"({_NEWEST_OF_TOPICS.format(log=one)})" for one in parts_of_log)
-                + ") AS found GROUP BY topic ORDER BY topic"
-                if connection.vendor == "postgresql"
-                else _NEWEST_OF_TOPICS.format(log=log)
+        with transaction.atomic(using=self.db, savepoint=False):
+            with connection.cursor() as cursor:
+                cursor.execute(f"LOCK TABLE {log} IN ACCESS SHARE MODE")  # no partition is dropped meanwhile
+            # Each by itself: a statement for all would begin a scan of each once per topic.
+            return _newest_of_topics(
+                connection, [partition] if partition else partition_names(connection, log) or [log]
             )
-            return dict(cursor.fetchall())
 
     def import_foreign(self, lines: Sequence[LogLine]) -> None:
         """Copy events of other publishers into the log, unless they are there already: a retry needs their data."""
@@ -131,6 +129,17 @@ class StoredEventQuerySet(PrimaryQuerySet["StoredEvent"]):
                 [self.model(**line._asdict() | {"data": json.loads(line.data)}) for line in part],
                 ignore_conflicts=True,
             )
+
+
+def _newest_of_topics(connection: Any, tables: Sequence[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            " UNION ALL ".join(f"SELECT * FROM ({_NEWEST_OF_TOPICS.format(log=one)}) AS l" for one in tables)
+        )
+        for topic, newest in cursor.fetchall():
+            found[topic] = max(newest, found.get(topic, 0))
+    return dict(sorted(found.items()))
 
 
 def _append_on_postgresql(

@@ -90,9 +90,9 @@ def prune(
 ) -> list[PrunedTopic]:
     """Prune every topic that has a keep time (EVENTS_KEEP); returns what became of each that has old events.
 
-    rate: events per second that are deleted by rows, at most. seconds: after which it ends, though not all is done.
-    dry_run: count, and change nothing. walks: what a call before has left undone, and what this one leaves: a caller
-    with little time keeps it.
+    rate: events per second, at most, that go by rows or are looked at in a partition. seconds: after which it ends,
+    though not all is done. dry_run: count, and change nothing. walks: what a call before has left undone, and what this
+    one leaves: a caller with little time keeps it.
 
     Raises PruneRefusedError if the relay is behind, ImproperlyConfigured, and whatever the database raises.
     """
@@ -137,7 +137,8 @@ class _Pruning:
         self._end = None if seconds is None else self._began + seconds
         self._dry_run = dry_run
         self._advance = advance
-        self._gone = 0
+        #: Events that went by rows, and those of partitions that were looked at.
+        self._done = 0
 
     def drop(self, walks: Walks) -> None:
         """Drop the partitions that are over, and note which ones need not be looked at row by row."""
@@ -151,7 +152,7 @@ class _Pruning:
             walk = walks.get(period.log)
             if walk is None or walk.names != names:
                 walk = walks[period.log] = Walk(both, period, self._holders, keep=self._keep, now=self._now)
-            if not walk.go_on(self._may_go_on, self._advance):
+            if not walk.go_on(self._may_go_on, self._looked_at):
                 self._stop(period)
                 continue
             del walks[period.log]
@@ -178,6 +179,17 @@ class _Pruning:
     def _result(self, topic: str) -> PrunedTopic:
         return self.topics.setdefault(topic, PrunedTopic(topic=topic, keep=self._keep.of(topic) or dt.timedelta()))
 
+    def _looked_at(self, number: int) -> None:
+        """So many events of a partition were looked at."""
+        if self._advance:
+            self._advance(number)
+        self._done += number
+        self._keep_pace()
+
+    def _keep_pace(self) -> None:
+        if self._rate and not self._dry_run:
+            time.sleep(max(0.0, self._done / self._rate - (time.monotonic() - self._began)))
+
     def _may_go_on(self) -> bool:
         return self._end is None or time.monotonic() < self._end
 
@@ -201,8 +213,7 @@ class _Pruning:
             if held_chunks >= HELD_CHUNKS:
                 result.stopped = True
                 break
-            if self._rate and not self._dry_run:
-                time.sleep(max(0.0, self._gone / self._rate - (time.monotonic() - self._began)))
+            self._keep_pace()
         if result.gone and not self._dry_run:
             log.info("pruned", topic=topic, events=result.gone)
 
@@ -242,7 +253,7 @@ class _Pruning:
         else:
             gone = len(going)
         result.gone += gone
-        self._gone += gone
+        self._done += gone
         return gone
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 import uuid
 from functools import partial
 from itertools import chain, repeat
@@ -309,6 +310,37 @@ def test_what_keeps_the_table_busy_puts_a_drop_off_and_nothing_goes_by_rows(
         assert StoredEvent.objects.count() == 3
     assert pruned()["bell.rang"].gone == 2
     assert old_partition not in names()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_looks_at_the_log_while_partitions_come_and_go_meets_no_error(settings: Any) -> None:
+    settings.EVENTS_KEEP = {"*": 30 * DAY}
+    announce()
+    ring(2)
+    deliver()
+    over, errors = threading.Event(), list[Exception]()
+
+    def look() -> None:
+        try:
+            while not over.is_set():
+                assert StoredEvent.objects.topics()
+                log_and_inbox().shown()
+        except Exception as error:  # noqa: BLE001 - it fails the test
+            errors.append(error)
+        finally:
+            connection.close()
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for _ in range(10):
+            old_partition = partition_past(days_ago=50, days=10)
+            prune()
+            assert old_partition not in names()
+    finally:
+        over.set()
+        looking.join()
+    assert errors == []
 
 
 def test_a_role_that_does_not_own_the_tables_prunes_by_rows(old_partition: str) -> None:

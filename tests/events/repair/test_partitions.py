@@ -27,6 +27,7 @@ from tests.effects.models import Effect
 from tests.support.command_output import command_output
 from tests.support.effects import ring
 from tests.support.old_events import ring_ago
+from tests.support.partitions import drop_past
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
@@ -112,6 +113,7 @@ def plain() -> Iterator[None]:
     yield
     if not both.is_partitioned() or both.is_begun():
         both.reshape(partitioned=True)
+    drop_past()
 
 
 @pytest.fixture
