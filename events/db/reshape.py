@@ -3,8 +3,8 @@
 1. `begin` makes the new table beside it, and a trigger that repeats there what is written here.
 2. `copy` copies the rows there are, a chunk per transaction. How far it is stands in the comment of the new table, so
    that it may end at any point and go on later.
-3. `swap` lets the new table take the name, the indexes' names, triggers and rights, and drops the old one. This takes a
-   moment of the table's strongest lock.
+3. `swap` gives the new table the name, the indexes' names and the triggers, and drops the old one. For that moment it
+   has the table's strongest lock.
 
 The rows, the columns and what may be asked stay the same. One who has sent a statement before the swap gets an answer
 from the old table; a prepared one is planned anew.
@@ -128,11 +128,6 @@ class Reshaping:
             self._note(highest or last, last)
             return int(number)
 
-    def left(self) -> int:
-        """About how many rows are not copied yet."""
-        done, last = self._noted()
-        return max(0, last - done)
-
     def analyze(self) -> None:
         """Let the planner know the new table before it is asked."""
         self._execute(f"ANALYZE {self._new}")
@@ -140,8 +135,8 @@ class Reshaping:
     def swap(self) -> None:
         """Let the new table take the place of the old one, in the caller's transaction.
 
-        Raises OperationalError if the lock of the table is not to be had within LOCK_TIMEOUT, or if something refers to
-        the table.
+        Raises OperationalError if the lock of the table is not to be had within LOCK_TIMEOUT, and another DatabaseError
+        if something refers to the table.
         """
         self._limit_waiting()
         self._execute(f"LOCK TABLE {self._table} IN ACCESS EXCLUSIVE MODE")

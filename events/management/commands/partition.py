@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import OperationalError
+from django.db import DatabaseError
 
 from ...repair.partitions import Pair, log_and_inbox
 from ..terminal import Table, progress_bar, show
@@ -37,7 +37,7 @@ class Command(BaseCommand):
             both.add_ahead()
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from None
-        except OperationalError as error:
+        except DatabaseError as error:
             raise CommandError(f"{str(error).strip()}. What is copied stays copied: run it again.") from error
         except KeyboardInterrupt:
             raise CommandError("Stopped. Run it again to continue.", returncode=130) from None

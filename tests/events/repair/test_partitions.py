@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.conf import settings
+from django.core.management import CommandError
 from django.db import OperationalError, connection, transaction
 
 from events.db.partitions import BEYOND, partitions_of_time
@@ -248,6 +249,17 @@ def test_what_has_begun_can_be_given_up_and_begun_anew(plain: None, schema: Call
     command_output("partition")
     assert both.is_partitioned()
     assert len(rows()[0]) == len(before[0]) + 2
+
+
+def test_what_refers_to_a_table_is_named_and_nothing_is_changed(plain: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE VIEW newest_events AS SELECT event_id FROM {LOG}")
+        with pytest.raises(CommandError, match=r"newest_events[\s\S]*depends on table"):
+            command_output("partition")
+        assert not log_and_inbox().is_partitioned()
+        cursor.execute("DROP VIEW newest_events")
+    command_output("partition")
+    assert log_and_inbox().is_partitioned()
 
 
 def test_with_many_rows_the_migration_leaves_plain_tables(plain: None, monkeypatch: pytest.MonkeyPatch) -> None:
